@@ -1,0 +1,42 @@
+# The one task runner. Each target is a line; what is longer lies in tools/.
+#
+#   PYTHON=python3.12   another interpreter (each has an environment of its own below build/)
+
+PYTHON ?= python3
+ENV = @$(PYTHON) tools/env.py
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check test core asan matrix bench fix clean
+
+help:   ## Show this list
+	@sed -n 's/^\([a-z]*\): *## /  make \1\t/p' Makefile | expand -t 16
+
+setup:  ## Set up for work on weft: build, tools, compiler warnings are errors
+	$(ENV) check --developer
+
+demo:   ## Set up, then run the demonstration
+	$(ENV) release -- python examples/demo/demo.py
+
+check:  ## Set up, then run every check: style, types, C tests, tests
+	$(ENV) check -- python tools/check.py
+
+test:   ## Run the tests whose names contain K=…, or all
+	$(ENV) check -- python -m pytest -q $(if $(K),-k "$(K)")
+
+core:   ## Run the tests of the native core, plain and under sanitizers; K=… as above
+	$(ENV) check -- python tools/core_tests.py $(K)
+
+asan:   ## Run the tests with the extension under AddressSanitizer
+	$(ENV) asan -- python -m pytest -q --ignore=tests/tidy --timeout=300 $(if $(K),-k "$(K)")
+
+matrix: ## Run the tests on every supported CPython found here
+	@$(PYTHON) tools/matrix.py
+
+bench:  ## Measure weft and its rivals; ONLY=… measures only that
+	$(ENV) release -- python bench/run.py $(ONLY)
+
+fix:    ## Format the sources and mend what the linters can mend
+	$(ENV) check -- python tools/check.py --fix
+
+clean:  ## Delete everything that was built
+	rm -rf build .venv

@@ -1,0 +1,239 @@
+"""env.py: one virtual environment with weft built into it, and a command run inside it.
+
+    python3 tools/env.py KIND [--developer] [-- COMMAND ARGUMENT…]
+
+KIND says how weft is built and what is installed beside it:
+
+    check    assertions on, every tool that `make check` needs
+    release  what `pip install` gives a user; for the demo, the benchmarks and the matrix
+    asan     with AddressSanitizer and UndefinedBehaviorSanitizer; for `make asan`
+
+The idea: weft is installed as a user would have it, never in editable mode, so that tests and
+their subprocesses see no import hook. What was done is written into the environment together with
+a digest of its inputs, so doing it again costs nothing, and a change of any source is noticed.
+
+Runs on a bare Python: standard library only. Several may run at once: a lock per environment.
+Do not add: anything about tests or benchmarks, which are the COMMAND's business.
+"""
+
+from __future__ import annotations
+
+import sys
+
+VERSION = ".".join(map(str, sys.version_info[:2]))
+if sys.version_info < (3, 11):
+    sys.exit(f"weft needs CPython 3.11 or newer; this is {VERSION}. Try: make PYTHON=python3.11")
+
+import argparse
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+from typing import NamedTuple
+
+TOP = Path(__file__).resolve().parent.parent
+BUILD = TOP / "build"
+DEVELOPER_MARK = BUILD / "developer"  # there: compiler warnings are errors
+SOURCES = ("csrc", "src", "meson.build", "pyproject.toml", "LICENSE")
+
+
+class Kind(NamedTuple):
+    suffix: str  # of the environment's name and of the build folder's
+    groups: tuple[str, ...]  # dependency groups of pyproject.toml
+    options: tuple[str, ...]  # meson's
+
+
+KINDS = {
+    "check": Kind("", ("build", "test", "dev"), ("-Db_ndebug=false", "-Ddebug=true")),
+    "release": Kind("-release", ("build", "test"), ()),
+    "asan": Kind(
+        "-asan",
+        ("build", "test"),
+        (
+            "-Dbuildtype=debugoptimized",
+            "-Db_ndebug=false",
+            "-Db_sanitize=address,undefined",
+            "-Db_lundef=false",
+            "-Dc_args=-fno-omit-frame-pointer -fno-sanitize-recover=undefined",
+        ),
+    ),
+}
+
+
+def compiler() -> str:
+    return shlex.split(os.environ.get("CC", "cc"))[0]
+
+
+def missing_needs() -> list[str]:
+    """What a build needs and this machine does not have, in words."""
+    needs = {
+        "a C compiler (Debian: apt install gcc)": shutil.which(compiler()),
+        f"the C headers of Python {VERSION} (Debian: apt install python{VERSION}-dev)": (
+            Path(sysconfig.get_paths()["include"]) / "Python.h"
+        ).exists(),
+        f"Python's venv module (Debian: apt install python{VERSION}-venv)": (
+            importlib.util.find_spec("ensurepip")
+        ),
+    }
+    return [need for need, found in needs.items() if not found]
+
+
+def digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def source_digest() -> str:
+    """A digest of every file that the build reads, by name and content."""
+    total = hashlib.sha256()
+    for name in SOURCES:
+        start = TOP / name
+        for path in sorted(start.rglob("*")) if start.is_dir() else [start]:
+            if path.is_file() and path.suffix != ".pyc":
+                total.update(b"%s\0%d\0" % (bytes(path.relative_to(TOP)), path.stat().st_size))
+                total.update(path.read_bytes())
+    return total.hexdigest()
+
+
+class Environment:
+    """One virtual environment, for this interpreter and one kind of build."""
+
+    def __init__(self, kind_name: str) -> None:
+        self.kind = KINDS[kind_name]
+        self.path = BUILD / f"venv-{VERSION}{self.kind.suffix}"
+        self.build_dir = BUILD / f"cp{VERSION.replace('.', '')}{self.kind.suffix}"
+        self.stamp = self.path / "weft-stamp.json"
+
+    def make(self) -> None:
+        """Brings the environment up to date; does nothing that was done already."""
+        BUILD.mkdir(exist_ok=True)
+        with open(BUILD / f".{self.path.name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._make_locked()
+
+    def _make_locked(self) -> None:
+        # A moved folder or another interpreter makes the scripts in bin/ point nowhere.
+        place = digest(str(self.path), sys.base_prefix, sys.version)
+        tools = digest((TOP / "pyproject.toml").read_text(), *self.kind.groups)
+        weft = digest(source_digest(), *self._build_options())
+        done = self._read_stamp()
+        for name, inputs, work in (
+            ("place", place, self._create),
+            ("tools", tools, self._install_tools),
+            ("weft", weft, self._install_weft),
+        ):
+            if done.get(name) != inputs:
+                work()
+                done = {} if name == "place" else done  # a new place is empty
+                done[name] = inputs
+                self.stamp.write_text(json.dumps(done))
+
+    def _read_stamp(self) -> dict[str, str]:
+        try:
+            return dict(json.loads(self.stamp.read_text()))
+        except (OSError, ValueError):
+            return {}
+
+    def _create(self) -> None:
+        self._say("creating")
+        shutil.rmtree(self.build_dir, ignore_errors=True)
+        self._run([sys.executable, "-m", "venv", "--clear", str(self.path)])
+
+    def _install_tools(self) -> None:
+        self._say("installing " + ", ".join(self.kind.groups))
+        self._pip("--upgrade", "pip>=25.1")  # the first that knows dependency groups
+        self._pip(*(f"--group={TOP / 'pyproject.toml'}:{group}" for group in self.kind.groups))
+
+    def _install_weft(self) -> None:
+        self._say("building weft")
+        options = [f"-Csetup-args={option}" for option in self._build_options()]
+        self._pip(
+            "--no-deps", "--no-build-isolation", f"-Cbuild-dir={self.build_dir}", *options, str(TOP)
+        )
+
+    def _build_options(self) -> tuple[str, ...]:
+        return (*self.kind.options, f"-Dwerror={str(DEVELOPER_MARK.exists()).lower()}")
+
+    def _say(self, what: str) -> None:
+        print(f"{self.path.relative_to(TOP)}: {what}", file=sys.stderr, flush=True)
+
+    def _pip(self, *arguments: str) -> None:
+        python = str(self.path / "bin" / "python")
+        self._run(
+            [python, "-m", "pip", "--disable-pip-version-check", "install", "-qq", *arguments]
+        )
+
+    def _run(self, command: list[str]) -> None:
+        code = subprocess.run(command, cwd=TOP, env=self.variables(), check=False).returncode
+        if code:
+            sys.exit(f"tools/env.py: this failed (exit code {code}): {shlex.join(command)}")
+
+    def variables(self) -> dict[str, str]:
+        """The process environment of everything that runs in here."""
+        kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+        kept["VIRTUAL_ENV"] = str(self.path)
+        kept["PATH"] = os.pathsep.join([str(self.path / "bin"), kept.get("PATH", os.defpath)])
+        return kept
+
+
+def sanitizer_variables() -> dict[str, str]:
+    """What a Python that is not itself built with ASan needs to load a module that is."""
+    library = subprocess.run(
+        [compiler(), "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    return {
+        "LD_PRELOAD": library,
+        "PYTHONMALLOC": "malloc",  # so that ASan sees each object
+        # CPython leaks at exit by design. Fake stacks move locals off the stack we measure.
+        "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "WEFT_SANITIZER": "address",  # tests that measure memory or time skip themselves
+    }
+
+
+def link_default(environment: Environment) -> None:
+    """Points .venv at the environment that was set up last, for editors and people."""
+    link = TOP / ".venv"
+    if link.is_symlink() or not link.exists():
+        link.unlink(missing_ok=True)
+        link.symlink_to(environment.path.relative_to(TOP))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="tools/env.py", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("--developer", action="store_true", help="from now on warnings are errors")
+    parser.add_argument("-- COMMAND", nargs="*", help="what to run inside")
+    arguments, command = sys.argv[1:], []
+    if "--" in arguments:
+        at = arguments.index("--")
+        arguments, command = arguments[:at], arguments[at + 1 :]
+    options = parser.parse_args(arguments)
+
+    missing = missing_needs()
+    if missing:
+        sys.exit("weft cannot be built here. Missing:\n  " + "\n  ".join(missing))
+    if options.developer:
+        BUILD.mkdir(exist_ok=True)
+        DEVELOPER_MARK.touch()
+    environment = Environment(options.kind)
+    environment.make()
+    if options.kind == "check":
+        link_default(environment)
+    if command:
+        variables = environment.variables()
+        if options.kind == "asan":
+            variables |= sanitizer_variables()
+        os.chdir(TOP)
+        os.execvpe(command[0], command, variables)
+
+
+if __name__ == "__main__":
+    main()
