@@ -1,0 +1,171 @@
+/*
+ * fd.c: what the hub knows of each file descriptor, and waiting for one.
+ *
+ * The idea: a descriptor is registered with the kernel once, edge-triggered for both directions,
+ * and an edge is remembered as a bit (`ready`) until somebody finds the descriptor empty. A reader
+ * tries first when the bit is set and parks at once when it is not, so in steady request-and-answer
+ * traffic a waited read is one system call, with no EAGAIN in between.
+ *
+ * Two kinds of owner. A socket of ours calls weft_fd_forget when it closes, so its entry is always
+ * true. A descriptor that somebody else owns may have been closed and reused without a word:
+ * weft_fd_wait_foreign registers anew each time, which makes the kernel report what is true now.
+ *
+ * Invariant: an event whose generation is not the entry's is about an earlier use of the number and
+ * is dropped. All readers wait in one list, all writers in another, first come first served; an
+ * edge wakes all of them, because one may be killed before it reads.
+ */
+#include "core.h"
+#include "poll.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int fd_table_grow(weft_hub *hub, int fd)
+{
+    size_t length = hub->fds_length != 0 ? hub->fds_length : 64;
+    while (length <= (size_t)fd)
+        length *= 2;
+    weft_fd **fds = realloc(hub->fds, length * sizeof *fds);
+    if (fds == NULL)
+        return -ENOMEM;
+    memset(fds + hub->fds_length, 0, (length - hub->fds_length) * sizeof *fds);
+    hub->fds = fds;
+    hub->fds_length = length;
+    return 0;
+}
+
+/* The entry of a descriptor, made on first use. It stays until the hub is closed. */
+int weft_fd_get(weft_hub *hub, int fd, weft_fd **entry)
+{
+    if (fd < 0)
+        return -EBADF;
+    if (weft_likely((size_t)fd < hub->fds_length && hub->fds[fd] != NULL)) {
+        *entry = hub->fds[fd];
+        return 0;
+    }
+    int rc = (size_t)fd < hub->fds_length ? 0 : fd_table_grow(hub, fd);
+    if (rc < 0)
+        return rc;
+    weft_fd *fresh = calloc(1, sizeof *fresh);
+    if (fresh == NULL)
+        return -ENOMEM;
+    fresh->fd = fd;
+    fresh->ready = WEFT_READ | WEFT_WRITE; /* unknown: worth a try */
+    weft_list_init(&fresh->readers);
+    weft_list_init(&fresh->writers);
+    hub->fds[fd] = *entry = fresh;
+    return 0;
+}
+
+static int fd_register(weft_hub *hub, weft_fd *entry)
+{
+    int rc = weft_hub_open(hub);
+    if (rc == 0)
+        rc = hub->poller->want(hub, entry);
+    entry->is_registered = rc == 0;
+    return rc;
+}
+
+static weft_wake fd_park_wait(weft_hub *hub, weft_fd *entry, unsigned direction,
+                              uint64_t deadline_ns)
+{
+    weft_waiter waiter;
+    weft_fiber *self = hub->current;
+    weft_waiter_add(&waiter, hub, direction == WEFT_READ ? &entry->readers : &entry->writers);
+    self->is_fd_wait = true;
+    hub->fd_waiter_count++;
+    weft_wake why = weft_park_wait(hub, deadline_ns);
+    hub->fd_waiter_count--;
+    self->is_fd_wait = false;
+    return why;
+}
+
+/* Parks until the descriptor of ours may be tried again. The caller has just found it empty and
+ * cleared its `ready` bit. A failure to register is told through `err`, with WEFT_WAKE_NONE; what
+ * cannot be polled (a regular file, -EPERM) is always ready. */
+weft_wake weft_fd_wait(weft_hub *hub, weft_fd *entry, unsigned direction, uint64_t deadline_ns,
+                       int *err)
+{
+    assert(direction == WEFT_READ || direction == WEFT_WRITE);
+    if (entry->ready & direction)
+        return WEFT_WAKE_FIRED;
+    if (!entry->is_registered) {
+        int rc = fd_register(hub, entry);
+        if (rc == -EPERM)
+            return WEFT_WAKE_FIRED;
+        if (rc < 0) {
+            *err = rc;
+            return WEFT_WAKE_NONE;
+        }
+    }
+    return fd_park_wait(hub, entry, direction, deadline_ns);
+}
+
+/* The same for a descriptor that somebody else owns: nothing remembered is believed. */
+weft_wake weft_fd_wait_foreign(weft_hub *hub, weft_fd *entry, unsigned direction,
+                               uint64_t deadline_ns, int *err)
+{
+    int rc = fd_register(hub, entry);
+    if (rc == -EPERM)
+        return WEFT_WAKE_FIRED;
+    if (rc < 0) {
+        *err = rc;
+        return WEFT_WAKE_NONE;
+    }
+    return fd_park_wait(hub, entry, direction, deadline_ns);
+}
+
+static void fd_wake_all(weft_link *list, weft_wake why)
+{
+    while (!weft_list_is_empty(list)) {
+        weft_waiter *waiter = weft_container_of(list->next, weft_waiter, link);
+        if (why == WEFT_WAKE_FIRED)
+            weft_waiter_fire(waiter);
+        else
+            weft_wake_fiber(waiter->fiber, why);
+    }
+}
+
+void weft_fd_event(weft_hub *hub, const weft_event *event)
+{
+    if (event->fd < 0 || (size_t)event->fd >= hub->fds_length)
+        return;
+    weft_fd *entry = hub->fds[event->fd];
+    if (entry == NULL || entry->generation != event->generation)
+        return;
+    unsigned ready = event->ready;
+    if (ready & WEFT_HANGUP)
+        entry->is_hungup = true;
+    entry->ready |= ready & (WEFT_READ | WEFT_WRITE);
+    if (ready & WEFT_READ)
+        fd_wake_all(&entry->readers, WEFT_WAKE_FIRED);
+    if (ready & WEFT_WRITE)
+        fd_wake_all(&entry->writers, WEFT_WAKE_FIRED);
+}
+
+/* The descriptor is about to be closed (or is new, whatever its number was before). */
+void weft_fd_forget(weft_hub *hub, int fd)
+{
+    if (fd < 0 || (size_t)fd >= hub->fds_length || hub->fds[fd] == NULL)
+        return;
+    weft_fd *entry = hub->fds[fd];
+    if (entry->is_registered)
+        hub->poller->forget(hub, entry);
+    entry->is_registered = false;
+    entry->is_hungup = false;
+    entry->ready = WEFT_READ | WEFT_WRITE;
+    entry->generation++;
+    fd_wake_all(&entry->readers, WEFT_WAKE_CLOSED);
+    fd_wake_all(&entry->writers, WEFT_WAKE_CLOSED);
+}
+
+/* The hub is closing: the table goes. Nobody waits any more. */
+void weft_fd_clear(weft_hub *hub)
+{
+    for (size_t i = 0; i < hub->fds_length; i++)
+        free(hub->fds[i]);
+    free(hub->fds);
+    hub->fds = NULL;
+    hub->fds_length = 0;
+}

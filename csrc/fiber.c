@@ -1,0 +1,120 @@
+/*
+ * fiber.c: one fiber's life: init, prepare (a stack), enter, run, done.
+ *
+ *      NEW --enter--> RUNNING --park--> PARKED --wake, next--> RUNNING --> DONE
+ *       |                |  ^                                     ^
+ *       |                |  +--- SUSPENDED <-- explicit switch ---+
+ *       +--- LOST <------+------------ thread ended, or forked away
+ *
+ * The idea: whoever leaves sets its own state (PARKED or SUSPENDED) and whoever is entered becomes
+ * RUNNING in one place, weft_fiber_enter_switch. A fiber that ends hands its stack to the next one
+ * directly if that has not started yet: a chain of short tasks then runs on one warm stack without
+ * any switch at all.
+ *
+ * Invariant: exactly one fiber of a hub is RUNNING, and it is hub->current.
+ * Callers: waiter.c, hub.c and the embedder, on the hub's own thread.
+ * Do not add: knowledge of what a fiber runs. That is weft_embed_run's.
+ */
+#include "core.h"
+#include "switch.h"
+
+static void fiber_timer_fire(weft_hub *hub, weft_timer *timer);
+
+void weft_fiber_init(weft_fiber *fiber, weft_hub *hub)
+{
+    *fiber = (weft_fiber){.hub = hub, .state = WEFT_FIBER_NEW};
+    fiber->timer.fire = fiber_timer_fire;
+    weft_list_init(&fiber->ready);
+    weft_list_append(&hub->fibers, &fiber->all);
+}
+
+/* The record will be freed. Only fibers that do not hold a stack get here. */
+void weft_fiber_drop(weft_fiber *fiber)
+{
+    assert(fiber->stack == NULL);
+    weft_list_remove(&fiber->all);
+    if (fiber->state == WEFT_FIBER_LOST)
+        return;
+    assert(!weft_fiber_is_ready(fiber));
+    weft_timer_cancel(fiber->hub, &fiber->timer);
+}
+
+/* A NEW fiber will never run. */
+void weft_fiber_cancel(weft_fiber *fiber)
+{
+    assert(fiber->state == WEFT_FIBER_NEW);
+    weft_list_remove(&fiber->ready);
+    weft_timer_cancel(fiber->hub, &fiber->timer);
+    if (fiber->stack != NULL)
+        weft_stack_give(&fiber->hub->stacks, fiber->stack);
+    fiber->stack = NULL;
+    fiber->sp = NULL;
+    fiber->is_held = false;
+    fiber->state = WEFT_FIBER_DONE;
+    weft_list_remove(&fiber->all);
+}
+
+/* A fiber that has frames but will never run, and whose record stays in memory for ever. */
+void weft_fiber_leak(weft_fiber *fiber)
+{
+    weft_list_remove(&fiber->all);
+    fiber->state = WEFT_FIBER_LOST;
+}
+
+/* The first function on every stack. Never returns. */
+static void fiber_main(void *argument)
+{
+    weft_fiber *fiber = argument;
+    weft_sanitizer_arrive(NULL);
+    for (;;) {
+        weft_fiber *next = weft_embed_run(fiber);
+        weft_stack *stack = fiber->stack;
+        fiber->state = WEFT_FIBER_DONE;
+        fiber->stack = NULL;
+        fiber->sp = NULL;
+        weft_list_remove(&fiber->all);
+        if (next->state != WEFT_FIBER_NEW) {
+            /* SAFE: see stack.c: nobody takes or unmaps this stack before we have left it. */
+            weft_stack_give(&fiber->hub->stacks, stack);
+            weft_fiber_enter_switch(next);
+            __builtin_trap();
+        }
+        next->stack = stack;
+        next->state = WEFT_FIBER_RUNNING;
+        next->is_held = false;
+        next->hub->current = next;
+        weft_embed_fresh(next);
+        weft_embed_swap(fiber, next);
+        fiber = next;
+    }
+}
+
+/* Gives a NEW fiber its stack and first frame. Nothing to do for any other. */
+int weft_fiber_prepare(weft_fiber *fiber)
+{
+    if (fiber->state != WEFT_FIBER_NEW || fiber->stack != NULL)
+        return 0;
+    int rc = weft_stack_take(&fiber->hub->stacks, &fiber->stack);
+    if (rc < 0)
+        return rc;
+    fiber->sp = weft_context_make(weft_stack_top(fiber->stack), fiber_main, fiber);
+    weft_embed_fresh(fiber);
+    return 0;
+}
+
+/* Runs `target` now. The caller has set the state of the current fiber to what it leaves as, and
+ * has taken the target out of the ready queue and of its waits. Returns when somebody enters it. */
+void weft_fiber_enter_switch(weft_fiber *target)
+{
+    weft_hub *hub = target->hub;
+    weft_fiber *source = hub->current;
+    assert(source != target && source->state != WEFT_FIBER_RUNNING && target->sp != NULL);
+    target->state = WEFT_FIBER_RUNNING;
+    target->is_held = false;
+    hub->current = target;
+    weft_embed_swap(source, target);
+    void *fake = NULL;
+    weft_sanitizer_leave(source->state == WEFT_FIBER_DONE ? NULL : &fake, target);
+    weft_context_switch(&source->sp, target->sp);
+    weft_sanitizer_arrive(fake);
+}

@@ -1,0 +1,131 @@
+/*
+ * event_type.c: Event: a flag that fibers wait for.
+ *
+ * The idea: set() wakes everybody who waits then, in order; who was woken has seen it set, even if
+ * it is cleared again before he runs. So a set() is never missed by somebody who was waiting.
+ * Threads: any.
+ */
+#include "thread.h"
+
+typedef struct {
+    PyObject_HEAD weft_link waiters;  /* who waits for it to be set, in order */
+    PyObject *weakrefs; /* weak references to it */
+    bool is_set;        /* the flag */
+} event_object;
+
+static event_object *event_of(PyObject *self) { return (event_object *)self; }
+
+static PyObject *event_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    (void)args;
+    (void)kwargs;
+    PyObject *self = type->tp_alloc(type, 0);
+    if (self != NULL)
+        weft_list_init(&event_of(self)->waiters);
+    return self;
+}
+
+static PyObject *event_set(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    event_of(self)->is_set = true;
+    while (weft_waiter_fire_first(&event_of(self)->waiters))
+        ;
+    Py_RETURN_NONE;
+}
+
+static PyObject *event_clear_flag(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    event_of(self)->is_set = false;
+    Py_RETURN_NONE;
+}
+
+static PyObject *event_is_set(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(event_of(self)->is_set);
+}
+
+static PyObject *event_wait(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"timeout", NULL};
+    PyObject *timeout = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:wait", names, &timeout))
+        return NULL;
+    if (event_of(self)->is_set)
+        Py_RETURN_TRUE;
+    weft_thread *thread = thread_get();
+    uint64_t deadline_ns;
+    if (thread == NULL || seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
+        return NULL;
+    weft_waiter waiter;
+    weft_waiter_add(&waiter, &thread->hub, &event_of(self)->waiters);
+    int rc = fiber_park_wait(thread, deadline_ns, "for", self);
+    return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
+}
+
+static int event_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    return waiters_visit(&event_of(self)->waiters, visit, arg);
+}
+
+static void event_dealloc(PyObject *self)
+{
+    PyObject_GC_UnTrack(self);
+    if (event_of(self)->weakrefs != NULL)
+        PyObject_ClearWeakRefs(self);
+    Py_TYPE(self)->tp_free(self);
+}
+
+static PyObject *event_repr(PyObject *self)
+{
+    return PyUnicode_FromFormat("<%s object at %p (%s)>", Py_TYPE(self)->tp_name, self,
+                                event_of(self)->is_set ? "set" : "clear");
+}
+
+PyDoc_STRVAR(event_set_doc,
+             "set($self, /)\n--\n\nSet the flag and wake everybody who waits for it.\n\n"
+             "Switches: never. Threads: any.");
+PyDoc_STRVAR(event_clear_doc,
+             "clear($self, /)\n--\n\nClear the flag.\n\nSwitches: never. Threads: any.");
+PyDoc_STRVAR(event_is_set_doc,
+             "is_set($self, /)\n--\n\nWhether the flag is set.\n\nSwitches: never. Threads: any.");
+PyDoc_STRVAR(event_wait_doc,
+             "wait($self, /, timeout=None)\n--\n\n"
+             "Wait until the flag is set: True, or False after `timeout` seconds.\n\n"
+             "Switches: if it must wait. Threads: any.");
+
+static PyMethodDef event_methods[] = {
+    {"set", event_set, METH_NOARGS, event_set_doc},
+    {"clear", event_clear_flag, METH_NOARGS, event_clear_doc},
+    {"is_set", event_is_set, METH_NOARGS, event_is_set_doc},
+    {"isSet", event_is_set, METH_NOARGS, event_is_set_doc},
+    {"ready", event_is_set, METH_NOARGS, event_is_set_doc},
+    {"wait", (PyCFunction)(void (*)(void))event_wait, METH_VARARGS | METH_KEYWORDS, event_wait_doc},
+    {0},
+};
+
+PyDoc_STRVAR(event_doc, "Event()\n--\n\n"
+                        "A flag that fibers wait for.\n\n"
+                        "Switches: never. Threads: any.\n\n"
+                        ">>> import weft\n"
+                        ">>> from weft.event import Event\n"
+                        ">>> event = Event()\n"
+                        ">>> task = weft.spawn(event.wait)\n"
+                        ">>> event.set()\n"
+                        ">>> task.get()\n"
+                        "True\n");
+
+static PyTypeObject weft_event_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.event.Event",
+    .tp_doc = event_doc,
+    .tp_basicsize = sizeof(event_object),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_new = event_new,
+    .tp_dealloc = event_dealloc,
+    .tp_traverse = event_traverse,
+    .tp_repr = event_repr,
+    .tp_methods = event_methods,
+    .tp_weaklistoffset = offsetof(event_object, weakrefs),
+};

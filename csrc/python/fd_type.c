@@ -1,0 +1,90 @@
+/*
+ * fd_type.c: waiting for file descriptors from Python, and telling every hub that one is closed.
+ *
+ * Two ways to wait, as in fd.c: for a descriptor of ours (`owned`: its close calls fd_forget, and
+ * the caller has just found it empty), and for anybody's. Threads: each waits in its own hub;
+ * fd_forget reaches all of them (the GIL is the lock).
+ */
+#include "thread.h"
+
+/* 0: ready; 1: the deadline; -1: an exception, EBADF if the descriptor was forgotten meanwhile. */
+static int fd_wait(weft_thread *thread, int fd, unsigned direction, uint64_t deadline_ns,
+                   bool is_owned)
+{
+    weft_fd *entry;
+    int rc = weft_fd_get(&thread->hub, fd, &entry);
+    if (rc < 0) {
+        errors_os(rc);
+        return -1;
+    }
+    weft_record *self = thread_current(thread);
+    if (fiber_may_block(thread) < 0)
+        return -1;
+    if (weft_unlikely(self->thrown != NULL))
+        return fiber_raise_thrown(self);
+    self->core.verb = direction == WEFT_READ ? "to read from" : "to write to";
+    self->core.subject = NULL;
+    self->core.fd = fd;
+    int err = 0;
+    weft_wake why;
+    if (is_owned)
+        why = weft_fd_wait(&thread->hub, entry, direction, deadline_ns, &err);
+    else
+        why = weft_fd_wait_foreign(&thread->hub, entry, direction, deadline_ns, &err);
+    if (weft_unlikely(err != 0)) {
+        self->core.verb = NULL;
+        errors_os(err);
+        return -1;
+    }
+    rc = fiber_unparked(thread, why);
+    if (weft_likely(rc < 2))
+        return rc;
+    errors_os(-EBADF);
+    return -1;
+}
+
+static PyObject *fd_wait_call(PyObject *args, PyObject *kwargs, unsigned direction)
+{
+    static char *names[] = {"fd", "timeout", "owned", NULL};
+    int fd, is_owned = 0;
+    PyObject *timeout = Py_None;
+    weft_thread *thread = thread_get();
+    uint64_t deadline_ns;
+    if (thread == NULL ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "i|Op", names, &fd, &timeout, &is_owned) ||
+        seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
+        return NULL;
+    weft_fd *entry;
+    if (is_owned && weft_fd_get(&thread->hub, fd, &entry) == 0)
+        entry->ready &= (uint8_t)~direction; /* as the caller has just found */
+    int rc = fd_wait(thread, fd, direction, deadline_ns, is_owned);
+    return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
+}
+
+static PyObject *module_wait_read(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    (void)module;
+    return fd_wait_call(args, kwargs, WEFT_READ);
+}
+
+static PyObject *module_wait_write(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    (void)module;
+    return fd_wait_call(args, kwargs, WEFT_WRITE);
+}
+
+static PyObject *module_fd_forget(PyObject *module, PyObject *number)
+{
+    (void)module;
+    int fd = PyObject_AsFileDescriptor(number);
+    if (fd < 0) {
+        if (PyErr_ExceptionMatches(PyExc_ValueError)) {
+            PyErr_Clear(); /* -1: a closed socket has nothing to forget */
+            Py_RETURN_NONE;
+        }
+        return NULL;
+    }
+    for (weft_link *link = all_threads.next; link != &all_threads; link = link->next)
+        weft_fd_forget(&weft_container_of(link, weft_thread, threads)->hub, fd);
+    Py_RETURN_NONE;
+}

@@ -1,0 +1,194 @@
+/*
+ * fiber_switch.c: Fiber.switch() and Fiber.throw(), with greenlet's rules for values and the dead.
+ *
+ * The idea: find out who really gets it (a dead fiber passes on to its nearest living ancestor),
+ * what travels (one argument as it is, several as a tuple, an exception), and leave the rest to
+ * passage.c. The `run` attribute of a fiber that has not started may be a property that itself
+ * switches, so whether it has started is asked again after each step that can run Python code.
+ */
+#include "thread.h"
+
+static PyObject *empty_tuple; /* what switch() without arguments hands over */
+
+/* One argument is that object, several are a tuple, none is (), keywords join as a dict. */
+static PyObject *value_from_arguments(PyObject *args, PyObject *kwargs)
+{
+    if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0)
+        return PyTuple_GET_SIZE(args) > 0 ? PyTuple_Pack(2, args, kwargs) : Py_NewRef(kwargs);
+    if (PyTuple_GET_SIZE(args) == 1)
+        return Py_NewRef(PyTuple_GET_ITEM(args, 0));
+    return Py_NewRef(args);
+}
+
+static PyObject *tuple_from_vector(PyObject *const *args, Py_ssize_t count)
+{
+    PyObject *tuple = PyTuple_New(count);
+    if (tuple == NULL)
+        return NULL;
+    for (Py_ssize_t i = 0; i < count; i++)
+        PyTuple_SET_ITEM(tuple, i, Py_NewRef(args[i]));
+    return tuple;
+}
+
+static PyObject *dict_from_vector(PyObject *const *values, PyObject *names)
+{
+    PyObject *dict = PyDict_New();
+    if (dict == NULL)
+        return NULL;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
+        if (PyDict_SetItem(dict, PyTuple_GET_ITEM(names, i), values[i]) < 0) {
+            Py_DECREF(dict);
+            return NULL;
+        }
+    }
+    return dict;
+}
+
+/* Whom a switch to `target` really goes to; NULL with an exception if that cannot be. */
+static weft_record *fiber_reachable(weft_thread *thread, weft_record *target)
+{
+    if (weft_unlikely(target->thread != thread)) {
+        errors_refuse(weft_error_fiber,
+                      "Cannot switch to a different thread%s: %R belongs to another native thread. "
+                      "Hand over work with a Queue, an Event or hub.call_soon_threadsafe.",
+                      target->thread->is_closed ? " (which happens to have exited)" : "",
+                      target->self);
+        return NULL;
+    }
+    if (weft_likely(!record_is_dead(target)))
+        return target;
+    if (target->core.state == WEFT_FIBER_DONE)
+        target = record_living_ancestor(target);
+    if (target == NULL || target->core.state == WEFT_FIBER_LOST) {
+        errors_refuse(weft_error_fiber,
+                      "cannot switch to a fiber that stayed in the parent process: after os.fork() "
+                      "only the forking fiber goes on in the child.");
+        return NULL;
+    }
+    return target;
+}
+
+/* Before the first switch: settle what will run. The `run` attribute may be a property that itself
+ * switches, so the fiber may have been started when this returns. */
+static int fiber_resolve_run(weft_record *target)
+{
+    if (target->run != NULL || target->body != fiber_body)
+        return 0;
+    PyObject *run = PyObject_GetAttrString(target->self, "run");
+    if (run == NULL)
+        return -1;
+    if (record_is_started(target) || target->run != NULL)
+        Py_DECREF(run);
+    else
+        target->run = run;
+    return 0;
+}
+
+static PyObject *fiber_switch_arguments(weft_thread *thread, weft_record *target, PyObject *args,
+                                        PyObject *kwargs)
+{
+    if (!record_is_started(target) && fiber_resolve_run(target) < 0)
+        return NULL;
+    if (record_is_started(target)) {
+        PyObject *value = value_from_arguments(args, kwargs);
+        return value == NULL ? NULL : fiber_switch(thread, target, value);
+    }
+    if (target->body == fiber_body) {
+        Py_XSETREF(target->args, Py_NewRef(args));
+        Py_XSETREF(target->kwargs, Py_XNewRef(kwargs));
+    }
+    return fiber_switch(thread, target, NULL);
+}
+
+static PyObject *fiber_type_switch(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                   PyObject *names)
+{
+    weft_thread *thread = thread_get();
+    if (weft_unlikely(thread == NULL))
+        return NULL;
+    weft_record *target = fiber_reachable(thread, record_of(self));
+    if (weft_unlikely(target == NULL))
+        return NULL;
+    /* The hot path: a started target, and one plain value or none. */
+    if (weft_likely(names == NULL && count <= 1 && record_is_started(target)))
+        return fiber_switch(thread, target, Py_NewRef(count == 1 ? args[0] : empty_tuple));
+    PyObject *tuple = tuple_from_vector(args, count);
+    PyObject *kwargs = names == NULL ? NULL : dict_from_vector(args + count, names);
+    PyObject *result = NULL;
+    if (tuple != NULL && (names == NULL || kwargs != NULL))
+        result = fiber_switch_arguments(thread, target, tuple, kwargs);
+    Py_XDECREF(tuple);
+    Py_XDECREF(kwargs);
+    return result;
+}
+
+/* Makes the current exception from throw()'s arguments. -1: they make none. */
+static int throw_set_exception(PyObject *type, PyObject *value, PyObject *traceback)
+{
+    if (traceback == Py_None)
+        traceback = NULL;
+    if (traceback != NULL && !PyTraceBack_Check(traceback)) {
+        PyErr_SetString(PyExc_TypeError, "throw() third argument must be a traceback object");
+        return -1;
+    }
+    if (PyExceptionInstance_Check(type)) {
+        if (value != NULL && value != Py_None) {
+            PyErr_SetString(PyExc_TypeError, "instance exception may not have a separate value");
+            return -1;
+        }
+        value = type;
+        type = PyExceptionInstance_Class(value);
+        if (traceback == NULL)
+            traceback = PyException_GetTraceback(value);
+        else
+            Py_INCREF(traceback);
+        PyErr_Restore(Py_NewRef(type), Py_NewRef(value), traceback);
+        return 0;
+    }
+    if (!PyExceptionClass_Check(type)) {
+        PyErr_Format(PyExc_TypeError, "exceptions must be classes, or instances, not %s",
+                     Py_TYPE(type)->tp_name);
+        return -1;
+    }
+    PyErr_Restore(Py_NewRef(type), Py_XNewRef(value), Py_XNewRef(traceback));
+    PyObject *normal = PyErr_GetRaisedException();
+    PyErr_SetRaisedException(normal);
+    return 0;
+}
+
+/* The current exception goes to `target`. */
+static PyObject *fiber_throw(weft_thread *thread, weft_record *target)
+{
+    PyObject *travelling = PyErr_GetRaisedException();
+    bool is_unstarted = target->thread == thread && target->core.state == WEFT_FIBER_NEW;
+    if (is_unstarted)
+        record_cancel_start(target);
+    bool is_exit =
+        record_is_dead(target) && PyErr_GivenExceptionMatches(travelling, weft_error_exit);
+    target = fiber_reachable(thread, target);
+    if (target == NULL) {
+        Py_XDECREF(travelling);
+        return NULL;
+    }
+    if (is_exit) {
+        PyObject *tuple = PyTuple_Pack(1, travelling);
+        Py_DECREF(travelling);
+        PyObject *result =
+            tuple == NULL ? NULL : fiber_switch_arguments(thread, target, tuple, NULL);
+        Py_XDECREF(tuple);
+        return result;
+    }
+    PyErr_SetRaisedException(travelling);
+    return fiber_switch(thread, target, NULL);
+}
+
+static PyObject *fiber_type_throw(PyObject *self, PyObject *args)
+{
+    PyObject *type = weft_error_exit, *value = NULL, *traceback = NULL;
+    if (!PyArg_UnpackTuple(args, "throw", 0, 3, &type, &value, &traceback))
+        return NULL;
+    weft_thread *thread = thread_get();
+    if (thread == NULL || throw_set_exception(type, value, traceback) < 0)
+        return NULL;
+    return fiber_throw(thread, record_of(self));
+}

@@ -1,0 +1,296 @@
+/*
+ * hub_type.c: weft.hub.Hub's native half: the hub as Python sees it, and the fiber that runs
+ * callbacks.
+ *
+ * The idea: scheduling needs no fiber (core hub.c), but Python callbacks (raw links, call_soon)
+ * need a place to run where nobody is half parked. The hub fiber is that place: it is parked like
+ * any other and made ready when there is something to call. It has no stack before the first
+ * callback.
+ *
+ * Its life: call everything in thread.callbacks, park, again. It never ends; what reaches it from
+ * a fiber that ended with the hub as parent is reported or dropped.
+ * Do not add: anything that must happen between two fibers. That is core.
+ */
+#include "thread.h"
+
+static PyObject *hub_class =
+    (PyObject *)&weft_hub_type; /* what get_hub() makes; see set_hub_class */
+
+/* ---- errors that nobody will catch ---- */
+
+/* Gives the current exception to Hub.handle_error(context, type, value, traceback). */
+static void hub_report_error(weft_thread *thread, PyObject *context)
+{
+    PyObject *exception = PyErr_GetRaisedException();
+    PyObject *traceback = PyException_GetTraceback(exception);
+    PyObject *hub = hub_get(thread);
+    PyObject *done =
+        hub == NULL ? NULL
+                    : PyObject_CallMethod(hub, "handle_error", "OOOO", context, Py_TYPE(exception),
+                                          exception, traceback != NULL ? traceback : Py_None);
+    if (done == NULL)
+        PyErr_WriteUnraisable(context);
+    Py_XDECREF(done);
+    Py_XDECREF(hub);
+    Py_XDECREF(traceback);
+    Py_DECREF(exception);
+}
+
+/* ---- the hub fiber ---- */
+
+static void hub_run_callbacks(weft_thread *thread)
+{
+    PyObject *callbacks = thread->callbacks;
+    thread->callbacks = NULL;
+    for (Py_ssize_t i = 0; callbacks != NULL && i < PyList_GET_SIZE(callbacks); i++) {
+        PyObject *entry = PyList_GET_ITEM(callbacks, i);
+        PyObject *fn = PyTuple_GET_ITEM(entry, 0);
+        PyObject *done = PyObject_Call(fn, PyTuple_GET_ITEM(entry, 1), NULL);
+        if (done == NULL)
+            hub_report_error(thread, fn);
+        Py_XDECREF(done);
+    }
+    Py_XDECREF(callbacks);
+}
+
+static weft_record *hub_body(weft_record *record)
+{
+    weft_thread *thread = record->thread;
+    for (;;) {
+        PyObject *value;
+        if (fiber_arrive(thread, &value) < 0 || PyErr_Occurred())
+            hub_report_error(thread, record->self);
+        Py_XDECREF(value);
+        hub_run_callbacks(thread);
+        if (thread->callbacks == NULL)
+            (void)weft_park_wait(&thread->hub, WEFT_NEVER);
+        else
+            weft_yield_wait(&thread->hub); /* a callback added more: others first */
+    }
+    return record; /* never: the hub fiber does not end */
+}
+
+/* The hub fiber of a thread, made when first needed. A borrowed record. */
+static weft_record *hub_fiber_get(weft_thread *thread)
+{
+    if (weft_likely(thread->hub_fiber != NULL))
+        return thread->hub_fiber;
+    PyObject *self = PyObject_CallNoArgs(hub_class);
+    if (self == NULL)
+        return NULL;
+    weft_record *record = record_of(self);
+    if (record->thread != thread) {
+        errors_refuse(weft_error_fiber,
+                      "cannot make the hub of another native thread: it has not used weft yet.");
+        Py_DECREF(self);
+        return NULL;
+    }
+    thread->hub_fiber = record;
+    return record;
+}
+
+/* A new reference, or NULL with an exception. */
+static PyObject *hub_get(weft_thread *thread)
+{
+    weft_record *record = hub_fiber_get(thread);
+    return record == NULL ? NULL : Py_NewRef(record->self);
+}
+
+static void hub_wake(weft_record *record)
+{
+    if (record->core.state == WEFT_FIBER_PARKED)
+        weft_wake_fiber(&record->core, WEFT_WAKE_FIRED);
+    else if (record->core.state != WEFT_FIBER_RUNNING)
+        weft_ready_fiber(&record->core);
+}
+
+/* fn(*args) in the hub of `thread`, soon; any native thread may ask. */
+static int hub_call_soon(weft_thread *thread, PyObject *fn, PyObject *args)
+{
+    weft_record *record = hub_fiber_get(thread);
+    if (record == NULL)
+        return -1;
+    PyObject *entry = PyTuple_Pack(2, fn, args);
+    if (entry == NULL)
+        return -1;
+    if (thread->callbacks == NULL)
+        thread->callbacks = PyList_New(0);
+    int rc = thread->callbacks == NULL ? -1 : PyList_Append(thread->callbacks, entry);
+    Py_DECREF(entry);
+    if (rc == 0)
+        hub_wake(record);
+    return rc;
+}
+
+/* ---- Python's view ---- */
+
+static weft_thread *hub_thread(PyObject *self) { return record_of(self)->thread; }
+
+static PyObject *hub_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    PyObject *self = fiber_new(type, args, kwargs);
+    if (self == NULL)
+        return NULL;
+    record_of(self)->body = hub_body;
+    Py_SETREF(record_of(self)->parent, Py_NewRef(hub_thread(self)->main->self));
+    return self;
+}
+
+static int hub_init(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    (void)self;
+    if (PyTuple_GET_SIZE(args) == 0 && (kwargs == NULL || PyDict_GET_SIZE(kwargs) == 0))
+        return 0;
+    PyErr_SetString(PyExc_TypeError, "Hub() takes no arguments: use weft.get_hub()");
+    return -1;
+}
+
+static PyObject *hub_type_call_soon(PyObject *self, PyObject *args)
+{
+    if (PyTuple_GET_SIZE(args) < 1 || !PyCallable_Check(PyTuple_GET_ITEM(args, 0)))
+        return errors_refuse(PyExc_TypeError,
+                             "cannot call soon: the first argument must be callable. Use "
+                             "call_soon(fn, *args).");
+    if (hub_thread(self)->is_closed)
+        return errors_refuse(weft_error_fiber, "cannot call soon: the hub's thread has ended.");
+    PyObject *rest = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
+    if (rest == NULL)
+        return NULL;
+    int rc = hub_call_soon(hub_thread(self), PyTuple_GET_ITEM(args, 0), rest);
+    Py_DECREF(rest);
+    return rc < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *hub_expect(PyObject *self, PyObject *count)
+{
+    long change = PyLong_AsLong(count);
+    if (change == -1 && PyErr_Occurred())
+        return NULL;
+    weft_hub *hub = &hub_thread(self)->hub;
+    if (change < -(long)hub->expected || change > INT32_MAX)
+        return errors_refuse(PyExc_ValueError,
+                             "cannot expect %ld more wake-ups: %u are expected now.", change,
+                             hub->expected);
+    hub->expected = (uint32_t)((long)hub->expected + change);
+    Py_RETURN_NONE;
+}
+
+static int hub_append_parked(PyObject *list, weft_record *record)
+{
+    weft_fiber *fiber = &record->core;
+    bool is_waiting = fiber->state == WEFT_FIBER_PARKED && fiber->verb != NULL;
+    PyObject *subject = is_waiting && fiber->subject != NULL ? fiber->subject : Py_None;
+    PyObject *entry =
+        Py_BuildValue("(OzO)", record->self, is_waiting ? fiber->verb : NULL, subject);
+    int rc = entry == NULL ? -1 : PyList_Append(list, entry);
+    Py_XDECREF(entry);
+    return rc;
+}
+
+static PyObject *hub_parked(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    weft_thread *thread = hub_thread(self);
+    PyObject *list = PyList_New(0);
+    for (weft_link *link = thread->hub.fibers.next; list != NULL && link != &thread->hub.fibers;
+         link = link->next) {
+        weft_record *record = (weft_record *)weft_container_of(link, weft_fiber, all);
+        if (!record_is_away(record) || record == thread->hub_fiber)
+            continue;
+        if (hub_append_parked(list, record) < 0)
+            Py_CLEAR(list);
+        if (list == NULL)
+            break;
+    }
+    return list;
+}
+
+static PyObject *hub_get_current(PyObject *self, void *unused)
+{
+    (void)unused;
+    return Py_NewRef(thread_current(hub_thread(self))->self);
+}
+
+static PyObject *hub_get_main(PyObject *self, void *unused)
+{
+    (void)unused;
+    return Py_NewRef(hub_thread(self)->main->self);
+}
+
+static PyObject *hub_statistics(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    weft_hub *hub = &hub_thread(self)->hub;
+    return Py_BuildValue("{s:n,s:n,s:n,s:I,s:I}", "stacks_live", (Py_ssize_t)hub->stacks.live_count,
+                         "stacks_free", (Py_ssize_t)hub->stacks.free_count, "stack_bytes",
+                         (Py_ssize_t)hub->stacks.stack_bytes, "fd_waiters", hub->fd_waiter_count,
+                         "expected", hub->expected);
+}
+
+static PyObject *hub_handle_error(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *context, *type, *value, *traceback;
+    if (!PyArg_ParseTuple(args, "OOOO:handle_error", &context, &type, &value, &traceback))
+        return NULL;
+    PyErr_SetObject(type, value);
+    PyErr_WriteUnraisable(context);
+    Py_RETURN_NONE;
+}
+
+static PyObject *hub_stalled(PyObject *self, PyObject *unused)
+{
+    (void)self;
+    (void)unused;
+    return PyObject_CallFunction(weft_error_loop_exit, "s", "This operation would block forever");
+}
+
+static PyGetSetDef hub_getset[] = {
+    {"current", hub_get_current, NULL, "The fiber that runs on the hub's thread now.", NULL},
+    {"main", hub_get_main, NULL, "The fiber that the hub's thread itself is.", NULL},
+    {0},
+};
+
+static PyMethodDef hub_methods[] = {
+    {"call_soon", hub_type_call_soon, METH_VARARGS,
+     "call_soon($self, fn, /, *args)\n--\n\nCall fn(*args) in the hub when it next runs. fn must "
+     "not block.\n\nSwitches: never. Threads: any."},
+    {"call_soon_threadsafe", hub_type_call_soon, METH_VARARGS,
+     "call_soon_threadsafe($self, fn, /, *args)\n--\n\nThe same as call_soon: that may be called "
+     "from any native thread.\n\nSwitches: never. Threads: any."},
+    {"expect", hub_expect, METH_O,
+     "expect($self, count, /)\n--\n\nPromise that many more wake-ups from outside (negative: take "
+     "back), so that waiting\nfor them is no dead end.\n\nSwitches: never. Threads: any. Raises "
+     "ValueError if fewer than none would be left."},
+    {"parked", hub_parked, METH_NOARGS,
+     "parked($self, /)\n--\n\nA list of (fiber, verb, subject) for each fiber that is away: what "
+     "it "
+     "waits for, and on what.\n\nSwitches: never. Threads: owner."},
+    {"statistics", hub_statistics, METH_NOARGS,
+     "statistics($self, /)\n--\n\nA dict of counts: stacks_live, stacks_free, stack_bytes, "
+     "fd_waiters, expected.\n\nSwitches: never. Threads: any."},
+    {"handle_error", hub_handle_error, METH_VARARGS,
+     "handle_error($self, context, type, value, traceback, /)\n--\n\nAn exception that nobody will "
+     "catch. weft.hub.Hub overrides it.\n\nSwitches: never. Threads: owner."},
+    {"stalled", hub_stalled, METH_NOARGS,
+     "stalled($self, /)\n--\n\nNothing can ever become ready: the exception for the main fiber, or "
+     "None to wait all the same.\n\nSwitches: never. Threads: owner."},
+    {0},
+};
+
+PyTypeObject weft_hub_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft._core.Hub",
+    .tp_doc = "Hub()\n--\n\nOne per native thread; get it with weft.get_hub().\n\n"
+              "Switches: never. Threads: owner.",
+    .tp_base = &weft_fiber_type,
+    .tp_basicsize = sizeof(weft_fiber_object),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_new = hub_new,
+    .tp_init = hub_init,
+    .tp_dealloc = fiber_dealloc,
+    .tp_finalize = fiber_finalize,
+    .tp_traverse = fiber_traverse,
+    .tp_clear = fiber_clear,
+    .tp_methods = hub_methods,
+    .tp_getset = hub_getset,
+};

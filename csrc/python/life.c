@@ -1,0 +1,136 @@
+/*
+ * life.c: a fiber's record, its one run, and its end.
+ *
+ * The idea: the record is everything but the 40 bytes that Python sees. A fiber that ends goes to
+ * its parent, with its result or its exception; GreenletExit becomes a result; a parent that has
+ * ended passes it on to its own. These rules are greenlet's. (A task ends otherwise: task_life.c.)
+ *
+ * Records are recycled through a free list: creating a fiber is two cheap allocations.
+ */
+#include "thread.h"
+
+#define FREE_RECORDS_MAX 256
+static weft_record *free_records; /* chained through `thread`; the GIL is its lock */
+static int free_record_count;
+
+static weft_record *record_make(PyObject *self, weft_thread *thread)
+{
+    weft_record *record = free_records;
+    if (record != NULL) {
+        free_records = (weft_record *)record->thread;
+        free_record_count--;
+    } else {
+        record = PyMem_Malloc(sizeof *record);
+        if (record == NULL)
+            return (weft_record *)PyErr_NoMemory();
+    }
+    memset(record, 0, sizeof *record);
+    record->thread = thread;
+    record->self = self;
+    thread->record_count++;
+    ((weft_fiber_object *)self)->record = record;
+    return record;
+}
+
+static void record_free(weft_record *record)
+{
+    weft_thread *thread = record->thread;
+    if (--thread->record_count == 0 && thread->is_closed)
+        PyMem_RawFree(thread);
+    if (free_record_count < FREE_RECORDS_MAX) {
+        record->thread = (weft_thread *)free_records;
+        free_records = record;
+        free_record_count++;
+    } else {
+        PyMem_Free(record);
+    }
+}
+
+/* What a fiber lets go of when it ends: an exception that travels is kept. */
+static void record_release(weft_record *record)
+{
+    PyObject *travelling = PyErr_GetRaisedException();
+    Py_CLEAR(record->run);
+    Py_CLEAR(record->args);
+    Py_CLEAR(record->kwargs);
+    Py_CLEAR(record->thrown);
+    PyErr_SetRaisedException(travelling);
+}
+
+/* GreenletExit that reaches the end of a fiber is its result. */
+static PyObject *value_from_exit(PyObject *value)
+{
+    if (value != NULL || !PyErr_ExceptionMatches(weft_error_exit))
+        return value;
+    return PyErr_GetRaisedException();
+}
+
+/* The nearest ancestor that can run, or NULL: the process forked and they stayed behind. */
+static weft_record *record_living_ancestor(weft_record *record)
+{
+    while (record != NULL && record_is_dead(record))
+        record = record->parent != NULL ? record_of(record->parent) : NULL;
+    return record;
+}
+
+/* A thread of the parent process that had forked would end here; its process ends with it.
+ * SAFE: PyErr_Print() ends the process on SystemExit, which is what is about to happen anyway. */
+static void fiber_end_forked_process(void)
+{
+    if (PyErr_Occurred())
+        PyErr_Print();
+    PyObject *module = PyImport_ImportModule("weft.hub");
+    PyObject *done = module == NULL ? NULL : PyObject_CallMethod(module, "end_process", NULL);
+    Py_XDECREF(done);
+    _exit(1); /* only if the import failed */
+}
+
+/* The fiber has returned `value` (or raised: NULL). Says who runs next, and with what. */
+static weft_record *fiber_end(weft_record *record, PyObject *value)
+{
+    weft_thread *thread = record->thread;
+    record_release(record);
+    value = value_from_exit(value);
+    weft_record *next =
+        record->parent != NULL ? record_living_ancestor(record_of(record->parent)) : thread->main;
+    if (next == NULL || record_is_dead(next) || next->thread != thread)
+        fiber_end_forked_process();
+    if (!record_is_started(next)) {
+        /* An ancestor that never ran starts with the result, as greenlet has it. */
+        PyObject *args = value != NULL ? PyTuple_Pack(1, value) : NULL;
+        Py_XDECREF(value);
+        Py_XSETREF(next->args, args);
+        value = NULL;
+    }
+    record_claim(next);
+    thread->value = value;
+    return next;
+}
+
+static PyObject *fiber_call_run(weft_record *record)
+{
+    if (record->thrown != NULL) {
+        fiber_raise_thrown(record);
+        return NULL;
+    }
+    if (PyErr_Occurred())
+        return NULL; /* an exception was handed to a fiber that never ran: it dies of it */
+    return PyObject_Call(record->run, record->args, record->kwargs);
+}
+
+static weft_record *fiber_body(weft_record *record)
+{
+    return fiber_end(record, fiber_call_run(record));
+}
+
+/* A fiber that never ran will never run. */
+static void record_cancel_start(weft_record *record)
+{
+    weft_fiber *fiber = &record->core;
+    assert(fiber->state == WEFT_FIBER_NEW);
+    bool was_held = fiber->is_held;
+    weft_fiber_cancel(fiber);
+    record_release(record);
+    if (was_held)
+        Py_DECREF(record->self);
+}

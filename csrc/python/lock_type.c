@@ -1,0 +1,488 @@
+/*
+ * lock_type.c: Semaphore and RLock.
+ *
+ * The idea: both are a gate: a count of free permits, and fibers that wait for one in order. A
+ * release hands its permit straight to the first who waits, without raising the count, so nobody
+ * can overtake and nobody waits in vain. A fiber that was handed a permit and is then killed,
+ * before it ran, hands it on.
+ *
+ * Uncontended, an acquire is a comparison and a decrement: no switch, no allocation.
+ * Threads: any; a waiter of another thread is woken through its own hub.
+ */
+#include "thread.h"
+
+typedef struct {
+    Py_ssize_t count;    /* free permits */
+    weft_link acquirers; /* waiters that want a permit, in order */
+    weft_link watchers;  /* waiters that only want to know when one is free */
+} weft_gate;
+
+static void gate_init(weft_gate *gate, Py_ssize_t count)
+{
+    gate->count = count;
+    weft_list_init(&gate->acquirers);
+    weft_list_init(&gate->watchers);
+}
+
+static void gate_release(weft_gate *gate)
+{
+    while (weft_waiter_fire_first(&gate->watchers))
+        ;
+    if (!weft_waiter_fire_first(&gate->acquirers))
+        gate->count++;
+}
+
+/* 0: has a permit; 1: the deadline; -1: an exception. */
+static int gate_acquire_wait(weft_gate *gate, weft_thread *thread, PyObject *owner,
+                             PyObject *timeout)
+{
+    uint64_t deadline_ns;
+    if (seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
+        return -1;
+    weft_waiter waiter;
+    weft_waiter_add(&waiter, &thread->hub, &gate->acquirers);
+    int rc = fiber_park_wait(thread, deadline_ns, "to acquire", owner);
+    if (weft_unlikely(rc != 0 && waiter.is_fired))
+        gate_release(gate); /* handed over and killed at once: on to the next */
+    return rc;
+}
+
+/* Waits for a free permit without taking it. */
+static int gate_watch_wait(weft_gate *gate, weft_thread *thread, PyObject *owner, PyObject *timeout)
+{
+    uint64_t deadline_ns;
+    if (seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
+        return -1;
+    weft_waiter waiter;
+    weft_waiter_add(&waiter, &thread->hub, &gate->watchers);
+    return fiber_park_wait(thread, deadline_ns, "to see free", owner);
+}
+
+static int gate_visit(const weft_gate *gate, visitproc visit, void *arg)
+{
+    int rc = waiters_visit(&gate->acquirers, visit, arg);
+    return rc != 0 ? rc : waiters_visit(&gate->watchers, visit, arg);
+}
+
+/* acquire(blocking=True, timeout=None), for both types. -1: an exception. */
+static int acquire_arguments(PyObject *const *args, Py_ssize_t count, PyObject *names,
+                             int *blocking, PyObject **timeout)
+{
+    PyObject *flag = count > 0 ? args[0] : NULL;
+    *timeout = count > 1 ? args[1] : Py_None;
+    for (Py_ssize_t i = 0; names != NULL && i < PyTuple_GET_SIZE(names); i++) {
+        PyObject *name = PyTuple_GET_ITEM(names, i);
+        if (PyUnicode_CompareWithASCIIString(name, "timeout") == 0 && count < 2)
+            *timeout = args[count + i];
+        else if (PyUnicode_CompareWithASCIIString(name, "blocking") == 0 && flag == NULL)
+            flag = args[count + i];
+        else
+            count = 3; /* refused below */
+    }
+    if (count > 2) {
+        PyErr_SetString(PyExc_TypeError, "use acquire(blocking=True, timeout=None)");
+        return -1;
+    }
+    *blocking = flag == NULL ? 1 : PyObject_IsTrue(flag);
+    return *blocking < 0 ? -1 : 0;
+}
+
+/* ---- Semaphore ---- */
+
+typedef struct {
+    PyObject_HEAD weft_gate gate;     /* first after the head: permits and who waits */
+    PyObject *weakrefs; /* weak references to it */
+} semaphore_object;
+
+static weft_gate *semaphore_gate(PyObject *self) { return &((semaphore_object *)self)->gate; }
+
+static PyObject *semaphore_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    (void)args;
+    (void)kwargs;
+    PyObject *self = type->tp_alloc(type, 0);
+    if (self != NULL)
+        gate_init(semaphore_gate(self), 1);
+    return self;
+}
+
+static int semaphore_init(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"value", "hub", NULL};
+    Py_ssize_t value = 1;
+    PyObject *unused = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|nO:Semaphore", names, &value, &unused))
+        return -1;
+    if (value < 0) {
+        PyErr_Format(PyExc_ValueError, "semaphore initial value must be >= 0, not %zd", value);
+        return -1;
+    }
+    semaphore_gate(self)->count = value;
+    return 0;
+}
+
+static PyObject *semaphore_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                   PyObject *names)
+{
+    weft_gate *gate = semaphore_gate(self);
+    int blocking;
+    PyObject *timeout;
+    if (weft_likely(count == 0 && names == NULL && gate->count > 0)) {
+        gate->count--;
+        Py_RETURN_TRUE;
+    }
+    if (acquire_arguments(args, count, names, &blocking, &timeout) < 0)
+        return NULL;
+    if (gate->count > 0) {
+        gate->count--;
+        Py_RETURN_TRUE;
+    }
+    if (!blocking)
+        Py_RETURN_FALSE;
+    weft_thread *thread = thread_get();
+    int rc = thread == NULL ? -1 : gate_acquire_wait(gate, thread, self, timeout);
+    return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
+}
+
+static PyObject *semaphore_release(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    gate_release(semaphore_gate(self));
+    return PyLong_FromSsize_t(semaphore_gate(self)->count);
+}
+
+static PyObject *semaphore_wait(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"timeout", NULL};
+    PyObject *timeout = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:wait", names, &timeout))
+        return NULL;
+    weft_gate *gate = semaphore_gate(self);
+    if (gate->count == 0) {
+        weft_thread *thread = thread_get();
+        if (thread == NULL || gate_watch_wait(gate, thread, self, timeout) < 0)
+            return NULL;
+    }
+    return PyLong_FromSsize_t(gate->count);
+}
+
+static PyObject *semaphore_locked(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(semaphore_gate(self)->count == 0);
+}
+
+static PyObject *semaphore_ready(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(semaphore_gate(self)->count > 0);
+}
+
+static PyObject *semaphore_enter(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return semaphore_acquire(self, NULL, 0, NULL);
+}
+
+static PyObject *semaphore_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    (void)args;
+    (void)count;
+    gate_release(semaphore_gate(self));
+    Py_RETURN_NONE;
+}
+
+static PyObject *semaphore_get_counter(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromSsize_t(semaphore_gate(self)->count);
+}
+
+static int semaphore_set_counter(PyObject *self, PyObject *value, void *unused)
+{
+    (void)unused;
+    Py_ssize_t count = value == NULL ? -1 : PyNumber_AsSsize_t(value, PyExc_OverflowError);
+    if (count == -1 && PyErr_Occurred())
+        return -1;
+    if (count < 0) {
+        PyErr_SetString(PyExc_ValueError, "a semaphore's counter must be a number >= 0");
+        return -1;
+    }
+    semaphore_gate(self)->count = count;
+    return 0;
+}
+
+static int semaphore_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    return gate_visit(semaphore_gate(self), visit, arg);
+}
+
+static void semaphore_dealloc(PyObject *self)
+{
+    PyObject_GC_UnTrack(self);
+    if (((semaphore_object *)self)->weakrefs != NULL)
+        PyObject_ClearWeakRefs(self);
+    Py_TYPE(self)->tp_free(self);
+}
+
+#define FAST_KEYWORDS METH_FASTCALL | METH_KEYWORDS
+
+PyDoc_STRVAR(
+    acquire_doc,
+    "acquire($self, /, blocking=True, timeout=None)\n--\n\n"
+    "Take a permit: True; False if there is none and blocking is False, or none came in time.\n\n"
+    "timeout: seconds to wait at most, None for ever. Served in order.\n\n"
+    "Switches: if it must wait. Threads: any.");
+PyDoc_STRVAR(semaphore_release_doc,
+             "release($self, /)\n--\n\n"
+             "Give a permit back, to the first who waits; return how many are free.\n\n"
+             "Switches: never. Threads: any.");
+PyDoc_STRVAR(
+    semaphore_wait_doc,
+    "wait($self, /, timeout=None)\n--\n\n"
+    "Wait until a permit is free, without taking it; return how many are (perhaps 0 again).\n\n"
+    "timeout: seconds to wait at most. Switches: if it must wait. Threads: any.");
+
+static PyMethodDef semaphore_methods[] = {
+    {"acquire", (PyCFunction)(void (*)(void))semaphore_acquire, FAST_KEYWORDS, acquire_doc},
+    {"release", semaphore_release, METH_NOARGS, semaphore_release_doc},
+    {"wait", (PyCFunction)(void (*)(void))semaphore_wait, METH_VARARGS | METH_KEYWORDS,
+     semaphore_wait_doc},
+    {"locked", semaphore_locked, METH_NOARGS,
+     "locked($self, /)\n--\n\nWhether no permit is free.\n\nSwitches: never. Threads: any."},
+    {"ready", semaphore_ready, METH_NOARGS,
+     "ready($self, /)\n--\n\nWhether a permit is free.\n\nSwitches: never. Threads: any."},
+    {"__enter__", semaphore_enter, METH_NOARGS, "As acquire(); returns True."},
+    {"__exit__", (PyCFunction)(void (*)(void))semaphore_exit, METH_FASTCALL, "As release()."},
+    {0},
+};
+
+static PyGetSetDef semaphore_getset[] = {
+    {"counter", semaphore_get_counter, semaphore_set_counter, "How many permits are free.", NULL},
+    {0},
+};
+
+PyDoc_STRVAR(semaphore_doc,
+             "Semaphore(value=1, hub=None)\n--\n\n"
+             "A number of permits; acquire takes one and waits if there is none.\n\n"
+             "value: permits at the start. hub: ignored, for gevent's signature.\n\n"
+             "Switches: never. Threads: any. Raises ValueError for a negative value.\n\n"
+             ">>> from weft.lock import Semaphore\n"
+             ">>> permits = Semaphore(2)\n"
+             ">>> permits.acquire(), permits.acquire(), permits.acquire(blocking=False)\n"
+             "(True, True, False)\n");
+
+static PyTypeObject weft_semaphore_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.lock.Semaphore",
+    .tp_doc = semaphore_doc,
+    .tp_basicsize = sizeof(semaphore_object),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_new = semaphore_new,
+    .tp_init = semaphore_init,
+    .tp_dealloc = semaphore_dealloc,
+    .tp_traverse = semaphore_traverse,
+    .tp_methods = semaphore_methods,
+    .tp_getset = semaphore_getset,
+    .tp_weaklistoffset = offsetof(semaphore_object, weakrefs),
+};
+
+/* ---- RLock ---- */
+
+typedef struct {
+    PyObject_HEAD weft_gate gate;     /* one permit */
+    PyObject *owner;    /* owned: the fiber that has it, or NULL */
+    Py_ssize_t depth;   /* how many times it has it */
+    PyObject *weakrefs; /* weak references to it */
+} rlock_object;
+
+static PyObject *rlock_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"hub", NULL};
+    PyObject *unused = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:RLock", names, &unused))
+        return NULL;
+    PyObject *self = type->tp_alloc(type, 0);
+    if (self != NULL)
+        gate_init(&((rlock_object *)self)->gate, 1);
+    return self;
+}
+
+/* 0: the current fiber has it once more; 1: not in time; -1: an exception. */
+static int rlock_take_wait(PyObject *object, int blocking, PyObject *timeout)
+{
+    rlock_object *self = (rlock_object *)object;
+    weft_thread *thread = thread_get();
+    if (thread == NULL)
+        return -1;
+    PyObject *current = thread_current(thread)->self;
+    if (self->owner == current) {
+        self->depth++;
+        return 0;
+    }
+    int rc = 0;
+    if (self->gate.count > 0)
+        self->gate.count--;
+    else
+        rc = blocking ? gate_acquire_wait(&self->gate, thread, object, timeout) : 1;
+    if (rc == 0) {
+        assert(self->owner == NULL);
+        self->owner = Py_NewRef(current);
+        self->depth = 1;
+    }
+    return rc;
+}
+
+static PyObject *rlock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                               PyObject *names)
+{
+    int blocking;
+    PyObject *timeout;
+    if (acquire_arguments(args, count, names, &blocking, &timeout) < 0)
+        return NULL;
+    int rc = rlock_take_wait(self, blocking, timeout);
+    return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
+}
+
+/* Gives it up wholly, whatever the depth. */
+static void rlock_give(rlock_object *self)
+{
+    PyObject *owner = self->owner;
+    self->owner = NULL;
+    self->depth = 0;
+    gate_release(&self->gate);
+    Py_DECREF(owner);
+}
+
+static bool rlock_is_mine(rlock_object *self)
+{
+    weft_thread *thread = thread_get();
+    if (thread == NULL)
+        PyErr_Clear(); /* no thread record: it cannot own anything */
+    return thread != NULL && self->owner == thread_current(thread)->self;
+}
+
+static PyObject *rlock_release(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    rlock_object *self = (rlock_object *)object;
+    if (!rlock_is_mine(self)) {
+        if (self->owner == NULL)
+            return errors_refuse(PyExc_RuntimeError, "cannot release un-acquired lock");
+        return errors_refuse(PyExc_RuntimeError,
+                             "cannot release a lock that fiber %R owns: release it there.",
+                             self->owner);
+    }
+    if (--self->depth == 0)
+        rlock_give(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *rlock_enter(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return rlock_take_wait(self, 1, Py_None) < 0 ? NULL : Py_NewRef(Py_True);
+}
+
+static PyObject *rlock_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    (void)args;
+    (void)count;
+    return rlock_release(self, NULL);
+}
+
+static PyObject *rlock_locked(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(((rlock_object *)self)->owner != NULL);
+}
+
+/* What threading.Condition asks of its lock. */
+static PyObject *rlock_is_owned(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(rlock_is_mine((rlock_object *)self));
+}
+
+static PyObject *rlock_release_save(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    rlock_object *self = (rlock_object *)object;
+    if (!rlock_is_mine(self))
+        return errors_refuse(PyExc_RuntimeError, "cannot release un-acquired lock");
+    PyObject *depth = PyLong_FromSsize_t(self->depth);
+    if (depth != NULL)
+        rlock_give(self);
+    return depth;
+}
+
+static PyObject *rlock_acquire_restore(PyObject *object, PyObject *saved)
+{
+    Py_ssize_t depth = PyNumber_AsSsize_t(saved, PyExc_OverflowError);
+    if ((depth == -1 && PyErr_Occurred()) || rlock_take_wait(object, 1, Py_None) < 0)
+        return NULL;
+    ((rlock_object *)object)->depth = depth;
+    Py_RETURN_NONE;
+}
+
+static int rlock_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(((rlock_object *)self)->owner);
+    return gate_visit(&((rlock_object *)self)->gate, visit, arg);
+}
+
+static int rlock_clear(PyObject *self)
+{
+    Py_CLEAR(((rlock_object *)self)->owner);
+    return 0;
+}
+
+static void rlock_dealloc(PyObject *self)
+{
+    PyObject_GC_UnTrack(self);
+    if (((rlock_object *)self)->weakrefs != NULL)
+        PyObject_ClearWeakRefs(self);
+    rlock_clear(self);
+    Py_TYPE(self)->tp_free(self);
+}
+
+PyDoc_STRVAR(
+    rlock_release_doc,
+    "release($self, /)\n--\n\n"
+    "Undo one acquire; the last hands the lock to the first who waits.\n\n"
+    "Switches: never. Threads: any. Raises RuntimeError if the current fiber does not own it.");
+
+static PyMethodDef rlock_methods[] = {
+    {"acquire", (PyCFunction)(void (*)(void))rlock_acquire, FAST_KEYWORDS, acquire_doc},
+    {"release", rlock_release, METH_NOARGS, rlock_release_doc},
+    {"locked", rlock_locked, METH_NOARGS,
+     "locked($self, /)\n--\n\nWhether somebody owns it.\n\nSwitches: never. Threads: any."},
+    {"__enter__", rlock_enter, METH_NOARGS, "As acquire()."},
+    {"__exit__", (PyCFunction)(void (*)(void))rlock_exit, METH_FASTCALL, "As release()."},
+    {"_is_owned", rlock_is_owned, METH_NOARGS, "For threading.Condition."},
+    {"_release_save", rlock_release_save, METH_NOARGS, "For threading.Condition."},
+    {"_acquire_restore", rlock_acquire_restore, METH_O, "For threading.Condition."},
+    {0},
+};
+
+PyDoc_STRVAR(rlock_doc, "RLock(hub=None)\n--\n\n"
+                        "A lock that the fiber which owns it may acquire again.\n\n"
+                        "hub: ignored, for gevent's signature. Switches: never. Threads: any.\n\n"
+                        ">>> from weft.lock import RLock\n"
+                        ">>> lock = RLock()\n"
+                        ">>> with lock:\n"
+                        "...     with lock:\n"
+                        "...         lock.locked()\n"
+                        "True\n");
+
+static PyTypeObject weft_rlock_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.lock.RLock",
+    .tp_doc = rlock_doc,
+    .tp_basicsize = sizeof(rlock_object),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_new = rlock_new,
+    .tp_dealloc = rlock_dealloc,
+    .tp_traverse = rlock_traverse,
+    .tp_clear = rlock_clear,
+    .tp_methods = rlock_methods,
+    .tp_weaklistoffset = offsetof(rlock_object, weakrefs),
+};

@@ -1,0 +1,195 @@
+/*
+ * module.c: the export table of weft._core, and nothing else.
+ *
+ * The idea: what Python sees of the native core is listed in one place, with one line of code each;
+ * weft/_core.pyi is the same list with types. The module has no state of its own: everything hangs
+ * off the native thread (thread.h), and the module is never unloaded.
+ * Do not add: behaviour.
+ */
+#include "thread.h"
+
+static PyObject *module_getcurrent(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    weft_thread *thread = thread_get();
+    return thread == NULL ? NULL : Py_NewRef(thread_current(thread)->self);
+}
+
+static PyObject *module_get_hub(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    weft_thread *thread = thread_get();
+    return thread == NULL ? NULL : hub_get(thread);
+}
+
+static PyObject *module_set_hub_class(PyObject *module, PyObject *type)
+{
+    (void)module;
+    if (!PyType_Check(type) || !PyType_IsSubtype((PyTypeObject *)type, &weft_hub_type))
+        return errors_refuse(PyExc_TypeError, "the hub's class must derive from weft.hub.Hub");
+    hub_class = Py_NewRef(type); /* the former one is kept: hubs of it may exist */
+    Py_RETURN_NONE;
+}
+
+static PyObject *module_set_timeout_class(PyObject *module, PyObject *type)
+{
+    (void)module;
+    Py_XSETREF(timeout_class, Py_NewRef(type));
+    Py_RETURN_NONE;
+}
+
+static PyObject *module_throw_later(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *fiber, *exception;
+    if (!PyArg_ParseTuple(args, "O!O:throw_later", &weft_fiber_type, &fiber, &exception))
+        return NULL;
+    PyObject *instance = exception_from_argument(exception);
+    if (instance == NULL)
+        return NULL;
+    int rc = fiber_throw_later(record_of(fiber), instance);
+    Py_DECREF(instance);
+    return rc < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *module_after_fork(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    thread_after_fork();
+    Py_RETURN_NONE;
+}
+
+static PyObject *module_sim_install(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    weft_thread *thread = thread_get();
+    int rc = thread == NULL ? -1 : weft_sim_install(&thread->hub);
+    if (thread == NULL)
+        return NULL;
+    return rc < 0 ? errors_os(rc) : Py_NewRef(Py_None);
+}
+
+static PyObject *module_sim_remove(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    weft_thread *thread = thread_get();
+    if (thread != NULL)
+        weft_sim_remove(&thread->hub);
+    return thread == NULL ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *module_sim_now(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    weft_thread *thread = thread_get();
+    return thread == NULL ? NULL : PyFloat_FromDouble((double)thread->hub.now(&thread->hub) / 1e9);
+}
+
+static PyObject *module_sim_feed(PyObject *module, PyObject *args)
+{
+    (void)module;
+    int fd, ready;
+    weft_thread *thread = thread_get();
+    if (thread == NULL || !PyArg_ParseTuple(args, "ii:sim_feed", &fd, &ready))
+        return NULL;
+    int rc = weft_sim_feed(&thread->hub, fd, (unsigned)ready);
+    return rc < 0 ? errors_os(rc) : Py_NewRef(Py_None);
+}
+
+static PyMethodDef module_methods[] = {
+    {"getcurrent", module_getcurrent, METH_NOARGS,
+     "getcurrent()\n--\n\nThe fiber that runs now on this native thread.\n\nSwitches: never. "
+     "Threads: any."},
+    {"get_hub", module_get_hub, METH_NOARGS,
+     "get_hub()\n--\n\nThe hub of this native thread, made on first use.\n\nSwitches: never. "
+     "Threads: any."},
+    {"spawn", (PyCFunction)(void (*)(void))module_spawn, METH_FASTCALL | METH_KEYWORDS,
+     "spawn(fn, /, *args, **kwargs)\n--\n\nRun fn(*args, **kwargs) in a new task; return the task. "
+     "It starts when the caller next waits.\n\nSwitches: never. Threads: any. Raises TypeError if "
+     "fn cannot be called.\n\n>>> import weft\n>>> weft.spawn(len, 'abc').get()\n3\n"},
+    {"spawn_later", (PyCFunction)(void (*)(void))module_spawn_later, METH_FASTCALL | METH_KEYWORDS,
+     "spawn_later(seconds, fn, /, *args, **kwargs)\n--\n\nAs spawn, but start it after that many "
+     "seconds.\n\nSwitches: never. Threads: any. Raises TypeError as spawn does."},
+    {"sleep", (PyCFunction)(void (*)(void))module_sleep, METH_FASTCALL | METH_KEYWORDS,
+     "sleep(seconds=0, ref=True)\n--\n\nLet others run for at least that many seconds; 0: let "
+     "everybody run once who is ready.\n\nSwitches: always. Threads: any. Raises TypeError or "
+     "ValueError for what is no number."},
+    {"wait_read", (PyCFunction)(void (*)(void))module_wait_read, METH_VARARGS | METH_KEYWORDS,
+     "wait_read(fd, timeout=None, owned=False)\n--\n\nWait until fd is readable: True, or False "
+     "after `timeout` seconds.\n\nSwitches: if it must wait. Threads: any. Raises OSError."},
+    {"wait_write", (PyCFunction)(void (*)(void))module_wait_write, METH_VARARGS | METH_KEYWORDS,
+     "wait_write(fd, timeout=None, owned=False)\n--\n\nWait until fd is writable: True, or False "
+     "after `timeout` seconds.\n\nSwitches: if it must wait. Threads: any. Raises OSError."},
+    {"fd_forget", module_fd_forget, METH_O,
+     "fd_forget(fd, /)\n--\n\nfd is about to be closed, or is new: who waits on it gets EBADF.\n\n"
+     "Switches: never. Threads: any."},
+    {"throw_later", module_throw_later, METH_VARARGS,
+     "throw_later(fiber, exception, /)\n--\n\nLeave an exception for a fiber, to be raised when "
+     "its hub next runs it.\n\nSwitches: never. Threads: any."},
+    {"set_hub_class", module_set_hub_class, METH_O, "What get_hub() makes instances of."},
+    {"set_timeout_class", module_set_timeout_class, METH_O, "What blocking calls raise in time."},
+    {"set_queue_classes", module_set_queue_classes, METH_VARARGS, "What get and put raise."},
+    {"after_fork", module_after_fork, METH_NOARGS, "Called in the child of a fork."},
+    {"sim_install", module_sim_install, METH_NOARGS, "Put this thread's hub into the test world."},
+    {"sim_remove", module_sim_remove, METH_NOARGS, "Back to the real world."},
+    {"sim_now", module_sim_now, METH_NOARGS, "The hub's clock, in seconds."},
+    {"sim_feed", module_sim_feed, METH_VARARGS, "Make a descriptor ready in the test world."},
+    {0},
+};
+
+static PyModuleDef module_def = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "weft._core",
+    .m_doc = "The native core of weft. Import weft instead.",
+    .m_size = -1,
+    .m_methods = module_methods,
+};
+
+static int module_add(PyObject *module, const char *name, PyObject *value)
+{
+    int rc = value == NULL ? -1 : PyModule_AddObjectRef(module, name, value);
+    Py_XDECREF(value);
+    return rc;
+}
+
+static int module_fill(PyObject *module)
+{
+    static const struct {
+        const char *name;
+        PyTypeObject *type;
+    } types[] = {
+        {"Fiber", &weft_fiber_type},
+        {"Task", &weft_task_type},
+        {"Hub", &weft_hub_type},
+        {"Timer", &weft_timer_type},
+        {"Semaphore", &weft_semaphore_type},
+        {"RLock", &weft_rlock_type},
+        {"Event", &weft_event_type},
+        {"Queue", &weft_queue_type},
+    };
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (PyType_Ready(types[i].type) < 0 ||
+            PyModule_AddObjectRef(module, types[i].name, (PyObject *)types[i].type) < 0)
+            return -1;
+    }
+    if (module_add(module, "socket_methods", socket_methods_make()) < 0)
+        return -1;
+    return module_add(module, "python_version", PyUnicode_FromString(WEFT_PYTHON_VERSION));
+}
+
+PyMODINIT_FUNC PyInit__core(void)
+{
+    empty_tuple = PyTuple_New(0);
+    if (empty_tuple == NULL || errors_import() < 0)
+        return NULL;
+    PyObject *module = PyModule_Create(&module_def);
+    if (module != NULL && module_fill(module) < 0)
+        Py_CLEAR(module);
+    return module;
+}

@@ -1,0 +1,187 @@
+/*
+ * passage.c: how a fiber is left and another one entered, as far as Python can notice.
+ *
+ * The idea: a switch by hand hands over one value (thread.value) or the current exception, and
+ * names who runs next; a park hands over nothing and lets the hub choose. Both end in fiber_arrive,
+ * which is the first code after every switch.
+ *
+ * Invariants:
+ *   - only a RUNNING current fiber may leave (not one inside weft_hub_next: a signal handler or
+ *     a destructor running there must not switch);
+ *   - no reference is dropped between choosing the target and arriving there, because dropping runs
+ *     arbitrary code; what the left fiber's last reference would run, the arriving one runs.
+ * Callers: every blocking call of this folder, and fiber_switch.c.
+ */
+#include "thread.h"
+
+/* Drops the reference of the fiber that was left; an exception that travels must survive that.
+ * SAFE: the count only chooses the cheap way; a last reference takes the careful one, and nobody
+ * can add or drop one between the test and the drop, because we hold the GIL. */
+static void fiber_drop_left(weft_thread *thread)
+{
+    PyObject *left = thread->leaving;
+    thread->leaving = NULL;
+    if (Py_REFCNT(left) > 1) {
+        Py_DECREF(left);
+        return;
+    }
+    PyObject *travelling = PyErr_GetRaisedException();
+    Py_DECREF(left);
+    PyErr_SetRaisedException(travelling);
+}
+
+/* Raises the first of the exceptions that others left for the current fiber. Returns -1. */
+static int fiber_raise_thrown(weft_record *self)
+{
+    PyObject *exception = Py_NewRef(PyList_GET_ITEM(self->thrown, 0));
+    if (PyList_GET_SIZE(self->thrown) == 1)
+        Py_CLEAR(self->thrown);
+    else if (PyList_SetSlice(self->thrown, 0, 1, NULL) < 0)
+        PyErr_Clear(); /* shrinking a list allocates nothing */
+    PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    Py_DECREF(exception);
+    return -1;
+}
+
+/* First code after every switch. *value is what travelled; -1: an exception did, or was waiting. */
+static int fiber_arrive(weft_thread *thread, PyObject **value)
+{
+    weft_record *self = thread_current(thread);
+    *value = thread->value;
+    thread->value = NULL;
+    if (thread->leaving != NULL)
+        fiber_drop_left(thread);
+    if (weft_unlikely(self->thrown != NULL)) {
+        Py_CLEAR(*value);
+        return fiber_raise_thrown(self);
+    }
+    return 0;
+}
+
+/* May the current fiber leave? A callback of the hub, or code that runs in the middle of choosing
+ * the next fiber (signal handlers, the report of a dead end), may not. */
+static int fiber_may_leave(weft_thread *thread)
+{
+    weft_record *self = thread_current(thread);
+    if (weft_likely(self->core.state == WEFT_FIBER_RUNNING))
+        return 0;
+    errors_refuse(weft_error_blocking,
+                  "cannot switch away here: this code runs inside the hub, on behalf of fiber %R, "
+                  "which is parked. Do it in a task: weft.spawn(...).",
+                  self->self);
+    return -1;
+}
+
+static int fiber_may_block(weft_thread *thread)
+{
+    if (weft_likely(thread_current(thread) != thread->hub_fiber))
+        return fiber_may_leave(thread);
+    errors_refuse(weft_error_blocking,
+                  "cannot block in a callback of the hub: nothing else could run meanwhile. Do the "
+                  "blocking work in a task: weft.spawn(...).");
+    return -1;
+}
+
+/* Takes a fiber that will be entered by hand out of the hub's hands, and sees to the reference that
+ * being current is. */
+static void record_claim(weft_record *target)
+{
+    weft_fiber *fiber = &target->core;
+    if (fiber->state == WEFT_FIBER_PARKED) {
+        weft_wake_fiber(fiber, WEFT_WAKE_SWITCHED);
+        fiber->wake = WEFT_WAKE_SWITCHED;
+    }
+    weft_list_remove(&fiber->ready);
+    weft_timer_cancel(fiber->hub, &fiber->timer);
+    if (!fiber->is_held)
+        Py_INCREF(target->self);
+}
+
+/* Switches by hand. `value` is stolen; NULL: the current exception travels. `target` is alive and
+ * of this thread. Returns what travels back, or NULL with an exception. */
+static PyObject *fiber_switch(weft_thread *thread, weft_record *target, PyObject *value)
+{
+    weft_record *self = thread_current(thread);
+    if (target == self)
+        return value;
+    if (weft_unlikely(fiber_may_leave(thread) < 0)) {
+        Py_XDECREF(value);
+        return NULL;
+    }
+    int rc = weft_fiber_prepare(&target->core);
+    if (weft_unlikely(rc < 0)) {
+        Py_XDECREF(value);
+        return errors_stack(rc);
+    }
+    record_claim(target);
+    thread->value = value;
+    thread->leaving = self->self;
+    self->core.state = WEFT_FIBER_SUSPENDED;
+    weft_fiber_enter_switch(&target->core);
+    /* SAFE: `thread` is this native thread's, and a fiber never leaves its thread. */
+    if (fiber_arrive(thread, &value) < 0)
+        return NULL;
+    return value;
+}
+
+/* Somebody switched by hand to a fiber that waits for something else. */
+static int fiber_refuse_value(PyObject *value)
+{
+    if (value != NULL) {
+        errors_refuse(weft_error_invalid_switch,
+                      "this fiber was waiting and got a switch(%R) by hand instead. Use an Event, "
+                      "an AsyncResult or a Queue to hand something to a waiting fiber.",
+                      value);
+        Py_DECREF(value);
+    }
+    return -1;
+}
+
+static int fiber_unparked(weft_thread *thread, weft_wake why)
+{
+    thread_current(thread)->core.verb = NULL;
+    PyObject *value;
+    if (fiber_arrive(thread, &value) < 0)
+        return -1;
+    if (weft_likely(why == WEFT_WAKE_FIRED))
+        return 0;
+    if (why == WEFT_WAKE_SWITCHED)
+        return fiber_refuse_value(value);
+    return why == WEFT_WAKE_TIMEOUT ? 1 : why == WEFT_WAKE_CLOSED ? 2 : 0;
+}
+
+/* Parks the current fiber, whose waiters (if any) are already listed. 0: one fired; 1: the
+ * deadline; 2: what it waited on was closed; -1: an exception. */
+static int fiber_park_wait(weft_thread *thread, uint64_t deadline_ns, const char *verb,
+                           PyObject *subject)
+{
+    weft_record *self = thread_current(thread);
+    if (fiber_may_block(thread) < 0) {
+        weft_park_cancel(&thread->hub);
+        return -1;
+    }
+    if (weft_unlikely(self->thrown != NULL)) {
+        weft_park_cancel(&thread->hub);
+        return fiber_raise_thrown(self);
+    }
+    self->core.verb = verb;
+    self->core.subject = subject; /* SAFE: the caller keeps it alive, on this fiber's own stack */
+    weft_wake why = weft_park_wait(&thread->hub, deadline_ns);
+    return fiber_unparked(thread, why);
+}
+
+/* Leaves an exception for a fiber, to be raised when it next runs, and sees that it does. */
+static int fiber_throw_later(weft_record *record, PyObject *exception)
+{
+    if (record_is_dead(record))
+        return 0;
+    if (record->thrown == NULL)
+        record->thrown = PyList_New(0);
+    if (record->thrown == NULL || PyList_Append(record->thrown, exception) < 0)
+        return -1;
+    if (record->core.state == WEFT_FIBER_PARKED)
+        weft_wake_fiber(&record->core, WEFT_WAKE_THROWN);
+    else if (record->core.state != WEFT_FIBER_RUNNING)
+        weft_ready_fiber(&record->core);
+    return 0;
+}

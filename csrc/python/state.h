@@ -1,0 +1,144 @@
+/*
+ * state.h: a fiber's share of PyThreadState: the contract, and what all versions have alike.
+ *
+ * The idea: CPython keeps the running coroutine's state (frames, recursion depth, handled
+ * exception, context, data stack) in fields of the thread state. A switch moves those fields into
+ * the record of the fiber that is left and brings in those of the fiber that is entered. Which
+ * fields, per version, and why each: the project's DESIGN.md. Nothing else may touch these fields.
+ *
+ *   state_save(s, ts)    the fiber is left: move its share out of the thread state
+ *   state_load(s, ts)    the fiber is entered: move it in
+ *   state_fresh(s, ...)  it will start: a share that begins with no frames, at depth 0
+ *   state_drop(ts)       it has ended and is still loaded: release what the share owns
+ *   state_visit(s, ...)  the garbage collector asks what a parked share refers to
+ *   state_frame(s, ts)   the innermost Python frame of a parked share, as an object, or NULL
+ *
+ * Between save and load nothing may allocate, decref or let go of the GIL: in 3.11 the collector
+ * can run inside any allocation, and would find the thread state half moved.
+ *
+ * Data stack: Python frames live in chunks. A fiber brings its first chunk along, embedded at the
+ * top of its stack; being the root chunk (previous == NULL) it is never freed by CPython. Chunks
+ * pushed on top of it come from the arena allocator and are freed by state_drop.
+ *
+ * One file per CPython minor version supplies the parts marked `version_`.
+ */
+#ifndef WEFT_STATE_H
+#define WEFT_STATE_H
+
+#include "compat.h"
+
+#define Py_BUILD_CORE 1
+#include "internal/pycore_frame.h"
+#undef Py_BUILD_CORE
+
+#if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030C0000
+#include "state_3_11.h"
+#elif PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030D0000
+#include "state_3_12.h"
+#elif PY_VERSION_HEX >= 0x030D0000 && PY_VERSION_HEX < 0x030E0000
+#include "state_3_13.h"
+#else
+#error "weft knows the inside of CPython 3.11, 3.12 and 3.13; this version has no state file yet"
+#endif
+
+typedef struct {
+    version_state version;        /* frame head, recursion depth, and what else the version has */
+    _PyErr_StackItem *exc_info;   /* top of the handled-exception stack */
+    _PyErr_StackItem exc_bottom;  /* the bottom of it, for fibers that are not a thread's main */
+    PyObject *context;            /* owned while not loaded; NULL: empty */
+    _PyStackChunk *chunk;         /* data stack: newest chunk */
+    PyObject **chunk_top;         /* data stack: first free slot */
+    PyObject **chunk_limit;       /* data stack: end of the newest chunk */
+} weft_state;
+
+static inline void state_save(weft_state *state, PyThreadState *ts)
+{
+    version_save(&state->version, ts);
+    state->exc_info = ts->exc_info;
+    state->context = ts->context;
+    state->chunk = ts->datastack_chunk;
+    state->chunk_top = ts->datastack_top;
+    state->chunk_limit = ts->datastack_limit;
+}
+
+static inline void state_load(weft_state *state, PyThreadState *ts)
+{
+    version_load(&state->version, ts);
+    /* SAFE: exc_info points into this record or into frames on the fiber's own stack, and both
+     * live until the fiber ends. */
+    ts->exc_info = state->exc_info;
+    if (ts->context != state->context) {
+        /* SAFE: ownership moves with the pointer; the version tells ContextVar's caches. */
+        ts->context = state->context;
+        ts->context_ver++;
+    }
+    ts->datastack_chunk = state->chunk;
+    ts->datastack_top = state->chunk_top;
+    ts->datastack_limit = state->chunk_limit;
+}
+
+/* `embed` is at least 16-aligned memory that lives as long as the fiber runs. */
+static inline void state_fresh(weft_state *state, PyThreadState *ts, char *embed,
+                               size_t embed_bytes, size_t stack_bytes)
+{
+    version_fresh(&state->version, ts, stack_bytes);
+    state->exc_bottom = (_PyErr_StackItem){0};
+    state->exc_info = &state->exc_bottom;
+    _PyStackChunk *chunk = (_PyStackChunk *)embed;
+    chunk->previous = NULL;
+    chunk->size = embed_bytes;
+    chunk->top = 0;
+    state->chunk = chunk;
+    state->chunk_top =
+        &chunk->data[1]; /* a root chunk never hands out data[0], so is never freed */
+    state->chunk_limit = (PyObject **)(embed + embed_bytes);
+}
+
+static inline void state_drop(PyThreadState *ts)
+{
+    _PyStackChunk *chunk = ts->datastack_chunk;
+    if (weft_unlikely(chunk != NULL && chunk->previous != NULL)) {
+        PyObjectArenaAllocator arena;
+        PyObject_GetArenaAllocator(&arena);
+        while (chunk->previous != NULL) {
+            _PyStackChunk *previous = chunk->previous;
+            arena.free(arena.ctx, chunk, chunk->size);
+            chunk = previous;
+        }
+        ts->datastack_chunk = chunk;
+    }
+    PyObject *context = ts->context;
+    if (context != NULL) {
+        ts->context = NULL;
+        ts->context_ver++;
+        Py_DECREF(context);
+    }
+}
+
+static int state_visit(weft_state *state, visitproc visit, void *arg)
+{
+    Py_VISIT(state->context);
+    Py_VISIT(state->exc_bottom.exc_value);
+    return version_visit(&state->version, visit, arg);
+}
+
+/* A new reference, or NULL without an error. */
+static PyFrameObject *state_frame(weft_state *state, PyThreadState *ts)
+{
+    version_state current;
+    /* The collector would run Python code with the wrong frames loaded (3.11 runs it when the frame
+     * object is allocated). */
+    int was_enabled = PyGC_Disable();
+    version_save(&current, ts);
+    version_load(&state->version, ts);
+    PyFrameObject *frame = PyThreadState_GetFrame(ts);
+    version_load(&current, ts);
+    if (was_enabled)
+        PyGC_Enable();
+    return frame;
+}
+
+/* What the running fiber's `with context:` set, for a task that is spawned by it. NULL: empty. */
+static inline bool state_has_context(const PyThreadState *ts) { return ts->context != NULL; }
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * state_3_11.h: what only CPython 3.11 has: frames hang off a _PyCFrame, one recursion counter for
+ * Python and C together, a tracing flag per _PyCFrame, and the trashcan's nesting count.
+ *
+ * The eval loop links its own _PyCFrame to the one it finds and takes the new frame's `previous`
+ * from it, so a fresh fiber needs a bottom _PyCFrame of its own, without frame, that outlives its
+ * last frame: it lives in the fiber's record.
+ *
+ * Depth, not the remaining count, is kept: sys.setrecursionlimit changes the limit of all threads
+ * but knows nothing of parked fibers.
+ * Included by state.h only.
+ */
+typedef struct {
+    _PyCFrame *cframe; /* innermost eval loop's, on the fiber's C stack; or `bottom` */
+    _PyCFrame bottom;  /* where a fiber's frame chain ends */
+    int depth;         /* recursion depth, Python and C together */
+    int trash_nesting; /* deallocations on this C stack that the trashcan counts */
+} version_state;
+
+static inline void version_save(version_state *state, PyThreadState *ts)
+{
+    state->cframe = ts->cframe;
+    state->depth = ts->recursion_limit - ts->recursion_remaining;
+    state->trash_nesting = ts->trash_delete_nesting;
+}
+
+static inline void version_load(version_state *state, PyThreadState *ts)
+{
+    /* SAFE: the flag says whether this *thread* traces; the fiber may have missed a change. */
+    state->cframe->use_tracing = ts->cframe->use_tracing;
+    ts->cframe = state->cframe;
+    ts->recursion_remaining = ts->recursion_limit - state->depth;
+    ts->trash_delete_nesting = state->trash_nesting;
+}
+
+/* 2 MiB hold the default limit of 1000 in the worst measured kind (1727 bytes a level). */
+static inline void version_fresh(version_state *state, PyThreadState *ts, size_t stack_bytes)
+{
+    (void)stack_bytes;
+    state->bottom = (_PyCFrame){.use_tracing = ts->cframe->use_tracing,
+                                .current_frame = NULL,
+                                .previous = &ts->root_cframe};
+    state->cframe = &state->bottom;
+    state->depth = 0;
+    state->trash_nesting = 0;
+}
+
+/* Locals only: how much of a frame's evaluation stack is in use is not known while it is inside a C
+ * call. What is not visited counts as referenced from outside, which is safe. */
+static int version_visit(version_state *state, visitproc visit, void *arg)
+{
+    for (_PyInterpreterFrame *f = state->cframe->current_frame; f != NULL; f = f->previous) {
+        if (f->owner != FRAME_OWNED_BY_THREAD)
+            continue; /* a generator's frame: the generator visits it */
+        Py_VISIT(f->frame_obj);
+        Py_VISIT(f->f_locals);
+        Py_VISIT(f->f_func);
+        Py_VISIT(f->f_code);
+        for (int i = 0; i < f->f_code->co_nlocalsplus; i++)
+            Py_VISIT(f->localsplus[i]);
+    }
+    return 0;
+}
+
+#define WEFT_PYTHON_VERSION "3.11"
+#define WEFT_PYTHON_STACK_BYTES (2048u * 1024u)

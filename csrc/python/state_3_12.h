@@ -1,0 +1,60 @@
+/*
+ * state_3_12.h: what only CPython 3.12 has: frames hang off a _PyCFrame, separate recursion
+ * counters for Python and for C, and the trashcan's nesting count in a struct.
+ *
+ * The bottom _PyCFrame lives in the fiber's record, as in 3.11 (see there). The C budget of a fresh
+ * fiber follows from its stack size: C_RECURSION_LIMIT differs between patch releases (1500 and
+ * 10000), and was made for the main thread's 8 MiB.
+ * Included by state.h only.
+ */
+typedef struct {
+    _PyCFrame *cframe; /* innermost eval loop's, on the fiber's C stack; or `bottom` */
+    _PyCFrame bottom;  /* where a fiber's frame chain ends */
+    int depth;         /* depth of Python calls */
+    int c_remaining;   /* what is left of the budget of C recursion */
+    int trash_nesting; /* deallocations on this C stack that the trashcan counts */
+} version_state;
+
+static inline void version_save(version_state *state, PyThreadState *ts)
+{
+    state->cframe = ts->cframe;
+    state->depth = ts->py_recursion_limit - ts->py_recursion_remaining;
+    state->c_remaining = ts->c_recursion_remaining;
+    state->trash_nesting = ts->trash.delete_nesting;
+}
+
+static inline void version_load(version_state *state, PyThreadState *ts)
+{
+    ts->cframe = state->cframe;
+    ts->py_recursion_remaining = ts->py_recursion_limit - state->depth;
+    ts->c_recursion_remaining = state->c_remaining;
+    ts->trash.delete_nesting = state->trash_nesting;
+}
+
+static inline void version_fresh(version_state *state, PyThreadState *ts, size_t stack_bytes)
+{
+    state->bottom = (_PyCFrame){.current_frame = NULL, .previous = &ts->root_cframe};
+    state->cframe = &state->bottom;
+    state->depth = 0;
+    state->c_remaining = weft_c_recursion_budget(stack_bytes);
+    state->trash_nesting = 0;
+}
+
+/* Locals only, as in 3.11 (see there). */
+static int version_visit(version_state *state, visitproc visit, void *arg)
+{
+    for (_PyInterpreterFrame *f = state->cframe->current_frame; f != NULL; f = f->previous) {
+        if (f->owner != FRAME_OWNED_BY_THREAD)
+            continue; /* a generator's frame, or an eval loop's entry on the C stack */
+        Py_VISIT(f->frame_obj);
+        Py_VISIT(f->f_locals);
+        Py_VISIT(f->f_funcobj);
+        Py_VISIT(f->f_code);
+        for (int i = 0; i < f->f_code->co_nlocalsplus; i++)
+            Py_VISIT(f->localsplus[i]);
+    }
+    return 0;
+}
+
+#define WEFT_PYTHON_VERSION "3.12"
+#define WEFT_PYTHON_STACK_BYTES (1024u * 1024u)

@@ -1,0 +1,56 @@
+/*
+ * state_3_13.h: what only CPython 3.13 has: the frame head is a field of the thread state, there
+ * are separate recursion counters for Python and for C, and deallocation counts against the C
+ * budget.
+ *
+ * The budget must stay above 100 on a fresh fiber, or what the trashcan put off is destroyed only
+ * back on the thread's own stack; weft_c_recursion_budget sees to it.
+ * Included by state.h only.
+ */
+typedef struct {
+    struct _PyInterpreterFrame *frame; /* innermost frame; NULL where a fiber's chain ends */
+    int depth;                         /* depth of Python calls */
+    int c_remaining;                   /* what is left of the budget of C recursion */
+} version_state;
+
+static inline void version_save(version_state *state, PyThreadState *ts)
+{
+    state->frame = ts->current_frame;
+    state->depth = ts->py_recursion_limit - ts->py_recursion_remaining;
+    state->c_remaining = ts->c_recursion_remaining;
+}
+
+static inline void version_load(version_state *state, PyThreadState *ts)
+{
+    ts->current_frame = state->frame;
+    ts->py_recursion_remaining = ts->py_recursion_limit - state->depth;
+    ts->c_recursion_remaining = state->c_remaining;
+}
+
+static inline void version_fresh(version_state *state, PyThreadState *ts, size_t stack_bytes)
+{
+    (void)ts;
+    state->frame = NULL;
+    state->depth = 0;
+    state->c_remaining = weft_c_recursion_budget(stack_bytes);
+}
+
+/* Locals only, as in 3.11 (see there). */
+static int version_visit(version_state *state, visitproc visit, void *arg)
+{
+    for (_PyInterpreterFrame *f = state->frame; f != NULL; f = f->previous) {
+        if (f->owner != FRAME_OWNED_BY_THREAD)
+            continue; /* a generator's frame, or an eval loop's entry on the C stack */
+        Py_VISIT(f->frame_obj);
+        Py_VISIT(f->f_locals);
+        Py_VISIT(f->f_funcobj);
+        Py_VISIT(f->f_executable);
+        int locals_count = ((PyCodeObject *)f->f_executable)->co_nlocalsplus;
+        for (int i = 0; i < locals_count; i++)
+            Py_VISIT(f->localsplus[i]);
+    }
+    return 0;
+}
+
+#define WEFT_PYTHON_VERSION "3.13"
+#define WEFT_PYTHON_STACK_BYTES (1024u * 1024u)

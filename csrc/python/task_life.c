@@ -1,0 +1,365 @@
+/*
+ * task_life.c: the life of weft.Task, a fiber that the hub schedules: made, started, run, settled.
+ *
+ * The idea: a task's life ends in task_settle, whichever way it came there (returned, raised,
+ * killed before it started): it stores the outcome once, wakes who joins, hands the links to the
+ * hub, and only then lets the next fiber run. A task does not go to its parent: it goes to whoever
+ * is ready.
+ *
+ *   outcome   PENDING -> VALUE (returned; or GreenletExit, which counts as a value)
+ *                     -> ERROR (raised)
+ *
+ * Spawning is one object, one record and one tuple; the context variables are copied only if the
+ * spawning fiber has any.
+ */
+#include "thread.h"
+
+typedef enum { TASK_PENDING = 0, TASK_VALUE, TASK_ERROR } task_outcome;
+
+typedef struct {
+    weft_fiber_object base; /* first: a task is a fiber */
+    PyObject *fn;           /* owned: what it calls; NULL: its _run attribute */
+    PyObject *value;        /* owned: the result, once VALUE */
+    PyObject *exception;    /* owned: what it raised, once ERROR */
+    PyObject *traceback;    /* owned: the exception's traceback as it was at the end */
+    PyObject *links;        /* owned: list of (callback, link_kind), or NULL */
+    PyObject *name;         /* owned: str, or NULL until asked for */
+    weft_link joiners;      /* waiters of who waits for its end */
+    uint8_t outcome;        /* task_outcome; set once, by task_settle */
+    bool is_spawned;        /* start() was called */
+} task_object;
+
+/* Which ends a link is told of, and where it runs: a raw one in the hub, others in a new task. */
+typedef enum { LINK_ALWAYS = 0, LINK_RAW, LINK_VALUE, LINK_EXCEPTION } link_kind;
+
+static task_object *task_of(PyObject *self) { return (task_object *)self; }
+
+static int task_spawn_link(PyObject *callback, PyObject *args);
+
+static unsigned long task_name_count; /* the number in the next default name; the GIL is its lock */
+
+/* ---- the end ---- */
+
+static void task_wake_joiners(task_object *task)
+{
+    while (weft_waiter_fire_first(&task->joiners))
+        ;
+}
+
+static bool link_is_wanted(long kind, uint8_t outcome)
+{
+    return !(kind == LINK_VALUE && outcome != TASK_VALUE) &&
+           !(kind == LINK_EXCEPTION && outcome != TASK_ERROR);
+}
+
+static int task_schedule_link(weft_thread *thread, PyObject *self, PyObject *entry)
+{
+    PyObject *callback = PyTuple_GET_ITEM(entry, 0);
+    long kind = PyLong_AsLong(PyTuple_GET_ITEM(entry, 1));
+    if (!link_is_wanted(kind, task_of(self)->outcome))
+        return 0;
+    PyObject *args = PyTuple_Pack(1, self);
+    if (args == NULL)
+        return -1;
+    int rc =
+        kind == LINK_RAW ? hub_call_soon(thread, callback, args) : task_spawn_link(callback, args);
+    Py_DECREF(args);
+    return rc;
+}
+
+static int task_run_links(weft_thread *thread, PyObject *self)
+{
+    PyObject *links = task_of(self)->links;
+    task_of(self)->links = NULL;
+    if (links == NULL)
+        return 0;
+    int rc = 0;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(links) && rc == 0; i++)
+        rc = task_schedule_link(thread, self, PyList_GET_ITEM(links, i));
+    Py_DECREF(links);
+    return rc;
+}
+
+/* Stores how it ended: `value` is stolen; NULL: it raised the current exception. */
+static void task_settle(PyObject *self, PyObject *value)
+{
+    task_object *task = task_of(self);
+    weft_thread *thread = record_of(self)->thread;
+    assert(task->outcome == TASK_PENDING);
+    value = value_from_exit(value);
+    if (value != NULL) {
+        task->value = value;
+        task->outcome = TASK_VALUE;
+    } else {
+        task->exception = PyErr_GetRaisedException();
+        task->traceback = PyException_GetTraceback(task->exception);
+        task->outcome = TASK_ERROR;
+        PyErr_SetRaisedException(Py_NewRef(task->exception));
+        hub_report_error(thread, self);
+    }
+    Py_CLEAR(task->fn);
+    record_release(record_of(self));
+    task_wake_joiners(task);
+    if (task_run_links(thread, self) < 0)
+        hub_report_error(thread, self);
+}
+
+/* It will not start: it ends with the current exception. */
+static void task_end_unstarted(weft_record *record)
+{
+    PyObject *self = record->self;
+    PyObject *exception = PyErr_GetRaisedException();
+    Py_INCREF(self);
+    record_cancel_start(record);
+    PyErr_SetRaisedException(exception);
+    task_settle(self, NULL);
+    Py_DECREF(self);
+}
+
+/* ---- the life ---- */
+
+static PyObject *task_call(weft_record *record)
+{
+    PyObject *self = record->self;
+    if (weft_unlikely(record->thrown != NULL)) {
+        fiber_raise_thrown(record);
+        return NULL;
+    }
+    if (weft_likely(task_of(self)->fn != NULL))
+        return PyObject_Call(task_of(self)->fn, record->args, record->kwargs);
+    PyObject *run = PyObject_GetAttrString(self, "_run");
+    if (run == NULL)
+        return NULL;
+    PyObject *value = PyObject_Call(run, record->args, record->kwargs);
+    Py_DECREF(run);
+    return value;
+}
+
+/* A subclass may override run(); its default calls the function and settles. */
+static void task_live(weft_record *record)
+{
+    if (weft_likely(Py_TYPE(record->self) == &weft_task_type)) {
+        task_settle(record->self, task_call(record));
+        return;
+    }
+    PyObject *done = PyObject_CallMethod(record->self, "run", NULL);
+    if (task_of(record->self)->outcome == TASK_PENDING) {
+        task_settle(record->self, done); /* run() was overridden and did not call ours */
+        return;
+    }
+    if (done == NULL)
+        hub_report_error(record->thread, record->self);
+    Py_XDECREF(done);
+}
+
+static weft_record *task_body(weft_record *record)
+{
+    weft_thread *thread = record->thread;
+    PyObject *unused = thread->value;
+    thread->value = NULL;
+    Py_XDECREF(unused);
+    task_live(record);
+    weft_record *next = (weft_record *)weft_hub_next(&thread->hub, false);
+    return next;
+}
+
+static PyObject *task_run(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    task_settle(self, task_call(record_of(self)));
+    Py_RETURN_NONE;
+}
+
+/* ---- creation and start ---- */
+
+static PyObject *task_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    (void)args;
+    (void)kwargs;
+    weft_thread *thread = thread_get();
+    if (thread == NULL)
+        return NULL;
+    PyObject *self = type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    weft_list_init(&task_of(self)->joiners);
+    weft_record *record = record_make(self, thread);
+    if (record == NULL) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    weft_fiber_init(&record->core, &thread->hub);
+    record->body = task_body;
+    record->args = Py_NewRef(empty_tuple);
+    return self;
+}
+
+static int task_check_callable(PyObject *fn)
+{
+    if (PyCallable_Check(fn))
+        return 0;
+    PyErr_Format(PyExc_TypeError,
+                 "cannot run %R in a task: it is not callable. Pass a function, and its arguments "
+                 "after it: spawn(fn, *args).",
+                 fn);
+    return -1;
+}
+
+static int task_init(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    weft_record *record = record_of(self);
+    if (task_of(self)->is_spawned) {
+        PyErr_SetString(PyExc_RuntimeError, "cannot initialise a task that was started already");
+        return -1;
+    }
+    PyObject *fn = PyTuple_GET_SIZE(args) > 0 ? PyTuple_GET_ITEM(args, 0) : Py_None;
+    if (fn != Py_None && task_check_callable(fn) < 0)
+        return -1;
+    PyObject *rest = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
+    if (rest == NULL)
+        return -1;
+    Py_XSETREF(task_of(self)->fn, fn != Py_None ? Py_NewRef(fn) : NULL);
+    Py_SETREF(record->args, rest);
+    Py_XSETREF(record->kwargs, Py_XNewRef(kwargs));
+    return 0;
+}
+
+/* The spawner's context variables, as a copy; an empty context needs none. */
+static int task_copy_context(weft_record *record)
+{
+    if (weft_likely(!state_has_context(PyThreadState_Get())) || record->state.context != NULL)
+        return 0;
+    record->state.context = PyContext_CopyCurrent();
+    return record->state.context == NULL ? -1 : 0;
+}
+
+/* A task belongs to the thread that made it; another thread may start it. */
+static int task_start_now(PyObject *self)
+{
+    weft_record *record = record_of(self);
+    if (task_of(self)->is_spawned || record_is_started(record))
+        return 0;
+    if (task_copy_context(record) < 0)
+        return -1;
+    task_of(self)->is_spawned = true;
+    weft_ready_fiber(&record->core);
+    return 0;
+}
+
+static int task_start_in(PyObject *self, PyObject *seconds)
+{
+    weft_record *record = record_of(self);
+    uint64_t deadline_ns;
+    if (seconds_to_deadline(record->thread, seconds, &deadline_ns) < 0)
+        return -1;
+    if (task_of(self)->is_spawned || record_is_started(record))
+        return 0;
+    if (task_copy_context(record) < 0)
+        return -1;
+    task_of(self)->is_spawned = true;
+    weft_ready_fiber_at(&record->core, deadline_ns);
+    return 0;
+}
+
+/* An exact Task that will call fn(*args, **kwargs); not started. Steals args and kwargs. */
+static PyObject *task_make(PyObject *fn, PyObject *args, PyObject *kwargs)
+{
+    PyObject *self =
+        args == NULL || task_check_callable(fn) < 0 ? NULL : task_new(&weft_task_type, NULL, NULL);
+    if (self == NULL) {
+        Py_XDECREF(args);
+        Py_XDECREF(kwargs);
+        return NULL;
+    }
+    task_of(self)->fn = Py_NewRef(fn);
+    Py_SETREF(record_of(self)->args, args);
+    record_of(self)->kwargs = kwargs;
+    return self;
+}
+
+static int task_spawn_link(PyObject *callback, PyObject *args)
+{
+    PyObject *self = task_make(callback, Py_NewRef(args), NULL);
+    int rc = self == NULL ? -1 : task_start_now(self);
+    Py_XDECREF(self);
+    return rc;
+}
+
+/* spawn(fn, *args, **kwargs) and spawn_later(seconds, fn, ...): `lead` arguments come before fn. */
+static PyObject *task_from_vector(PyObject *const *args, Py_ssize_t count, PyObject *names,
+                                  Py_ssize_t lead, const char *usage)
+{
+    if (count <= lead)
+        return errors_refuse(PyExc_TypeError, "cannot spawn: nothing to run was given. Use %s.",
+                             usage);
+    PyObject *kwargs = NULL;
+    if (names != NULL && PyTuple_GET_SIZE(names) > 0) {
+        kwargs = dict_from_vector(args + count, names);
+        if (kwargs == NULL)
+            return NULL;
+    }
+    return task_make(args[lead], tuple_from_vector(args + lead + 1, count - lead - 1), kwargs);
+}
+
+static PyObject *module_spawn(PyObject *module, PyObject *const *args, Py_ssize_t count,
+                              PyObject *names)
+{
+    (void)module;
+    PyObject *self = task_from_vector(args, count, names, 0, "spawn(fn, *args)");
+    if (self != NULL && task_start_now(self) < 0)
+        Py_CLEAR(self);
+    return self;
+}
+
+static PyObject *module_spawn_later(PyObject *module, PyObject *const *args, Py_ssize_t count,
+                                    PyObject *names)
+{
+    (void)module;
+    PyObject *self = task_from_vector(args, count, names, 1, "spawn_later(seconds, fn, *args)");
+    if (self != NULL && task_start_in(self, args[0]) < 0)
+        Py_CLEAR(self);
+    return self;
+}
+
+static PyObject *task_spawn(PyObject *type, PyObject *args, PyObject *kwargs)
+{
+    PyObject *self = PyObject_Call(type, args, kwargs);
+    PyObject *done = self == NULL ? NULL : PyObject_CallMethod(self, "start", NULL);
+    if (done == NULL)
+        Py_CLEAR(self);
+    Py_XDECREF(done);
+    return self;
+}
+
+static PyObject *task_spawn_later(PyObject *type, PyObject *args, PyObject *kwargs)
+{
+    if (PyTuple_GET_SIZE(args) < 1)
+        return errors_refuse(
+            PyExc_TypeError,
+            "cannot spawn later: no time was given. Use spawn_later(seconds, fn).");
+    PyObject *rest = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
+    PyObject *self = rest == NULL ? NULL : PyObject_Call(type, rest, kwargs);
+    PyObject *done = self == NULL
+                         ? NULL
+                         : PyObject_CallMethod(self, "start_later", "O", PyTuple_GET_ITEM(args, 0));
+    if (done == NULL)
+        Py_CLEAR(self);
+    Py_XDECREF(done);
+    Py_XDECREF(rest);
+    return self;
+}
+
+static PyObject *task_start(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (task_start_now(self) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *task_start_later(PyObject *self, PyObject *seconds)
+{
+    if (task_start_in(self, seconds) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}

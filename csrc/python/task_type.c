@@ -1,0 +1,398 @@
+/*
+ * task_type.c: the type weft.Task: waiting for a task, killing it, linking to its end, attributes.
+ *
+ * The idea: who joins is a waiter in task.joiners; who kills leaves an exception and wakes the
+ * task; who links is called by the hub after the end. None of them knows how the task is run
+ * (task_life.c). Threads: any may wait, kill and link; the task runs on the thread that made it.
+ */
+#include "thread.h"
+
+/* ---- waiting for it ---- */
+
+/* 0: it has ended; 1: the deadline came first; -1: an exception for the caller. */
+static int task_wait(PyObject *self, PyObject *timeout)
+{
+    task_object *task = task_of(self);
+    if (task->outcome != TASK_PENDING)
+        return 0;
+    weft_thread *thread = thread_get();
+    uint64_t deadline_ns;
+    if (thread == NULL || seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
+        return -1;
+    if (record_of(self)->core.state == WEFT_FIBER_LOST) {
+        errors_refuse(weft_error_fiber,
+                      "cannot wait for %R: its thread ended, or stayed in the "
+                      "parent process when this one was forked.",
+                      self);
+        return -1;
+    }
+    weft_waiter waiter;
+    weft_waiter_add(&waiter, &thread->hub, &task->joiners);
+    Py_INCREF(self);
+    int rc = fiber_park_wait(thread, deadline_ns, "to join", self);
+    Py_DECREF(self);
+    return rc;
+}
+
+static PyObject *task_raise(task_object *task)
+{
+    /* Each raise adds to the exception's traceback: begin from the original again. */
+    PyException_SetTraceback(task->exception, task->traceback != NULL ? task->traceback : Py_None);
+    PyErr_SetObject((PyObject *)Py_TYPE(task->exception), task->exception);
+    return NULL;
+}
+
+static PyObject *task_get(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"block", "timeout", NULL};
+    int block = 1;
+    PyObject *timeout = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|pO:get", names, &block, &timeout))
+        return NULL;
+    if (task_of(self)->outcome == TASK_PENDING) {
+        int rc = block ? task_wait(self, timeout) : 1;
+        if (rc != 0)
+            return rc < 0 ? NULL : timeout_raise(block ? timeout : Py_None);
+    }
+    if (task_of(self)->outcome == TASK_ERROR)
+        return task_raise(task_of(self));
+    return Py_NewRef(task_of(self)->value);
+}
+
+static PyObject *task_join(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"timeout", NULL};
+    PyObject *timeout = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:join", names, &timeout))
+        return NULL;
+    if (task_wait(self, timeout) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* ---- killing it ---- */
+
+/* Class, instance, or (type, value, traceback) as one exception instance. */
+static PyObject *exception_from_argument(PyObject *exception)
+{
+    PyObject *type = exception, *value = NULL, *traceback = NULL;
+    if (PyTuple_Check(exception) &&
+        !PyArg_UnpackTuple(exception, "exception", 1, 3, &type, &value, &traceback))
+        return NULL;
+    if (throw_set_exception(type, value, traceback) < 0)
+        return NULL;
+    return PyErr_GetRaisedException();
+}
+
+static int task_kill_now(PyObject *self, PyObject *exception)
+{
+    weft_record *record = record_of(self);
+    if (record_is_started(record))
+        return fiber_throw_later(record, exception);
+    PyErr_SetRaisedException(Py_NewRef(exception));
+    task_end_unstarted(record);
+    return 0;
+}
+
+static PyObject *task_kill(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"exception", "block", "timeout", NULL};
+    PyObject *what = weft_error_exit, *timeout = Py_None;
+    int block = 1;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OpO:kill", names, &what, &block, &timeout))
+        return NULL;
+    if (task_of(self)->outcome != TASK_PENDING)
+        Py_RETURN_NONE;
+    PyObject *exception = exception_from_argument(what);
+    if (exception == NULL)
+        return NULL;
+    weft_thread *thread = thread_get();
+    if (thread != NULL && thread_current(thread) == record_of(self)) {
+        PyErr_SetRaisedException(exception);
+        return NULL;
+    }
+    int rc = task_kill_now(self, exception);
+    Py_DECREF(exception);
+    if (rc == 0 && block)
+        rc = task_wait(self, timeout);
+    if (rc < 0)
+        return NULL;
+    return rc == 1 ? timeout_raise(timeout) : Py_NewRef(Py_None);
+}
+
+static PyObject *task_throw(PyObject *self, PyObject *args)
+{
+    weft_record *record = record_of(self);
+    if (record_is_started(record))
+        return fiber_type_throw(self, args);
+    PyObject *type = weft_error_exit, *value = NULL, *traceback = NULL;
+    if (!PyArg_UnpackTuple(args, "throw", 0, 3, &type, &value, &traceback) ||
+        throw_set_exception(type, value, traceback) < 0)
+        return NULL;
+    task_end_unstarted(record);
+    Py_RETURN_NONE;
+}
+
+/* ---- links ---- */
+
+static PyObject *task_add_link(PyObject *self, PyObject *callback, link_kind kind)
+{
+    task_object *task = task_of(self);
+    if (!PyCallable_Check(callback))
+        return errors_refuse(PyExc_TypeError,
+                             "cannot link %R: it is not callable. A link is "
+                             "called with the task when it has ended.",
+                             callback);
+    PyObject *entry = Py_BuildValue("(Oi)", callback, (int)kind);
+    if (entry == NULL)
+        return NULL;
+    int rc;
+    if (task->outcome != TASK_PENDING) {
+        rc = task_schedule_link(record_of(self)->thread, self, entry);
+    } else {
+        if (task->links == NULL)
+            task->links = PyList_New(0);
+        rc = task->links == NULL ? -1 : PyList_Append(task->links, entry);
+    }
+    Py_DECREF(entry);
+    return rc < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *task_rawlink(PyObject *self, PyObject *callback)
+{
+    return task_add_link(self, callback, LINK_RAW);
+}
+
+static PyObject *task_link(PyObject *self, PyObject *callback)
+{
+    return task_add_link(self, callback, LINK_ALWAYS);
+}
+
+static PyObject *task_link_value(PyObject *self, PyObject *callback)
+{
+    return task_add_link(self, callback, LINK_VALUE);
+}
+
+static PyObject *task_link_exception(PyObject *self, PyObject *callback)
+{
+    return task_add_link(self, callback, LINK_EXCEPTION);
+}
+
+/* Removes the first link that is equal to `callback`; none is no error. */
+static PyObject *task_unlink(PyObject *self, PyObject *callback)
+{
+    PyObject *links = task_of(self)->links;
+    for (Py_ssize_t i = 0; links != NULL && i < PyList_GET_SIZE(links); i++) {
+        PyObject *entry = PyList_GET_ITEM(links, i);
+        int same = PyObject_RichCompareBool(PyTuple_GET_ITEM(entry, 0), callback, Py_EQ);
+        if (same < 0)
+            return NULL;
+        if (same)
+            return PyList_SetSlice(links, i, i + 1, NULL) < 0 ? NULL : Py_NewRef(Py_None);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *task_has_links(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    PyObject *links = task_of(self)->links;
+    return PyBool_FromLong(links != NULL && PyList_GET_SIZE(links) > 0);
+}
+
+/* ---- attributes ---- */
+
+static PyObject *task_is_ready(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(task_of(self)->outcome != TASK_PENDING);
+}
+
+static PyObject *task_is_successful(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(task_of(self)->outcome == TASK_VALUE);
+}
+
+static PyObject *task_get_value(PyObject *self, void *unused)
+{
+    (void)unused;
+    PyObject *value = task_of(self)->value;
+    return Py_NewRef(value != NULL ? value : Py_None);
+}
+
+static PyObject *task_get_exception(PyObject *self, void *unused)
+{
+    (void)unused;
+    PyObject *exception = task_of(self)->exception;
+    return Py_NewRef(exception != NULL ? exception : Py_None);
+}
+
+static PyObject *task_get_exc_info(PyObject *self, void *unused)
+{
+    (void)unused;
+    task_object *task = task_of(self);
+    if (task->outcome != TASK_ERROR)
+        Py_RETURN_NONE;
+    return PyTuple_Pack(3, Py_TYPE(task->exception), task->exception,
+                        task->traceback != NULL ? task->traceback : Py_None);
+}
+
+static int task_is_alive(PyObject *self)
+{
+    return task_of(self)->is_spawned && task_of(self)->outcome == TASK_PENDING &&
+           !record_is_dead(record_of(self));
+}
+
+static PyObject *task_get_started(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(task_is_alive(self));
+}
+
+static PyObject *task_get_args(PyObject *self, void *unused)
+{
+    (void)unused;
+    PyObject *args = record_of(self)->args;
+    return Py_NewRef(args != NULL ? args : empty_tuple);
+}
+
+static PyObject *task_get_kwargs(PyObject *self, void *unused)
+{
+    (void)unused;
+    PyObject *kwargs = record_of(self)->kwargs;
+    return kwargs != NULL ? Py_NewRef(kwargs) : PyDict_New();
+}
+
+static PyObject *task_get_name(PyObject *self, void *unused)
+{
+    (void)unused;
+    task_object *task = task_of(self);
+    if (task->name == NULL)
+        task->name = PyUnicode_FromFormat("Task-%lu", task_name_count++);
+    return Py_XNewRef(task->name);
+}
+
+static int task_set_name(PyObject *self, PyObject *name, void *unused)
+{
+    (void)unused;
+    if (name == NULL || !PyUnicode_Check(name)) {
+        PyErr_SetString(PyExc_TypeError, "a task's name must be a str");
+        return -1;
+    }
+    Py_XSETREF(task_of(self)->name, Py_NewRef(name));
+    return 0;
+}
+
+static PyObject *task_get_parent(PyObject *self, void *unused)
+{
+    (void)unused;
+    if (record_of(self)->parent != NULL)
+        return fiber_get_parent(self, NULL);
+    return hub_get(record_of(self)->thread);
+}
+
+static PyObject *task_get_fn(PyObject *self, void *unused)
+{
+    (void)unused;
+    PyObject *fn = task_of(self)->fn;
+    return Py_NewRef(fn != NULL ? fn : Py_None);
+}
+
+static int task_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    task_object *task = task_of(self);
+    Py_VISIT(task->fn);
+    Py_VISIT(task->value);
+    Py_VISIT(task->exception);
+    Py_VISIT(task->traceback);
+    Py_VISIT(task->links);
+    int rc = waiters_visit(&task->joiners, visit, arg);
+    return rc != 0 ? rc : fiber_traverse(self, visit, arg);
+}
+
+static int task_clear(PyObject *self)
+{
+    task_object *task = task_of(self);
+    Py_CLEAR(task->value);
+    Py_CLEAR(task->exception);
+    Py_CLEAR(task->traceback);
+    Py_CLEAR(task->links);
+    if (task->outcome != TASK_PENDING)
+        Py_CLEAR(task->fn);
+    return fiber_clear(self);
+}
+
+static void task_dealloc(PyObject *self)
+{
+    if (PyObject_CallFinalizerFromDealloc(self) < 0)
+        return;
+    task_object *task = task_of(self);
+    PyObject_GC_UnTrack(self);
+    assert(weft_list_is_empty(&task->joiners)); /* who joins holds a reference */
+    Py_CLEAR(task->fn);
+    Py_CLEAR(task->value);
+    Py_CLEAR(task->exception);
+    Py_CLEAR(task->traceback);
+    Py_CLEAR(task->links);
+    Py_CLEAR(task->name);
+    fiber_free(self);
+}
+
+#include "task_doc.h"
+
+static PyGetSetDef task_getset[] = {
+    {"value", task_get_value, NULL, "What it returned; None until then.", NULL},
+    {"exception", task_get_exception, NULL, "What it raised; None otherwise.", NULL},
+    {"exc_info", task_get_exc_info, NULL, "(type, value, traceback) if it raised.", NULL},
+    {"started", task_get_started, NULL, "True from start() to its end.", NULL},
+    {"args", task_get_args, NULL, "Positional arguments; () once it has ended.", NULL},
+    {"kwargs", task_get_kwargs, NULL, "Keyword arguments; {} once it has ended.", NULL},
+    {"name", task_get_name, task_set_name, "For people; Task-N unless set.", NULL},
+    {"parent", task_get_parent, fiber_set_parent, "The hub of its thread.", NULL},
+    {"fn", task_get_fn, NULL, "What it calls; None once it has ended.", NULL},
+    {0},
+};
+
+#define TASK_KEYWORDS METH_VARARGS | METH_KEYWORDS
+
+static PyMethodDef task_methods[] = {
+    {"spawn", (PyCFunction)(void (*)(void))task_spawn, TASK_KEYWORDS | METH_CLASS, task_spawn_doc},
+    {"spawn_later", (PyCFunction)(void (*)(void))task_spawn_later, TASK_KEYWORDS | METH_CLASS,
+     task_spawn_later_doc},
+    {"run", task_run, METH_NOARGS, task_run_doc},
+    {"start", task_start, METH_NOARGS, task_start_doc},
+    {"start_later", task_start_later, METH_O, task_start_later_doc},
+    {"get", (PyCFunction)(void (*)(void))task_get, TASK_KEYWORDS, task_get_doc},
+    {"join", (PyCFunction)(void (*)(void))task_join, TASK_KEYWORDS, task_join_doc},
+    {"kill", (PyCFunction)(void (*)(void))task_kill, TASK_KEYWORDS, task_kill_doc},
+    {"throw", task_throw, METH_VARARGS, fiber_throw_doc},
+    {"rawlink", task_rawlink, METH_O, task_rawlink_doc},
+    {"link", task_link, METH_O, task_link_doc},
+    {"link_value", task_link_value, METH_O, task_link_value_doc},
+    {"link_exception", task_link_exception, METH_O, task_link_exception_doc},
+    {"unlink", task_unlink, METH_O, task_unlink_doc},
+    {"has_links", task_has_links, METH_NOARGS, task_has_links_doc},
+    {"ready", task_is_ready, METH_NOARGS, task_ready_doc},
+    {"successful", task_is_successful, METH_NOARGS, task_successful_doc},
+    {0},
+};
+
+static PyNumberMethods task_number = {.nb_bool = task_is_alive};
+
+PyTypeObject weft_task_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.Task",
+    .tp_doc = task_doc,
+    .tp_base = &weft_fiber_type,
+    .tp_basicsize = sizeof(task_object),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_new = task_new,
+    .tp_init = task_init,
+    .tp_dealloc = task_dealloc,
+    .tp_finalize = fiber_finalize,
+    .tp_traverse = task_traverse,
+    .tp_clear = task_clear,
+    .tp_as_number = &task_number,
+    .tp_methods = task_methods,
+    .tp_getset = task_getset,
+};

@@ -1,0 +1,128 @@
+/*
+ * thread.h: what weft keeps for each native thread, and for each fiber beside the core's part.
+ *
+ * The idea: one pointer in thread-local storage leads to everything: the thread's hub, its
+ * PyThreadState, and what is in transit during a switch. A fiber's record lies behind the Python
+ * object (which must be 40 bytes, greenlet's layout, so that C extensions can subclass it).
+ *
+ * References, the whole table:
+ *   thread.main, hub_fiber         owned by the thread until it ends
+ *   the running fiber              one reference, "current", held by the thread
+ *   parked, ready, or timed        that same reference, now held by hub or wait list (core.is_held)
+ *   suspended by a named switch    none: who wants it back keeps it, as with greenlet
+ *   record.parent                  owned by the child
+ *   thread.value, thread.leaving   owned, between leaving one stack and arriving on the other
+ *
+ * Lock: the GIL. Another thread may wake this one's fibers while it sleeps in the poller.
+ */
+#ifndef WEFT_THREAD_H
+#define WEFT_THREAD_H
+
+#include "state.h"
+
+typedef struct weft_thread weft_thread;
+typedef struct weft_record weft_record;
+
+/* The Python object of a fiber: greenlet's 40 bytes. */
+typedef struct {
+    PyObject_HEAD PyObject *weakrefs;  /* weak references to it */
+    PyObject *dict;      /* instance attributes, made on first use */
+    weft_record *record; /* everything else; NULL only between __new__ and failure */
+} weft_fiber_object;
+
+/* Behind each fiber object. */
+struct weft_record {
+    weft_fiber core;         /* first: the core's pointer is the record's */
+    weft_state state;        /* its share of the thread state while it is not running */
+    weft_thread *thread;     /* whose it is; outlives the native thread while records remain */
+    PyObject *self;          /* borrowed: the object that owns this record */
+    PyObject *run; /* owned: what it will run, until it starts; NULL: ask the attribute */
+    PyObject *args; /* owned: positional arguments for the start */
+    PyObject *kwargs; /* owned: keyword arguments for the start, or NULL */
+    PyObject *parent; /* owned: where it goes when it ends; NULL for a main fiber */
+    PyObject *thrown; /* owned: list of exceptions to raise when it runs next, or NULL */
+    weft_record *(*body)(weft_record *record); /* its life on its stack; returns who is next */
+};
+
+struct weft_thread {
+    weft_hub hub; /* ready queue, timers, poller */
+    PyThreadState *ts; /* this native thread's, as long as it lives */
+    weft_record *main; /* the fiber that the thread itself is */
+    weft_record *hub_fiber; /* runs the callbacks; NULL until somebody asks for it */
+    PyObject *callbacks; /* list of (fn, args) that the hub fiber will call, or NULL */
+    PyObject *value; /* travels with a switch by hand; NULL: an exception travels */
+    PyObject *leaving; /* reference of the fiber that was left, to be dropped on arrival */
+    size_t record_count; /* records that point here; the struct is freed after the last */
+    bool is_closed; /* the native thread has ended, or its hub was forked away */
+    weft_link threads; /* in the list of all threads of the process */
+};
+
+extern __thread weft_thread *weft_this_thread;
+extern size_t weft_stack_bytes; /* of each new stack; the version's default */
+
+/* NULL with an exception if there is no memory or the interpreter is going down. */
+static weft_thread *thread_make(void);
+
+static inline weft_thread *thread_get(void)
+{
+    weft_thread *thread = weft_this_thread;
+    return weft_likely(thread != NULL) ? thread : thread_make();
+}
+
+static inline weft_record *thread_current(const weft_thread *thread)
+{
+    return (weft_record *)thread->hub.current;
+}
+
+static inline weft_record *record_of(PyObject *fiber)
+{
+    return ((weft_fiber_object *)fiber)->record;
+}
+
+static inline bool record_is_started(const weft_record *record)
+{
+    return record->core.state != WEFT_FIBER_NEW;
+}
+
+static inline bool record_is_dead(const weft_record *record)
+{
+    return record->core.state == WEFT_FIBER_DONE || record->core.state == WEFT_FIBER_LOST;
+}
+
+extern PyTypeObject weft_fiber_type;
+extern PyTypeObject weft_task_type;
+extern PyTypeObject weft_hub_type;
+
+/* errors.c */
+static int errors_import(void);
+static PyObject *errors_refuse(PyObject *type, const char *format, ...);
+static PyObject *errors_os(int rc);
+static PyObject *errors_stack(int rc);
+extern PyObject *weft_error_fiber, *weft_error_exit, *weft_error_loop_exit, *weft_error_blocking;
+extern PyObject *weft_error_invalid_switch, *weft_error_internal;
+
+/* fiber_type.c: how fibers are left and entered */
+static weft_record *record_make(PyObject *self, weft_thread *thread);
+static PyObject *fiber_switch(weft_thread *thread, weft_record *target, PyObject *value);
+static int fiber_arrive(weft_thread *thread, PyObject **value);
+static int fiber_may_block(weft_thread *thread);
+static int fiber_park_wait(weft_thread *thread, uint64_t deadline_ns, const char *verb,
+                           PyObject *subject);
+static int fiber_unparked(weft_thread *thread, weft_wake why);
+static int fiber_throw_later(weft_record *record, PyObject *exception);
+static void record_cancel_start(weft_record *record);
+
+/* task_type.c */
+static void task_end_unstarted(weft_record *record);
+
+/* hub_type.c: callbacks and the outside's view */
+static int hub_call_soon(weft_thread *thread, PyObject *fn, PyObject *args);
+static PyObject *hub_get(weft_thread *thread);
+static void hub_report_error(weft_thread *thread, PyObject *context);
+
+/* wait.c: what blocking calls share */
+static int seconds_to_deadline(weft_thread *thread, PyObject *seconds, uint64_t *deadline_ns);
+static PyObject *timeout_raise(PyObject *seconds);
+static int waiters_visit(const weft_link *list, visitproc visit, void *arg);
+
+#endif

@@ -1,0 +1,100 @@
+/*
+ * wait.c: what every blocking Python call needs: seconds, timeouts, and who waits in a list.
+ *
+ * The idea: a primitive's blocking call is five lines: a deadline from its `timeout` argument, a
+ * waiter in its list, fiber_park_wait, and an answer per outcome. The rest of those lines is here.
+ * Callers: the types of this folder, with the GIL.
+ */
+#include "thread.h"
+
+static PyObject *timeout_class; /* weft.timeout.Timeout, given by set_timeout_class */
+
+/* None: for ever. A number: seconds from now; what is past or 0 is due at once. */
+static int seconds_to_deadline(weft_thread *thread, PyObject *seconds, uint64_t *deadline_ns)
+{
+    if (seconds == NULL || seconds == Py_None) {
+        *deadline_ns = WEFT_NEVER;
+        return 0;
+    }
+    double value = PyFloat_AsDouble(seconds);
+    if (value == -1.0 && PyErr_Occurred()) {
+        if (PyErr_ExceptionMatches(PyExc_TypeError))
+            PyErr_Format(PyExc_TypeError,
+                         "cannot wait %R: a time must be a number of seconds, or None.", seconds);
+        return -1;
+    }
+    if (value != value) {
+        PyErr_SetString(PyExc_ValueError, "cannot wait nan seconds: give a number, or None.");
+        return -1;
+    }
+    *deadline_ns = weft_hub_deadline(&thread->hub, value);
+    return 0;
+}
+
+/* Raises weft.Timeout(seconds). */
+static PyObject *timeout_raise(PyObject *seconds)
+{
+    PyObject *error = PyObject_CallFunctionObjArgs(timeout_class, seconds, NULL);
+    if (error != NULL) {
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+        Py_DECREF(error);
+    }
+    return NULL;
+}
+
+/* For tp_traverse of whatever has a wait list: the fibers whose reference the list owns. */
+static int waiters_visit(const weft_link *list, visitproc visit, void *arg)
+{
+    for (const weft_link *link = list->next; link != NULL && link != list; link = link->next) {
+        const weft_waiter *waiter = weft_container_of(link, const weft_waiter, link);
+        if (weft_waiter_is_owner(waiter))
+            Py_VISIT(((weft_record *)waiter->fiber)->self);
+    }
+    return 0;
+}
+
+/* ---- sleep ---- */
+
+static PyObject *sleep_now(weft_thread *thread)
+{
+    weft_record *self = thread_current(thread);
+    if (fiber_may_block(thread) < 0)
+        return NULL;
+    if (self->thrown == NULL)
+        weft_yield_wait(&thread->hub);
+    if (fiber_unparked(thread, WEFT_WAKE_FIRED) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *module_sleep(PyObject *module, PyObject *const *args, Py_ssize_t count,
+                              PyObject *names)
+{
+    (void)module;
+    weft_thread *thread = thread_get();
+    if (thread == NULL)
+        return NULL;
+    PyObject *seconds = count > 0 ? args[0] : NULL;
+    for (Py_ssize_t i = 0; names != NULL && i < PyTuple_GET_SIZE(names); i++) {
+        PyObject *name = PyTuple_GET_ITEM(names, i);
+        if (PyUnicode_CompareWithASCIIString(name, "seconds") == 0 && seconds == NULL)
+            seconds = args[count + i];
+        else if (PyUnicode_CompareWithASCIIString(name, "ref") != 0)
+            return errors_refuse(PyExc_TypeError, "sleep(seconds=0, ref=True) has no argument %R",
+                                 name);
+    }
+    if (count > 2)
+        return errors_refuse(PyExc_TypeError, "sleep(seconds=0, ref=True) takes 2 arguments");
+    if (seconds == NULL)
+        return sleep_now(thread);
+    uint64_t deadline_ns;
+    if (seconds == Py_None || seconds_to_deadline(thread, seconds, &deadline_ns) < 0)
+        return PyErr_Occurred() ? NULL
+                                : errors_refuse(PyExc_TypeError, "cannot sleep None seconds: give "
+                                                                 "a number.");
+    if (!(PyFloat_AsDouble(seconds) > 0))
+        return sleep_now(thread);
+    if (fiber_park_wait(thread, deadline_ns, "to sleep", NULL) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}

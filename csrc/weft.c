@@ -1,0 +1,37 @@
+/*
+ * weft.c: all parts in order, as one unit: everything may be inlined, and no symbol strays.
+ *
+ * The order is the order to read in, and arrows go down only: a part knows those above it. The
+ * parts before python/ build without Python as well (tests/core does that).
+ */
+#define _GNU_SOURCE 1
+
+#include "python/thread.h"
+
+#include "switch.h"
+#include "stack.c"
+#include "timer.c"
+#include "waiter.c"
+#include "fiber.c"
+#include "fd.c"
+#include "poll/epoll.c"
+#include "poll/sim.c"
+#include "hub.c"
+
+#include "python/errors.c"
+#include "python/wait.c"
+#include "python/embed.c"
+#include "python/passage.c"
+#include "python/life.c"
+#include "python/fiber_switch.c"
+#include "python/fiber_type.c"
+#include "python/task_life.c"
+#include "python/task_type.c"
+#include "python/hub_type.c"
+#include "python/timer_type.c"
+#include "python/lock_type.c"
+#include "python/event_type.c"
+#include "python/queue_type.c"
+#include "python/fd_type.c"
+#include "python/socket_type.c"
+#include "python/module.c"

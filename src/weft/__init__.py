@@ -1,0 +1,31 @@
+"""weft: coroutines that need no async. Write plain blocking Python, run a million of it at once.
+
+Public names only, no logic. Importing weft changes nothing in the standard library; weft.monkey
+does, when asked.
+"""
+
+from weft._core import Fiber, Task, getcurrent, sleep, spawn, spawn_later
+from weft.errors import FiberError, GreenletExit, LoopExit
+from weft.hub import get_hub
+from weft.task import joinall, kill, killall
+from weft.timeout import Timeout, with_timeout
+
+__version__ = "0.1.0.dev0"
+
+__all__ = [
+    "Fiber",
+    "FiberError",
+    "GreenletExit",
+    "LoopExit",
+    "Task",
+    "Timeout",
+    "get_hub",
+    "getcurrent",
+    "joinall",
+    "kill",
+    "killall",
+    "sleep",
+    "spawn",
+    "spawn_later",
+    "with_timeout",
+]

@@ -1,0 +1,170 @@
+"""Events: a flag that fibers wait for, and a value that comes later.
+
+Event is native (csrc/python/event_type.c). AsyncResult is an Event with something to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from weft import _core
+from weft._core import Event
+from weft.timeout import Timeout
+
+__all__ = ["AsyncResult", "Event"]
+
+
+class AsyncResult:
+    """A value, or an exception, that somebody will set and others wait for.
+
+    Switches: never. Threads: any.
+
+    >>> import weft
+    >>> from weft.event import AsyncResult
+    >>> result = AsyncResult()
+    >>> task = weft.spawn(result.get)
+    >>> result.set(42)
+    >>> task.get()
+    42
+    """
+
+    def __init__(self) -> None:
+        self._event = Event()
+        self._value: Any = None
+        self._exception: BaseException | None = None
+        self._traceback: TracebackType | None = None
+        self._links: list[Callable[[AsyncResult], Any]] = []
+
+    def set(self, value: Any = None) -> None:
+        """Set the value, and wake everybody who waits for it. A later one replaces it.
+
+        Switches: never. Threads: any.
+        """
+        self._value, self._exception, self._traceback = value, None, None
+        self._settle()
+
+    def set_exception(self, exception: BaseException, exc_info: Any = None) -> None:
+        """Set what get() will raise, and wake everybody who waits.
+
+        Switches: never. Threads: any.
+        """
+        self._value, self._exception = None, exception
+        self._traceback = exc_info[2] if exc_info else exception.__traceback__
+        self._settle()
+
+    set_result = set
+
+    def _settle(self) -> None:
+        self._event.set()
+        links, self._links = self._links, []
+        for link in links:
+            _core.get_hub().call_soon(link, self)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Return the value, or raise the exception; wait for it if need be.
+
+        block: False raises Timeout at once if there is none. timeout: seconds to wait at most, None
+        for ever; then Timeout is raised.
+
+        Switches: if it must wait. Threads: any.
+        """
+        if not self._event.is_set() and not (block and self._event.wait(timeout)):
+            raise Timeout(timeout)
+        if self._exception is not None:
+            raise self._exception.with_traceback(self._traceback)
+        return self._value
+
+    result = get
+
+    def get_nowait(self) -> Any:
+        """Return get(block=False).
+
+        Switches: never. Threads: any. Raises Timeout if there is nothing yet.
+        """
+        return self.get(block=False)
+
+    def wait(self, timeout: float | None = None) -> Any:
+        """Wait until it is set, at most `timeout` seconds; return the value, None if there is none.
+
+        Switches: if it must wait. Threads: any.
+        """
+        self._event.wait(timeout)
+        return self._value
+
+    def ready(self) -> bool:
+        """Whether there is a value or an exception.
+
+        Switches: never. Threads: any.
+        """
+        return self._event.is_set()
+
+    done = ready
+
+    def successful(self) -> bool:
+        """Whether there is a value.
+
+        Switches: never. Threads: any.
+        """
+        return self._event.is_set() and self._exception is None
+
+    def cancel(self) -> bool:
+        """Return False: it cannot be cancelled.
+
+        Switches: never. Threads: any.
+        """
+        return False
+
+    cancelled = cancel
+
+    @property
+    def value(self) -> Any:
+        """The value; None if there is none."""
+        return self._value
+
+    @property
+    def exception(self) -> BaseException | None:
+        """The exception; None if there is none."""
+        return self._exception
+
+    @property
+    def exc_info(self) -> tuple[Any, Any, Any] | tuple[()]:
+        """(type, value, traceback) of the exception; () if there is none."""
+        if self._exception is None:
+            return ()
+        return (type(self._exception), self._exception, self._traceback)
+
+    def rawlink(self, callback: Callable[[AsyncResult], Any]) -> None:
+        """Have the hub call callback(self) once it is set; at once if it is. It must not block.
+
+        Switches: never. Threads: any.
+        """
+        if self.ready():
+            _core.get_hub().call_soon(callback, self)
+        else:
+            self._links.append(callback)
+
+    def unlink(self, callback: Callable[[AsyncResult], Any]) -> None:
+        """Take back a link; one that is not there is no error.
+
+        Switches: never. Threads: any.
+        """
+        if callback in self._links:
+            self._links.remove(callback)
+
+    def __call__(self, source: Any) -> None:
+        """Take over how `source` ended, so that task.link(result) works.
+
+        Switches: never. Threads: any.
+        """
+        if source.successful():
+            self.set(source.value)
+        else:
+            self.set_exception(source.exception, getattr(source, "exc_info", None))
+
+    def __repr__(self) -> str:
+        state = "unset"
+        if self.ready():
+            state = f"value={self._value!r}" if self.successful() else repr(self._exception)
+        return f"<{type(self).__name__} at {id(self):#x} {state}>"

@@ -1,0 +1,204 @@
+"""The hub's Python half: errors that nobody caught, and dead ends explained.
+
+The hub itself is native (csrc/hub.c decides who runs, csrc/python/hub_type.c runs callbacks).
+Here is what is better said in Python: printing a task's traceback once, sending KeyboardInterrupt and
+SystemExit to the main fiber, and the text of LoopExit, which names every parked task, what it waits
+for, and the line where it was parked.
+
+Nothing here may block: it is called from the middle of the hub's work.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from types import FrameType, TracebackType
+from typing import Any, TextIO
+
+from weft import _core
+from weft._core import getcurrent, sleep
+from weft.errors import (
+    BlockingSwitchOutError,
+    GreenletExit,
+    HubDestroyed,
+    InvalidSwitchError,
+    LoopExit,
+)
+
+__all__ = [
+    "BlockingSwitchOutError",
+    "GreenletExit",
+    "Hub",
+    "HubDestroyed",
+    "InvalidSwitchError",
+    "LoopExit",
+    "end_process",
+    "get_hub",
+    "getcurrent",
+    "sleep",
+]
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_REPORTED_MAX = 50
+
+#: Native threads that only wait for work from this process's fibers: idle workers of a pool.
+idle_threads: set[int] = set()
+
+
+class Hub(_core.Hub):
+    """One per native thread: who is ready, who waits. Get it with get_hub().
+
+    Switches: never. Threads: owner, except call_soon_threadsafe.
+    """
+
+    #: Not printed when a fiber dies of it.
+    NOT_ERROR: tuple[type[BaseException], ...] = (GreenletExit, SystemExit)
+    #: Raised again in the main fiber.
+    SYSTEM_ERROR: tuple[type[BaseException], ...] = (KeyboardInterrupt, SystemExit, SystemError)
+
+    @property
+    def exception_stream(self) -> TextIO | None:
+        """Where tracebacks are printed: sys.stderr as it is now."""
+        return sys.stderr
+
+    def handle_error(
+        self,
+        context: object,
+        typ: type[BaseException],
+        value: BaseException,
+        tb: TracebackType | None,
+    ) -> None:
+        """An exception reached the end of `context`, a task or a callback.
+
+        Switches: never. Threads: owner.
+        """
+        if not issubclass(typ, self.NOT_ERROR):
+            self.print_exception(context, typ, value, tb)
+        if issubclass(typ, self.SYSTEM_ERROR):
+            _core.throw_later(self.main, value)
+
+    def print_exception(
+        self,
+        context: object,
+        typ: type[BaseException],
+        value: BaseException,
+        tb: TracebackType | None,
+    ) -> None:
+        """Print the traceback, and below it whose it is.
+
+        Switches: never. Threads: owner.
+        """
+        stream = self.exception_stream
+        if stream is None:
+            return
+        lines = traceback.format_exception(typ, value, tb)
+        lines.append(f"{_describe(context)} failed with {typ.__name__}\n\n")
+        stream.write("".join(lines))
+        stream.flush()
+
+    def stalled(self) -> BaseException | None:
+        """Nobody is ready and nothing can make anybody ready: the exception that says so.
+
+        None where something may still happen: a Python signal handler is installed, or another
+        native thread runs that could set an event.
+
+        Switches: never. Threads: owner.
+        """
+        if _may_be_woken_by_signal() or _has_other_threads():
+            return None
+        return LoopExit(_explain(self))
+
+
+def get_hub() -> Hub:
+    """Return the hub of this native thread; make it if there is none.
+
+    Switches: never. Threads: any.
+    """
+    return _core.get_hub()  # type: ignore[return-value]
+
+
+def _describe(context: object) -> str:
+    if isinstance(context, _core.Task):
+        return f"<{type(context).__name__} {context.name!r} at {id(context):#x}>"
+    return repr(context)
+
+
+def _may_be_woken_by_signal() -> bool:
+    """Has the program a handler of its own? Python's default for Ctrl-C does not count."""
+    for number in signal.valid_signals():
+        handler = signal.getsignal(number)
+        if callable(handler) and handler is not signal.default_int_handler:
+            return True
+    return False
+
+
+def _has_other_threads() -> bool:
+    """Does another native thread run Python that could set an event? Idle workers cannot."""
+    others = sys._current_frames().keys() - idle_threads
+    return len(others) > 1
+
+
+def _explain(hub: Hub) -> str:
+    lines = ["This operation would block forever: no fiber is ready, and nothing they wait for can"]
+    parked = hub.parked()
+    lines.append(f"happen any more. {len(parked)} fiber(s) are parked:")
+    lines += [_explain_one(hub, *entry) for entry in parked[:_REPORTED_MAX]]
+    if len(parked) > _REPORTED_MAX:
+        lines.append(f"  … and {len(parked) - _REPORTED_MAX} more")
+    return "\n".join(lines)
+
+
+def _explain_one(hub: Hub, fiber: _core.Fiber, verb: str | None, subject: object | None) -> str:
+    name = "main fiber" if fiber is hub.main else _name(fiber)
+    waits = "was left by a switch by hand" if verb is None else f"waits {verb}"
+    on = "" if subject is None else f" {_short(subject)}"
+    return f"  {name} {waits}{on}, parked at {_place(_frame(fiber))}"
+
+
+def _name(fiber: _core.Fiber) -> str:
+    if isinstance(fiber, _core.Task):
+        return f"task {fiber.name!r}"
+    return f"fiber {id(fiber):#x}"
+
+
+def _short(subject: object) -> str:
+    try:
+        text = repr(subject)
+    except Exception as error:  # a user's __repr__ must not hide the report
+        text = f"<{type(subject).__name__}, whose repr raises {error!r}>"
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
+def _frame(fiber: _core.Fiber) -> FrameType | None:
+    """The innermost frame that is not weft's own; the running fiber's is looked up from here."""
+    frame: Any = sys._getframe() if fiber is getcurrent() else fiber.gr_frame
+    inner = frame
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return frame if frame is not None else inner
+
+
+def _place(frame: FrameType | None) -> str:
+    if frame is None:
+        return "an unknown place"
+    code = frame.f_code
+    return f"{code.co_filename}:{frame.f_lineno} in {code.co_name}"
+
+
+def end_process() -> None:
+    """In the child of a fork the fiber that forked has ended, and it was alone: end the process.
+
+    As when the only thread of a process returns; buffered output is written first.
+
+    Switches: never. Threads: any.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os._exit(0)
+
+
+_core.set_hub_class(Hub)
+os.register_at_fork(after_in_child=_core.after_fork)

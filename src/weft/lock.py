@@ -1,0 +1,89 @@
+"""Locks: who must wait gives way to others, and is served in order.
+
+Semaphore and RLock are native (csrc/python/lock_type.c).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weft._core import RLock, Semaphore
+
+__all__ = ["BoundedSemaphore", "DummySemaphore", "RLock", "Semaphore"]
+
+
+class BoundedSemaphore(Semaphore):
+    """A Semaphore that refuses to get more permits back than it was made with.
+
+    Switches: never. Threads: any.
+
+    >>> from weft.lock import BoundedSemaphore
+    >>> with BoundedSemaphore(1) as has_permit:
+    ...     has_permit
+    True
+    """
+
+    _OVER_RELEASE_ERROR: type[Exception] = ValueError
+
+    def __init__(self, value: int = 1, hub: object = None) -> None:
+        super().__init__(value, hub)
+        self._initial_value = value
+
+    def release(self) -> int:
+        """Give a permit back; return how many are free.
+
+        Switches: never. Threads: any. Raises ValueError if none is out.
+        """
+        if self.counter >= self._initial_value:
+            raise self._OVER_RELEASE_ERROR("Semaphore released too many times")
+        return super().release()
+
+    def __exit__(self, *unused: object) -> None:
+        self.release()
+
+
+class DummySemaphore:
+    """Looks like a Semaphore and never makes anybody wait: for where a limit is optional.
+
+    Switches: never. Threads: any.
+
+    >>> from weft.lock import DummySemaphore
+    >>> DummySemaphore().acquire()
+    True
+    """
+
+    def __init__(self, value: object = None) -> None:
+        self.counter = value
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        """Return True.
+
+        Switches: never. Threads: any.
+        """
+        return True
+
+    def release(self) -> None:
+        """Do nothing.
+
+        Switches: never. Threads: any.
+        """
+
+    def locked(self) -> bool:
+        """Return False.
+
+        Switches: never. Threads: any.
+        """
+        return False
+
+    def ready(self) -> bool:
+        """Return True.
+
+        Switches: never. Threads: any.
+        """
+        return True
+
+    def __enter__(self) -> bool:
+        return True
+
+    def __exit__(self, *unused: Any) -> None:
+        return None
