@@ -165,6 +165,7 @@ void weft_fiber_init(weft_fiber *fiber, weft_hub *hub);
 void weft_fiber_drop(weft_fiber *fiber);
 void weft_fiber_cancel(weft_fiber *fiber);
 void weft_fiber_leak(weft_fiber *fiber);
+void weft_fiber_end_idle(weft_fiber *fiber);
 int weft_fiber_prepare(weft_fiber *fiber);
 void weft_fiber_enter_switch(weft_fiber *target);
 static inline bool weft_fiber_is_ready(const weft_fiber *fiber)

@@ -61,6 +61,18 @@ void weft_fiber_leak(weft_fiber *fiber)
     fiber->state = WEFT_FIBER_LOST;
 }
 
+/* A parked fiber whose stack holds nothing that anybody needs: it ends without running again. */
+void weft_fiber_end_idle(weft_fiber *fiber)
+{
+    assert(fiber->state == WEFT_FIBER_PARKED && fiber->hub->current != fiber);
+    weft_wake_fiber(fiber, WEFT_WAKE_CLOSED);
+    weft_list_remove(&fiber->ready);
+    weft_list_remove(&fiber->all);
+    weft_stack_give(&fiber->hub->stacks, fiber->stack);
+    fiber->stack = NULL;
+    fiber->state = WEFT_FIBER_DONE;
+}
+
 /* The first function on every stack. Never returns. */
 static void fiber_main(void *argument)
 {

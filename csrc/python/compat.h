@@ -21,6 +21,9 @@ static inline int weft_c_recursion_budget(size_t stack_bytes)
     return budget < 150 ? 150 : budget > 10000 ? 10000 : (int)budget;
 }
 
+/* A method that takes its arguments as a vector, with keywords. */
+#define FAST_KEYWORDS METH_FASTCALL | METH_KEYWORDS
+
 #if PY_VERSION_HEX < 0x030C0000
 static inline PyObject *PyErr_GetRaisedException(void)
 {

@@ -6,11 +6,12 @@
  * Between leaving one fiber and arriving in the other only weft_embed_swap runs; it moves fields.
  * Callers: the core (list at the end of core.h).
  */
-#include "thread.h"
+#include "task.h"
+#include "../poll.h"
 
 __thread weft_thread *weft_this_thread;
 size_t weft_stack_bytes = WEFT_PYTHON_STACK_BYTES;
-static weft_link all_threads = {&all_threads, &all_threads};
+weft_link weft_all_threads = {&weft_all_threads, &weft_all_threads};
 
 static inline void weft_embed_swap(weft_fiber *source, weft_fiber *target)
 {
@@ -84,6 +85,8 @@ static void thread_throw_to_main(weft_thread *thread)
 static bool weft_embed_stalled(weft_hub *hub)
 {
     weft_thread *thread = weft_container_of(hub, weft_thread, hub);
+    if (record_is_dead(thread->main))
+        fiber_end_forked_process(thread, thread_current(thread)->self);
     PyObject *object = hub_get(thread);
     PyObject *error = object == NULL ? NULL : PyObject_CallMethod(object, "stalled", NULL);
     if (error == Py_None) {
@@ -115,23 +118,33 @@ static void weft_embed_interrupted(weft_hub *hub, int err)
 
 #define THREAD_KEY "weft.thread"
 
+/* The hub fiber has no Python frames while it is parked, so its stack may go with it. */
+static void thread_drop_hub_fiber(weft_thread *thread)
+{
+    weft_record *record = thread->hub_fiber;
+    thread->hub_fiber = NULL;
+    if (record == NULL)
+        return;
+    if (record->core.state == WEFT_FIBER_PARKED) {
+        weft_fiber_end_idle(&record->core);
+        Py_CLEAR(record->state.context);
+    }
+    Py_DECREF(record->self);
+}
+
 /* The native thread ends (its thread state is being cleared), or the interpreter does. */
 static void thread_close(weft_thread *thread)
 {
+    thread->record_count++; /* keeps the struct until the end, whatever is dropped meanwhile */
+    thread->is_closed = true;
+    thread_drop_hub_fiber(thread);
     weft_hub_abandon(&thread->hub, NULL);
     weft_hub_close(&thread->hub);
     weft_list_remove(&thread->threads);
-    thread->is_closed = true;
     if (weft_this_thread == thread)
         weft_this_thread = NULL;
     Py_CLEAR(thread->callbacks);
-    weft_record *hub_fiber = thread->hub_fiber;
-    thread->hub_fiber = NULL;
-    if (hub_fiber != NULL)
-        Py_DECREF(hub_fiber->self);
-    PyObject *main = thread->main->self;
-    thread->record_count++; /* keeps the struct until here, whatever the main record does */
-    Py_DECREF(main);
+    Py_DECREF(thread->main->self);
     if (--thread->record_count == 0)
         PyMem_RawFree(thread);
 }
@@ -197,7 +210,7 @@ static weft_thread *thread_make(void)
         return NULL;
     }
     Py_INCREF(main); /* "current"; the other reference is thread->main's */
-    weft_list_append(&all_threads, &thread->threads);
+    weft_list_append(&weft_all_threads, &thread->threads);
     weft_this_thread = thread;
     return thread;
 }
@@ -205,8 +218,8 @@ static weft_thread *thread_make(void)
 /* In the child of a fork only the forking fiber goes on (POSIX). Other threads do not exist. */
 static void thread_after_fork(void)
 {
-    weft_link *link = all_threads.next;
-    while (link != &all_threads) {
+    weft_link *link = weft_all_threads.next;
+    while (link != &weft_all_threads) {
         weft_thread *thread = weft_container_of(link, weft_thread, threads);
         link = link->next;
         bool is_own = thread == weft_this_thread;

@@ -5,7 +5,7 @@
  * it is cleared again before he runs. So a set() is never missed by somebody who was waiting.
  * Threads: any.
  */
-#include "thread.h"
+#include "exports.h"
 
 typedef struct {
     PyObject_HEAD weft_link waiters;  /* who waits for it to be set, in order */
@@ -117,7 +117,7 @@ PyDoc_STRVAR(event_doc, "Event()\n--\n\n"
                         ">>> task.get()\n"
                         "True\n");
 
-static PyTypeObject weft_event_type = {
+PyTypeObject weft_event_type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.event.Event",
     .tp_doc = event_doc,
     .tp_basicsize = sizeof(event_object),

@@ -5,7 +5,7 @@
  * the caller has just found it empty), and for anybody's. Threads: each waits in its own hub;
  * fd_forget reaches all of them (the GIL is the lock).
  */
-#include "thread.h"
+#include "exports.h"
 
 /* 0: ready; 1: the deadline; -1: an exception, EBADF if the descriptor was forgotten meanwhile. */
 static int fd_wait(weft_thread *thread, int fd, unsigned direction, uint64_t deadline_ns,
@@ -84,7 +84,7 @@ static PyObject *module_fd_forget(PyObject *module, PyObject *number)
         }
         return NULL;
     }
-    for (weft_link *link = all_threads.next; link != &all_threads; link = link->next)
+    for (weft_link *link = weft_all_threads.next; link != &weft_all_threads; link = link->next)
         weft_fd_forget(&weft_container_of(link, weft_thread, threads)->hub, fd);
     Py_RETURN_NONE;
 }

@@ -8,7 +8,7 @@
  */
 #include "thread.h"
 
-static PyObject *empty_tuple; /* what switch() without arguments hands over */
+PyObject *weft_empty_tuple;
 
 /* One argument is that object, several are a tuple, none is (), keywords join as a dict. */
 static PyObject *value_from_arguments(PyObject *args, PyObject *kwargs)
@@ -111,7 +111,7 @@ static PyObject *fiber_type_switch(PyObject *self, PyObject *const *args, Py_ssi
         return NULL;
     /* The hot path: a started target, and one plain value or none. */
     if (weft_likely(names == NULL && count <= 1 && record_is_started(target)))
-        return fiber_switch(thread, target, Py_NewRef(count == 1 ? args[0] : empty_tuple));
+        return fiber_switch(thread, target, Py_NewRef(count == 1 ? args[0] : weft_empty_tuple));
     PyObject *tuple = tuple_from_vector(args, count);
     PyObject *kwargs = names == NULL ? NULL : dict_from_vector(args + count, names);
     PyObject *result = NULL;

@@ -82,11 +82,6 @@ static PyObject *fiber_get_dead(PyObject *self, void *unused)
     return PyBool_FromLong(record_is_dead(record_of(self)));
 }
 
-static bool record_is_away(const weft_record *record)
-{
-    return record->core.state == WEFT_FIBER_SUSPENDED || record->core.state == WEFT_FIBER_PARKED;
-}
-
 static PyObject *fiber_get_frame(PyObject *self, void *unused)
 {
     (void)unused;
@@ -185,7 +180,7 @@ static int fiber_clear(PyObject *self)
 }
 
 /* Nobody can switch to it any more: unwind it, with GreenletExit, so that its finally blocks run. A
- * fiber of another thread, or one met where nobody may switch, is handed to its hub instead. */
+ * fiber of another thread, a task, or one met where nobody may switch, is handed to its hub instead. */
 static void fiber_unwind(PyObject *self, weft_record *record)
 {
     weft_thread *thread = weft_this_thread;
@@ -197,7 +192,7 @@ static void fiber_unwind(PyObject *self, weft_record *record)
     }
     bool is_here = thread == record->thread &&
                    thread_current(thread)->core.state == WEFT_FIBER_RUNNING &&
-                   record->core.state == WEFT_FIBER_SUSPENDED;
+                   record->core.state == WEFT_FIBER_SUSPENDED && record->body == fiber_body;
     if (!is_here) {
         if (fiber_throw_later(record, exit) < 0)
             PyErr_WriteUnraisable(self);
@@ -207,8 +202,8 @@ static void fiber_unwind(PyObject *self, weft_record *record)
     Py_XSETREF(record->parent, Py_NewRef(thread_current(thread)->self));
     PyErr_SetObject((PyObject *)Py_TYPE(exit), exit);
     Py_DECREF(exit);
-    PyObject *result = fiber_switch(thread, record, NULL);
-    if (result == NULL)
+    PyObject *result = fiber_throw_and_return_switch(thread, record);
+    if (PyErr_Occurred())
         PyErr_WriteUnraisable(self);
     Py_XDECREF(result);
 }
@@ -280,19 +275,17 @@ PyDoc_STRVAR(fiber_switch_doc,
              "and whatever\n"
              "is thrown into the calling fiber meanwhile.");
 
-PyDoc_STRVAR(
-    fiber_throw_doc,
+const char weft_throw_doc[] =
     "throw($self, typ=GreenletExit, val=None, tb=None, /)\n--\n\n"
     "Raise an exception inside this fiber now; return when somebody switches back.\n\n"
-    "A fiber that never started dies of it at once, and its parent gets the exception "
-    "(GreenletExit as a\n"
-    "value).\n\n"
-    "Switches: always. Threads: the fiber's own. Raises TypeError for what is no exception.");
+    "A fiber that never started dies of it at once, and its parent gets the exception\n"
+    "(GreenletExit as a value).\n\n"
+    "Switches: always. Threads: the fiber's own. Raises TypeError for what is no exception.";
 
 static PyMethodDef fiber_methods[] = {
     {"switch", (PyCFunction)(void (*)(void))fiber_type_switch, METH_FASTCALL | METH_KEYWORDS,
      fiber_switch_doc},
-    {"throw", fiber_type_throw, METH_VARARGS, fiber_throw_doc},
+    {"throw", fiber_type_throw, METH_VARARGS, weft_throw_doc},
     {"__getstate__", fiber_refuse_state, METH_NOARGS, "Fibers cannot be copied or pickled."},
     {0},
 };

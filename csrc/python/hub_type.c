@@ -11,10 +11,9 @@
  * a fiber that ended with the hub as parent is reported or dropped.
  * Do not add: anything that must happen between two fibers. That is core.
  */
-#include "thread.h"
+#include "exports.h"
 
-static PyObject *hub_class =
-    (PyObject *)&weft_hub_type; /* what get_hub() makes; see set_hub_class */
+PyObject *weft_hub_class = (PyObject *)&weft_hub_type; /* what get_hub() makes; see set_hub_class */
 
 /* ---- errors that nobody will catch ---- */
 
@@ -75,7 +74,7 @@ static weft_record *hub_fiber_get(weft_thread *thread)
 {
     if (weft_likely(thread->hub_fiber != NULL))
         return thread->hub_fiber;
-    PyObject *self = PyObject_CallNoArgs(hub_class);
+    PyObject *self = PyObject_CallNoArgs(weft_hub_class);
     if (self == NULL)
         return NULL;
     weft_record *record = record_of(self);

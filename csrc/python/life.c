@@ -74,15 +74,15 @@ static weft_record *record_living_ancestor(weft_record *record)
 }
 
 /* A thread of the parent process that had forked would end here; its process ends with it.
- * SAFE: PyErr_Print() ends the process on SystemExit, which is what is about to happen anyway. */
-static void fiber_end_forked_process(void)
+ */
+static void fiber_end_forked_process(weft_thread *thread, PyObject *context)
 {
     if (PyErr_Occurred())
-        PyErr_Print();
-    PyObject *module = PyImport_ImportModule("weft.hub");
-    PyObject *done = module == NULL ? NULL : PyObject_CallMethod(module, "end_process", NULL);
+        hub_report_error(thread, context);
+    PyObject *hub = hub_get(thread);
+    PyObject *done = hub == NULL ? NULL : PyObject_CallMethod(hub, "end_process", NULL);
     Py_XDECREF(done);
-    _exit(1); /* only if the import failed */
+    _exit(1); /* only if Hub.end_process failed */
 }
 
 /* The fiber has returned `value` (or raised: NULL). Says who runs next, and with what. */
@@ -94,7 +94,7 @@ static weft_record *fiber_end(weft_record *record, PyObject *value)
     weft_record *next =
         record->parent != NULL ? record_living_ancestor(record_of(record->parent)) : thread->main;
     if (next == NULL || record_is_dead(next) || next->thread != thread)
-        fiber_end_forked_process();
+        fiber_end_forked_process(thread, record->self);
     if (!record_is_started(next)) {
         /* An ancestor that never ran starts with the result, as greenlet has it. */
         PyObject *args = value != NULL ? PyTuple_Pack(1, value) : NULL;

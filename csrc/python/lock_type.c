@@ -9,7 +9,7 @@
  * Uncontended, an acquire is a comparison and a decrement: no switch, no allocation.
  * Threads: any; a waiter of another thread is woken through its own hub.
  */
-#include "thread.h"
+#include "exports.h"
 
 typedef struct {
     Py_ssize_t count;    /* free permits */
@@ -225,8 +225,6 @@ static void semaphore_dealloc(PyObject *self)
     Py_TYPE(self)->tp_free(self);
 }
 
-#define FAST_KEYWORDS METH_FASTCALL | METH_KEYWORDS
-
 PyDoc_STRVAR(
     acquire_doc,
     "acquire($self, /, blocking=True, timeout=None)\n--\n\n"
@@ -272,7 +270,7 @@ PyDoc_STRVAR(semaphore_doc,
              ">>> permits.acquire(), permits.acquire(), permits.acquire(blocking=False)\n"
              "(True, True, False)\n");
 
-static PyTypeObject weft_semaphore_type = {
+PyTypeObject weft_semaphore_type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.lock.Semaphore",
     .tp_doc = semaphore_doc,
     .tp_basicsize = sizeof(semaphore_object),
@@ -474,7 +472,7 @@ PyDoc_STRVAR(rlock_doc, "RLock(hub=None)\n--\n\n"
                         "...         lock.locked()\n"
                         "True\n");
 
-static PyTypeObject weft_rlock_type = {
+PyTypeObject weft_rlock_type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.lock.RLock",
     .tp_doc = rlock_doc,
     .tp_basicsize = sizeof(rlock_object),

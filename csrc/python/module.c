@@ -6,7 +6,8 @@
  * off the native thread (thread.h), and the module is never unloaded.
  * Do not add: behaviour.
  */
-#include "thread.h"
+#include "exports.h"
+#include "task.h"
 
 static PyObject *module_getcurrent(PyObject *module, PyObject *unused)
 {
@@ -29,14 +30,14 @@ static PyObject *module_set_hub_class(PyObject *module, PyObject *type)
     (void)module;
     if (!PyType_Check(type) || !PyType_IsSubtype((PyTypeObject *)type, &weft_hub_type))
         return errors_refuse(PyExc_TypeError, "the hub's class must derive from weft.hub.Hub");
-    hub_class = Py_NewRef(type); /* the former one is kept: hubs of it may exist */
+    weft_hub_class = Py_NewRef(type); /* the former one is kept: hubs of it may exist */
     Py_RETURN_NONE;
 }
 
 static PyObject *module_set_timeout_class(PyObject *module, PyObject *type)
 {
     (void)module;
-    Py_XSETREF(timeout_class, Py_NewRef(type));
+    Py_XSETREF(weft_timeout_class, Py_NewRef(type));
     Py_RETURN_NONE;
 }
 
@@ -185,8 +186,8 @@ static int module_fill(PyObject *module)
 
 PyMODINIT_FUNC PyInit__core(void)
 {
-    empty_tuple = PyTuple_New(0);
-    if (empty_tuple == NULL || errors_import() < 0)
+    weft_empty_tuple = PyTuple_New(0);
+    if (weft_empty_tuple == NULL || errors_import() < 0)
         return NULL;
     PyObject *module = PyModule_Create(&module_def);
     if (module != NULL && module_fill(module) < 0)

@@ -97,6 +97,28 @@ static void record_claim(weft_record *target)
         Py_INCREF(target->self);
 }
 
+/* Leaves the current fiber, in state SUSPENDED already, for a claimed target. */
+static PyObject *fiber_pass_switch(weft_thread *thread, weft_record *target, PyObject *value)
+{
+    thread->value = value;
+    thread->leaving = thread_current(thread)->self;
+    weft_fiber_enter_switch(&target->core);
+    /* SAFE: `thread` is this native thread's, and a fiber never leaves its thread. */
+    return fiber_arrive(thread, &value) < 0 ? NULL : value;
+}
+
+/* Enters a suspended fiber with the current exception, and comes back when that fiber ends, switches
+ * back, or parks: the current one stays ready meanwhile, so nothing the other does can strand it. */
+static PyObject *fiber_throw_and_return_switch(weft_thread *thread, weft_record *target)
+{
+    weft_record *self = thread_current(thread);
+    assert(self->core.state == WEFT_FIBER_RUNNING && target->core.state == WEFT_FIBER_SUSPENDED);
+    record_claim(target);
+    self->core.state = WEFT_FIBER_SUSPENDED;
+    weft_ready_fiber(&self->core);
+    return fiber_pass_switch(thread, target, NULL);
+}
+
 /* Switches by hand. `value` is stolen; NULL: the current exception travels. `target` is alive and
  * of this thread. Returns what travels back, or NULL with an exception. */
 static PyObject *fiber_switch(weft_thread *thread, weft_record *target, PyObject *value)
@@ -114,14 +136,8 @@ static PyObject *fiber_switch(weft_thread *thread, weft_record *target, PyObject
         return errors_stack(rc);
     }
     record_claim(target);
-    thread->value = value;
-    thread->leaving = self->self;
     self->core.state = WEFT_FIBER_SUSPENDED;
-    weft_fiber_enter_switch(&target->core);
-    /* SAFE: `thread` is this native thread's, and a fiber never leaves its thread. */
-    if (fiber_arrive(thread, &value) < 0)
-        return NULL;
-    return value;
+    return fiber_pass_switch(thread, target, value);
 }
 
 /* Somebody switched by hand to a fiber that waits for something else. */

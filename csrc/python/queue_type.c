@@ -11,7 +11,7 @@
  * Items: a ring of pointers that grows; `head` is the oldest. Length is a power of two.
  * Threads: any.
  */
-#include "thread.h"
+#include "exports.h"
 
 typedef struct {
     weft_waiter core; /* in getters or putters */
@@ -526,7 +526,7 @@ PyDoc_STRVAR(queue_doc, "Queue(maxsize=None, items=(), unfinished_tasks=None)\n-
                         ">>> task.get()\n"
                         "'hello'\n");
 
-static PyTypeObject weft_queue_type = {
+PyTypeObject weft_queue_type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.queue.Queue",
     .tp_doc = queue_doc,
     .tp_basicsize = sizeof(queue_object),

@@ -15,7 +15,7 @@
  * The GIL is kept: a call that cannot wait takes about a microsecond, and giving the GIL away costs
  * more, and up to 5 ms when another thread is busy. Only large transfers let go of it.
  */
-#include "thread.h"
+#include "exports.h"
 
 #include <netinet/in.h>
 #include <stddef.h>

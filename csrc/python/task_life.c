@@ -12,31 +12,8 @@
  * Spawning is one object, one record and one tuple; the context variables are copied only if the
  * spawning fiber has any.
  */
-#include "thread.h"
-
-typedef enum { TASK_PENDING = 0, TASK_VALUE, TASK_ERROR } task_outcome;
-
-typedef struct {
-    weft_fiber_object base; /* first: a task is a fiber */
-    PyObject *fn;           /* owned: what it calls; NULL: its _run attribute */
-    PyObject *value;        /* owned: the result, once VALUE */
-    PyObject *exception;    /* owned: what it raised, once ERROR */
-    PyObject *traceback;    /* owned: the exception's traceback as it was at the end */
-    PyObject *links;        /* owned: list of (callback, link_kind), or NULL */
-    PyObject *name;         /* owned: str, or NULL until asked for */
-    weft_link joiners;      /* waiters of who waits for its end */
-    uint8_t outcome;        /* task_outcome; set once, by task_settle */
-    bool is_spawned;        /* start() was called */
-} task_object;
-
-/* Which ends a link is told of, and where it runs: a raw one in the hub, others in a new task. */
-typedef enum { LINK_ALWAYS = 0, LINK_RAW, LINK_VALUE, LINK_EXCEPTION } link_kind;
-
-static task_object *task_of(PyObject *self) { return (task_object *)self; }
-
-static int task_spawn_link(PyObject *callback, PyObject *args);
-
-static unsigned long task_name_count; /* the number in the next default name; the GIL is its lock */
+#include "exports.h"
+#include "task.h"
 
 /* ---- the end ---- */
 
@@ -190,7 +167,7 @@ static PyObject *task_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     }
     weft_fiber_init(&record->core, &thread->hub);
     record->body = task_body;
-    record->args = Py_NewRef(empty_tuple);
+    record->args = Py_NewRef(weft_empty_tuple);
     return self;
 }
 
@@ -347,19 +324,4 @@ static PyObject *task_spawn_later(PyObject *type, PyObject *args, PyObject *kwar
     Py_XDECREF(done);
     Py_XDECREF(rest);
     return self;
-}
-
-static PyObject *task_start(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    if (task_start_now(self) < 0)
-        return NULL;
-    Py_RETURN_NONE;
-}
-
-static PyObject *task_start_later(PyObject *self, PyObject *seconds)
-{
-    if (task_start_in(self, seconds) < 0)
-        return NULL;
-    Py_RETURN_NONE;
 }

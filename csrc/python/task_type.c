@@ -5,7 +5,24 @@
  * task; who links is called by the hub after the end. None of them knows how the task is run
  * (task_life.c). Threads: any may wait, kill and link; the task runs on the thread that made it.
  */
-#include "thread.h"
+#include "task.h"
+
+/* ---- starting it ---- */
+
+static PyObject *task_start(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (task_start_now(self) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *task_start_later(PyObject *self, PyObject *seconds)
+{
+    if (task_start_in(self, seconds) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
 
 /* ---- waiting for it ---- */
 
@@ -202,6 +219,8 @@ static PyObject *task_has_links(PyObject *self, PyObject *unused)
 
 /* ---- attributes ---- */
 
+static unsigned long task_name_count; /* the number in the next default name; under the GIL */
+
 static PyObject *task_is_ready(PyObject *self, PyObject *unused)
 {
     (void)unused;
@@ -254,7 +273,7 @@ static PyObject *task_get_args(PyObject *self, void *unused)
 {
     (void)unused;
     PyObject *args = record_of(self)->args;
-    return Py_NewRef(args != NULL ? args : empty_tuple);
+    return Py_NewRef(args != NULL ? args : weft_empty_tuple);
 }
 
 static PyObject *task_get_kwargs(PyObject *self, void *unused)
@@ -366,7 +385,7 @@ static PyMethodDef task_methods[] = {
     {"get", (PyCFunction)(void (*)(void))task_get, TASK_KEYWORDS, task_get_doc},
     {"join", (PyCFunction)(void (*)(void))task_join, TASK_KEYWORDS, task_join_doc},
     {"kill", (PyCFunction)(void (*)(void))task_kill, TASK_KEYWORDS, task_kill_doc},
-    {"throw", task_throw, METH_VARARGS, fiber_throw_doc},
+    {"throw", task_throw, METH_VARARGS, weft_throw_doc},
     {"rawlink", task_rawlink, METH_O, task_rawlink_doc},
     {"link", task_link, METH_O, task_link_doc},
     {"link_value", task_link_value, METH_O, task_link_value_doc},

@@ -89,40 +89,79 @@ static inline bool record_is_dead(const weft_record *record)
     return record->core.state == WEFT_FIBER_DONE || record->core.state == WEFT_FIBER_LOST;
 }
 
-extern PyTypeObject weft_fiber_type;
-extern PyTypeObject weft_task_type;
-extern PyTypeObject weft_hub_type;
+static inline bool record_is_away(const weft_record *record)
+{
+    return record->core.state == WEFT_FIBER_SUSPENDED || record->core.state == WEFT_FIBER_PARKED;
+}
 
-/* errors.c */
+/* ---- errors.c: exceptions and messages ---- */
+extern PyObject *weft_error_fiber, *weft_error_exit, *weft_error_loop_exit, *weft_error_blocking;
+extern PyObject *weft_error_invalid_switch, *weft_error_internal;
 static int errors_import(void);
 static PyObject *errors_refuse(PyObject *type, const char *format, ...);
 static PyObject *errors_os(int rc);
 static PyObject *errors_stack(int rc);
-extern PyObject *weft_error_fiber, *weft_error_exit, *weft_error_loop_exit, *weft_error_blocking;
-extern PyObject *weft_error_invalid_switch, *weft_error_internal;
 
-/* fiber_type.c: how fibers are left and entered */
-static weft_record *record_make(PyObject *self, weft_thread *thread);
-static PyObject *fiber_switch(weft_thread *thread, weft_record *target, PyObject *value);
+/* ---- wait.c: what blocking calls share ---- */
+static int seconds_to_deadline(weft_thread *thread, PyObject *seconds, uint64_t *deadline_ns);
+static PyObject *timeout_raise(PyObject *seconds);
+static int waiters_visit(const weft_link *list, visitproc visit, void *arg);
+
+/* ---- embed.c: threads ---- */
+extern weft_link weft_all_threads; /* every thread of the process that uses weft */
+static void thread_after_fork(void);
+
+/* ---- passage.c: how fibers are left and entered ---- */
 static int fiber_arrive(weft_thread *thread, PyObject **value);
+static int fiber_raise_thrown(weft_record *self);
 static int fiber_may_block(weft_thread *thread);
+static void record_claim(weft_record *target);
+static PyObject *fiber_switch(weft_thread *thread, weft_record *target, PyObject *value);
+static PyObject *fiber_throw_and_return_switch(weft_thread *thread, weft_record *target);
 static int fiber_park_wait(weft_thread *thread, uint64_t deadline_ns, const char *verb,
                            PyObject *subject);
 static int fiber_unparked(weft_thread *thread, weft_wake why);
 static int fiber_throw_later(weft_record *record, PyObject *exception);
+
+/* ---- life.c: records, and a fiber's one run ---- */
+static weft_record *record_make(PyObject *self, weft_thread *thread);
+static void record_free(weft_record *record);
+static void record_release(weft_record *record);
 static void record_cancel_start(weft_record *record);
+static weft_record *record_living_ancestor(weft_record *record);
+static PyObject *value_from_exit(PyObject *value);
+static weft_record *fiber_body(weft_record *record);
+static void fiber_end_forked_process(weft_thread *thread, PyObject *context);
 
-/* task_type.c */
-static void task_end_unstarted(weft_record *record);
+/* ---- fiber_switch.c: switch() and throw() ---- */
+extern PyObject *weft_empty_tuple; /* what switch() without arguments hands over */
+static PyObject *tuple_from_vector(PyObject *const *args, Py_ssize_t count);
+static PyObject *dict_from_vector(PyObject *const *values, PyObject *names);
+static int throw_set_exception(PyObject *type, PyObject *value, PyObject *traceback);
+static PyObject *fiber_type_switch(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                   PyObject *names);
+static PyObject *fiber_type_throw(PyObject *self, PyObject *args);
 
-/* hub_type.c: callbacks and the outside's view */
+/* ---- fiber_type.c: the type; tasks and the hub derive from it ---- */
+extern PyTypeObject weft_fiber_type;
+extern const char weft_throw_doc[];
+static PyObject *fiber_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
+static PyObject *fiber_get_parent(PyObject *self, void *unused);
+static int fiber_set_parent(PyObject *self, PyObject *value, void *unused);
+static int fiber_traverse(PyObject *self, visitproc visit, void *arg);
+static int fiber_clear(PyObject *self);
+static void fiber_finalize(PyObject *self);
+static void fiber_free(PyObject *self);
+static void fiber_dealloc(PyObject *self);
+
+/* ---- hub_type.c: callbacks and the outside's view ---- */
+extern PyTypeObject weft_hub_type;
 static int hub_call_soon(weft_thread *thread, PyObject *fn, PyObject *args);
 static PyObject *hub_get(weft_thread *thread);
 static void hub_report_error(weft_thread *thread, PyObject *context);
 
-/* wait.c: what blocking calls share */
-static int seconds_to_deadline(weft_thread *thread, PyObject *seconds, uint64_t *deadline_ns);
-static PyObject *timeout_raise(PyObject *seconds);
-static int waiters_visit(const weft_link *list, visitproc visit, void *arg);
+/* ---- fd_type.c: descriptors ---- */
+static int fd_wait(weft_thread *thread, int fd, unsigned direction, uint64_t deadline_ns,
+                   bool is_owned);
 
 #endif

@@ -5,7 +5,7 @@
  * left for it and it is woken from whatever it waits for; if it does not wait, it gets it at its
  * next wait. A started timer keeps itself alive, as the hub knows it; cancel and fire end that.
  */
-#include "thread.h"
+#include "exports.h"
 
 typedef struct {
     PyObject_HEAD weft_timer core;     /* in the heap of the fiber's hub while pending */
@@ -103,7 +103,7 @@ static PyGetSetDef timer_getset[] = {
     {0},
 };
 
-static PyTypeObject weft_timer_type = {
+PyTypeObject weft_timer_type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft._core.Timer",
     .tp_doc = "Timer()\n--\n\nThrows an exception into a fiber when its time has come.\n\n"
               "Switches: never. Threads: any.",

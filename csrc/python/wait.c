@@ -5,9 +5,9 @@
  * waiter in its list, fiber_park_wait, and an answer per outcome. The rest of those lines is here.
  * Callers: the types of this folder, with the GIL.
  */
-#include "thread.h"
+#include "exports.h"
 
-static PyObject *timeout_class; /* weft.timeout.Timeout, given by set_timeout_class */
+PyObject *weft_timeout_class; /* weft.timeout.Timeout, given by set_timeout_class */
 
 /* None: for ever. A number: seconds from now; what is past or 0 is due at once. */
 static int seconds_to_deadline(weft_thread *thread, PyObject *seconds, uint64_t *deadline_ns)
@@ -34,7 +34,7 @@ static int seconds_to_deadline(weft_thread *thread, PyObject *seconds, uint64_t 
 /* Raises weft.Timeout(seconds). */
 static PyObject *timeout_raise(PyObject *seconds)
 {
-    PyObject *error = PyObject_CallFunctionObjArgs(timeout_class, seconds, NULL);
+    PyObject *error = PyObject_CallFunctionObjArgs(weft_timeout_class, seconds, NULL);
     if (error != NULL) {
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
         Py_DECREF(error);

@@ -15,7 +15,7 @@ import signal
 import sys
 import traceback
 from types import FrameType, TracebackType
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from weft import _core
 from weft._core import getcurrent, sleep
@@ -34,7 +34,6 @@ __all__ = [
     "HubDestroyed",
     "InvalidSwitchError",
     "LoopExit",
-    "end_process",
     "get_hub",
     "getcurrent",
     "sleep",
@@ -77,6 +76,8 @@ class Hub(_core.Hub):
         if not issubclass(typ, self.NOT_ERROR):
             self.print_exception(context, typ, value, tb)
         if issubclass(typ, self.SYSTEM_ERROR):
+            if self.main.dead:  # it stayed in the parent process: see end_process
+                self.end_process(_exit_status(value))
             _core.throw_later(self.main, value)
 
     def print_exception(
@@ -109,6 +110,23 @@ class Hub(_core.Hub):
         if _may_be_woken_by_signal() or _has_other_threads():
             return None
         return LoopExit(_explain(self))
+
+
+    def end_process(self, status: int = 0) -> NoReturn:
+        """In the child of a fork nothing is left to run, or nothing that can go on.
+
+        As when the last thread of a process returns: buffered output is written, and the process
+        ends. Fibers that wait in vain are told of, and make the status 1.
+
+        Switches: never. Threads: owner.
+        """
+        if self.parked():
+            print(_explain(self), file=sys.stderr)
+            status = status or 1
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        os._exit(status)
 
 
 def get_hub() -> Hub:
@@ -187,17 +205,14 @@ def _place(frame: FrameType | None) -> str:
     return f"{code.co_filename}:{frame.f_lineno} in {code.co_name}"
 
 
-def end_process() -> None:
-    """In the child of a fork the fiber that forked has ended, and it was alone: end the process.
-
-    As when the only thread of a process returns; buffered output is written first.
-
-    Switches: never. Threads: any.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
-    os._exit(0)
+def _exit_status(error: BaseException) -> int:
+    """What the process's status would be if `error` ended its main thread."""
+    if not isinstance(error, SystemExit):
+        return 1
+    if error.code is None or isinstance(error.code, int):
+        return error.code or 0
+    print(error.code, file=sys.stderr)
+    return 1
 
 
 _core.set_hub_class(Hub)

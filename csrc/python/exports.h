@@ -1,0 +1,30 @@
+/*
+ * exports.h: what each part gives to the export table in module.c.
+ *
+ * The idea: a part defines its functions and types and knows nothing of the module; the table names
+ * them and knows nothing else of the part. This is the list of what passes between.
+ * Do not add: what one part uses of another (thread.h, task.h).
+ */
+#ifndef WEFT_EXPORTS_H
+#define WEFT_EXPORTS_H
+
+#include "thread.h"
+
+extern PyTypeObject weft_timer_type, weft_semaphore_type, weft_rlock_type;
+extern PyTypeObject weft_event_type, weft_queue_type;
+
+extern PyObject *weft_hub_class;     /* what get_hub() makes; see set_hub_class */
+extern PyObject *weft_timeout_class; /* weft.timeout.Timeout; see set_timeout_class */
+
+/* What METH_FASTCALL | METH_KEYWORDS and METH_VARARGS | METH_KEYWORDS functions look like. */
+typedef PyObject *weft_fast_function(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+typedef PyObject *weft_keyword_function(PyObject *, PyObject *, PyObject *);
+
+static weft_fast_function module_spawn, module_spawn_later; /* task_life.c */
+static weft_fast_function module_sleep;                     /* wait.c */
+static weft_keyword_function module_wait_read, module_wait_write; /* fd_type.c */
+static PyObject *module_fd_forget(PyObject *module, PyObject *number);
+static PyObject *module_set_queue_classes(PyObject *module, PyObject *args); /* queue_type.c */
+static PyObject *socket_methods_make(void);                                 /* socket_type.c */
+
+#endif

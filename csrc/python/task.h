@@ -1,0 +1,49 @@
+/*
+ * task.h: a task's fields, and what its two parts (task_life.c, task_type.c) have of each other.
+ *
+ * The idea: a task is a fiber with an outcome. The outcome is set once, by task_settle, whichever way
+ * the task came to its end; everything else only asks for it.
+ */
+#ifndef WEFT_TASK_H
+#define WEFT_TASK_H
+
+#include "thread.h"
+
+typedef enum { TASK_PENDING = 0, TASK_VALUE, TASK_ERROR } task_outcome;
+
+typedef struct {
+    weft_fiber_object base; /* first: a task is a fiber */
+    PyObject *fn;           /* owned: what it calls; NULL: its _run attribute */
+    PyObject *value;        /* owned: the result, once VALUE */
+    PyObject *exception;    /* owned: what it raised, once ERROR */
+    PyObject *traceback;    /* owned: the exception's traceback as it was at the end */
+    PyObject *links;        /* owned: list of (callback, link_kind), or NULL */
+    PyObject *name;         /* owned: str, or NULL until asked for */
+    weft_link joiners;      /* waiters of who waits for its end */
+    uint8_t outcome;        /* task_outcome; set once, by task_settle */
+    bool is_spawned;        /* start() was called */
+} task_object;
+
+/* Which ends a link is told of, and where it runs: a raw one in the hub, others in a new task. */
+typedef enum { LINK_ALWAYS = 0, LINK_RAW, LINK_VALUE, LINK_EXCEPTION } link_kind;
+
+static inline task_object *task_of(PyObject *self) { return (task_object *)self; }
+
+extern PyTypeObject weft_task_type;
+
+/* ---- task_life.c ---- */
+static PyObject *task_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
+static int task_init(PyObject *self, PyObject *args, PyObject *kwargs);
+static int task_start_now(PyObject *self);
+static int task_start_in(PyObject *self, PyObject *seconds);
+static int task_spawn_link(PyObject *callback, PyObject *args);
+static int task_schedule_link(weft_thread *thread, PyObject *self, PyObject *entry);
+static void task_end_unstarted(weft_record *record);
+static PyObject *task_run(PyObject *self, PyObject *unused);
+static PyObject *task_spawn(PyObject *type, PyObject *args, PyObject *kwargs);
+static PyObject *task_spawn_later(PyObject *type, PyObject *args, PyObject *kwargs);
+
+/* ---- task_type.c ---- */
+static PyObject *exception_from_argument(PyObject *exception);
+
+#endif
