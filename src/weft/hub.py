@@ -1,9 +1,9 @@
 """The hub's Python half: errors that nobody caught, and dead ends explained.
 
 The hub itself is native (csrc/hub.c decides who runs, csrc/python/hub_type.c runs callbacks).
-Here is what is better said in Python: printing a task's traceback once, sending KeyboardInterrupt and
-SystemExit to the main fiber, and the text of LoopExit, which names every parked task, what it waits
-for, and the line where it was parked.
+Here is what is better said in Python: printing a task's traceback once, sending KeyboardInterrupt
+and SystemExit to the main fiber, and the text of LoopExit, which names every parked task, what it
+waits for, and the line where it was parked.
 
 Nothing here may block: it is called from the middle of the hub's work.
 """
@@ -15,7 +15,7 @@ import signal
 import sys
 import traceback
 from types import FrameType, TracebackType
-from typing import Any, NoReturn, TextIO
+from typing import NoReturn, TextIO
 
 from weft import _core
 from weft._core import getcurrent, sleep
@@ -111,7 +111,6 @@ class Hub(_core.Hub):
             return None
         return LoopExit(_explain(self))
 
-
     def end_process(self, status: int = 0) -> NoReturn:
         """In the child of a fork nothing is left to run, or nothing that can go on.
 
@@ -191,7 +190,7 @@ def _short(subject: object) -> str:
 
 def _frame(fiber: _core.Fiber) -> FrameType | None:
     """The innermost frame that is not weft's own; the running fiber's is looked up from here."""
-    frame: Any = sys._getframe() if fiber is getcurrent() else fiber.gr_frame
+    frame = sys._getframe() if fiber is getcurrent() else fiber.gr_frame
     inner = frame
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back

@@ -48,9 +48,10 @@ class Timeout(BaseException):
     def _thrown(self) -> BaseException:
         if self.exception is None or self.exception is False or isinstance(self.exception, str):
             return self
-        if isinstance(self.exception, type):
-            return self.exception()
-        return self.exception
+        thrown = self.exception() if isinstance(self.exception, type) else self.exception
+        if not isinstance(thrown, BaseException):
+            raise TypeError(f"cannot time out with {thrown!r}: give an exception class or instance")
+        return thrown
 
     def start(self) -> None:
         """Begin to count, for the current fiber.
@@ -63,9 +64,7 @@ class Timeout(BaseException):
             self._timer.start(self.seconds, _core.getcurrent(), self._thrown())
 
     @classmethod
-    def start_new(
-        cls, timeout: Any = None, exception: Any = None, ref: bool = True
-    ) -> Timeout:
+    def start_new(cls, timeout: Any = None, exception: Any = None, ref: bool = True) -> Timeout:
         """Return a started Timeout: a new one of that many seconds, or the given one.
 
         Switches: never. Threads: any.
