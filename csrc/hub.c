@@ -18,7 +18,7 @@
 #include <math.h>
 #include <time.h>
 
-static uint64_t hub_now_monotonic(weft_hub *hub)
+uint64_t weft_hub_now(weft_hub *hub)
 {
     (void)hub;
     struct timespec now;
@@ -34,7 +34,7 @@ void weft_hub_init(weft_hub *hub, weft_fiber *main, size_t stack_bytes)
     hub->expected = 0;
     hub->fd_waiter_count = 0;
     hub->is_blocked = hub->is_open = false;
-    hub->now = hub_now_monotonic;
+    hub->now = weft_hub_now;
     hub->poller = &weft_poller_epoll;
     hub->poller_fd = hub->wake_fd = -1;
     hub->poller_data = NULL;

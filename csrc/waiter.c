@@ -151,14 +151,12 @@ weft_wake weft_park_wait(weft_hub *hub, uint64_t deadline_ns)
     return self->wake;
 }
 
-/* The current fiber listed waiters but will not park after all. */
-void weft_park_cancel(weft_hub *hub) { fiber_cancel_waits(hub->current); }
-
 /* Lets everybody run who is ready now, then goes on. */
-void weft_yield_wait(weft_hub *hub)
+weft_wake weft_yield_wait(weft_hub *hub)
 {
     weft_fiber *self = hub->current;
     self->wake = WEFT_WAKE_FIRED;
     weft_list_append(&hub->ready, &self->ready);
     fiber_leave_wait(hub);
+    return self->wake;
 }

@@ -86,13 +86,20 @@ int weft_sim_install(weft_hub *hub)
 /* Back to the real world, for a hub nobody waits on. */
 void weft_sim_remove(weft_hub *hub)
 {
+    if (hub->poller != &weft_poller_sim)
+        return;
     free(hub->poller_data);
     hub->poller_data = NULL;
+    hub->poller = &weft_poller_epoll;
+    hub->now = weft_hub_now;
+    hub->is_open = false;
 }
 
 /* The descriptor is ready from the next wait on. */
 int weft_sim_feed(weft_hub *hub, int fd, unsigned ready)
 {
+    if (hub->poller != &weft_poller_sim)
+        return -EINVAL;
     sim_world *world = hub->poller_data;
     if (world->fed_count == WEFT_HUB_EVENTS)
         return -ENOBUFS;

@@ -35,11 +35,10 @@ static weft_fiber *weft_embed_run(weft_fiber *fiber)
 {
     weft_record *record = (weft_record *)fiber;
     weft_thread *thread = record->thread;
-    PyObject *left = thread->leaving;
-    thread->leaving = NULL;
-    Py_XDECREF(left);
+    if (thread->leaving != NULL)
+        fiber_drop_left(thread);
     weft_record *next = record->body(record);
-    state_drop(thread->ts);
+    state_drop(&record->state, thread->ts);
     assert(thread->leaving == NULL);
     thread->leaving = record->self; /* the "current" reference: dropped by who runs next */
     return &next->core;

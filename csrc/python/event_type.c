@@ -59,9 +59,9 @@ static PyObject *event_wait(PyObject *self, PyObject *args, PyObject *kwargs)
     uint64_t deadline_ns;
     if (thread == NULL || seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
         return NULL;
-    weft_waiter waiter;
-    weft_waiter_add(&waiter, &thread->hub, &event_of(self)->waiters);
-    int rc = fiber_park_wait(thread, deadline_ns, "for", self);
+    weft_waiter waiter = {0};
+    weft_park park = {deadline_ns, "for", self, &waiter, &event_of(self)->waiters};
+    int rc = fiber_park_wait(thread, &park);
     return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
 }
 

@@ -166,19 +166,6 @@ static int fiber_traverse(PyObject *self, visitproc visit, void *arg)
     return 0;
 }
 
-/* Only what the object owns. A fiber that still has frames keeps what they may need. */
-static int fiber_clear(PyObject *self)
-{
-    weft_record *record = record_of(self);
-    Py_CLEAR(((weft_fiber_object *)self)->dict);
-    if (record == NULL || record_is_away(record) || record->core.state == WEFT_FIBER_RUNNING)
-        return 0;
-    record_release(record);
-    if (record_is_dead(record))
-        Py_CLEAR(record->parent);
-    return 0;
-}
-
 /* Nobody can switch to it any more: unwind it, with GreenletExit, so that its finally blocks run. A
  * fiber of another thread, a task, or one met where nobody may switch, is handed to its hub instead. */
 static void fiber_unwind(PyObject *self, weft_record *record)
@@ -208,15 +195,36 @@ static void fiber_unwind(PyObject *self, weft_record *record)
     Py_XDECREF(result);
 }
 
+/* Is it away, and can it still run? */
+static bool record_is_unwindable(const weft_record *record)
+{
+    return record != NULL && record_is_away(record) && !record->thread->is_closed &&
+           record != record->thread->main && !weft_is_finalizing();
+}
+
 static void fiber_finalize(PyObject *self)
 {
     weft_record *record = record_of(self);
-    if (record == NULL || !record_is_away(record) || record->thread->is_closed ||
-        record == record->thread->main || weft_is_finalizing())
+    if (!record_is_unwindable(record))
         return;
     PyObject *pending = PyErr_GetRaisedException();
     fiber_unwind(self, record);
     PyErr_SetRaisedException(pending);
+}
+
+/* Only what the object owns. A fiber that still has frames keeps what they may need. */
+static int fiber_clear(PyObject *self)
+{
+    weft_record *record = record_of(self);
+    if (Py_TYPE(self)->tp_finalize != fiber_finalize)
+        fiber_finalize(self); /* a subclass with __del__ has taken the finalizer's place */
+    Py_CLEAR(((weft_fiber_object *)self)->dict);
+    if (record == NULL || record_is_away(record) || record->core.state == WEFT_FIBER_RUNNING)
+        return 0;
+    record_release(record);
+    if (record_is_dead(record))
+        Py_CLEAR(record->parent);
+    return 0;
 }
 
 /* The end of every fiber object, untracked already. */
@@ -240,12 +248,36 @@ static void fiber_free(PyObject *self)
     Py_TYPE(self)->tp_free(self);
 }
 
-static void fiber_dealloc(PyObject *self)
+/* The last reference is gone. True: the fiber must be unwound first, and lives on until it is. */
+static bool fiber_is_saved(PyObject *self)
 {
     if (PyObject_CallFinalizerFromDealloc(self) < 0)
-        return; /* it goes on */
+        return true;
+    if (!record_is_unwindable(record_of(self)))
+        return false;
+    /* A subclass with __del__ has taken the finalizer's place. SAFE: the reference lent here is taken
+     * back below, unless unwinding has made others; then the object goes on as a whole, and its type
+     * gets back the reference that the caller, subtype_dealloc, is going to drop. */
+    Py_SET_REFCNT(self, 1);
+    fiber_finalize(self);
+    Py_SET_REFCNT(self, Py_REFCNT(self) - 1);
+    if (Py_REFCNT(self) == 0)
+        return false;
+    if (PyType_HasFeature(Py_TYPE(self), Py_TPFLAGS_HEAPTYPE))
+        Py_INCREF(Py_TYPE(self));
+    if (!PyObject_GC_IsTracked(self))
+        PyObject_GC_Track(self);
+    return true;
+}
+
+static void fiber_dealloc(PyObject *self)
+{
+    if (fiber_is_saved(self))
+        return;
     PyObject_GC_UnTrack(self);
-    fiber_free(self);
+    Py_TRASHCAN_BEGIN(self, fiber_dealloc) /* a chain of parents may be as long as memory */
+        fiber_free(self);
+    Py_TRASHCAN_END
 }
 
 static PyObject *fiber_refuse_state(PyObject *self, PyObject *unused)

@@ -244,6 +244,22 @@ static PyObject *hub_stalled(PyObject *self, PyObject *unused)
     return PyObject_CallFunction(weft_error_loop_exit, "s", "This operation would block forever");
 }
 
+/* What is thrown at the hub is the main fiber's: the hub itself never ends. */
+static PyObject *hub_throw(PyObject *self, PyObject *args)
+{
+    PyObject *type = weft_error_exit, *value = NULL, *traceback = NULL;
+    if (!PyArg_UnpackTuple(args, "throw", 0, 3, &type, &value, &traceback) ||
+        throw_set_exception(type, value, traceback) < 0)
+        return NULL;
+    weft_record *main = hub_thread(self)->main;
+    if (weft_this_thread != NULL && thread_current(weft_this_thread) == main)
+        return NULL; /* it is running: here it is */
+    PyObject *exception = PyErr_GetRaisedException();
+    int rc = fiber_throw_later(main, exception);
+    Py_DECREF(exception);
+    return rc < 0 ? NULL : Py_NewRef(Py_None);
+}
+
 static PyGetSetDef hub_getset[] = {
     {"current", hub_get_current, NULL, "The fiber that runs on the hub's thread now.", NULL},
     {"main", hub_get_main, NULL, "The fiber that the hub's thread itself is.", NULL},
@@ -257,6 +273,9 @@ static PyMethodDef hub_methods[] = {
     {"call_soon_threadsafe", hub_type_call_soon, METH_VARARGS,
      "call_soon_threadsafe($self, fn, /, *args)\n--\n\nThe same as call_soon: that may be called "
      "from any native thread.\n\nSwitches: never. Threads: any."},
+    {"throw", hub_throw, METH_VARARGS,
+     "throw($self, typ=GreenletExit, val=None, tb=None, /)\n--\n\nRaise an exception in the main "
+     "fiber of the hub's thread.\n\nSwitches: never. Threads: any."},
     {"expect", hub_expect, METH_O,
      "expect($self, count, /)\n--\n\nPromise that many more wake-ups from outside (negative: take "
      "back), so that waiting\nfor them is no dead end.\n\nSwitches: never. Threads: any. Raises "

@@ -85,14 +85,31 @@ static void fiber_end_forked_process(weft_thread *thread, PyObject *context)
     _exit(1); /* only if Hub.end_process failed */
 }
 
+/* Who gets what the fiber ended with: its nearest ancestor that can run. One that never started must
+ * have something to run; if it has not, it ends with that exception, and the next one is asked. */
+static weft_record *fiber_heir(weft_record *record, PyObject **value)
+{
+    for (;;) {
+        weft_record *heir = record->parent != NULL
+                                ? record_living_ancestor(record_of(record->parent))
+                                : record->thread->main;
+        if (heir == NULL || record_is_started(heir) || fiber_resolve_run(heir) == 0)
+            return heir;
+        PyObject *exception = PyErr_GetRaisedException();
+        Py_CLEAR(*value);
+        if (!record_is_dead(heir))
+            record_cancel_start(heir);
+        PyErr_SetRaisedException(exception);
+    }
+}
+
 /* The fiber has returned `value` (or raised: NULL). Says who runs next, and with what. */
 static weft_record *fiber_end(weft_record *record, PyObject *value)
 {
     weft_thread *thread = record->thread;
     record_release(record);
     value = value_from_exit(value);
-    weft_record *next =
-        record->parent != NULL ? record_living_ancestor(record_of(record->parent)) : thread->main;
+    weft_record *next = fiber_heir(record, &value);
     if (next == NULL || record_is_dead(next) || next->thread != thread)
         fiber_end_forked_process(thread, record->self);
     if (!record_is_started(next)) {
@@ -115,7 +132,10 @@ static PyObject *fiber_call_run(weft_record *record)
     }
     if (PyErr_Occurred())
         return NULL; /* an exception was handed to a fiber that never ran: it dies of it */
-    return PyObject_Call(record->run, record->args, record->kwargs);
+    if (record->run == NULL)
+        return errors_refuse(PyExc_AttributeError, "run");
+    return PyObject_Call(record->run, record->args != NULL ? record->args : weft_empty_tuple,
+                         record->kwargs);
 }
 
 static weft_record *fiber_body(weft_record *record)

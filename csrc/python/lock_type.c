@@ -39,9 +39,9 @@ static int gate_acquire_wait(weft_gate *gate, weft_thread *thread, PyObject *own
     uint64_t deadline_ns;
     if (seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
         return -1;
-    weft_waiter waiter;
-    weft_waiter_add(&waiter, &thread->hub, &gate->acquirers);
-    int rc = fiber_park_wait(thread, deadline_ns, "to acquire", owner);
+    weft_waiter waiter = {0};
+    weft_park park = {deadline_ns, "to acquire", owner, &waiter, &gate->acquirers};
+    int rc = fiber_park_wait(thread, &park);
     if (weft_unlikely(rc != 0 && waiter.is_fired))
         gate_release(gate); /* handed over and killed at once: on to the next */
     return rc;
@@ -53,9 +53,9 @@ static int gate_watch_wait(weft_gate *gate, weft_thread *thread, PyObject *owner
     uint64_t deadline_ns;
     if (seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
         return -1;
-    weft_waiter waiter;
-    weft_waiter_add(&waiter, &thread->hub, &gate->watchers);
-    return fiber_park_wait(thread, deadline_ns, "to see free", owner);
+    weft_waiter waiter = {0};
+    weft_park park = {deadline_ns, "to see free", owner, &waiter, &gate->watchers};
+    return fiber_park_wait(thread, &park);
 }
 
 static int gate_visit(const weft_gate *gate, visitproc visit, void *arg)

@@ -20,12 +20,16 @@
 static void fiber_drop_left(weft_thread *thread)
 {
     PyObject *left = thread->leaving;
+    weft_record *record = record_of(left);
+    bool has_context = record_is_dead(record) && record->state.context != NULL;
     thread->leaving = NULL;
-    if (Py_REFCNT(left) > 1) {
+    if (weft_likely(Py_REFCNT(left) > 1 && !has_context)) {
         Py_DECREF(left);
         return;
     }
     PyObject *travelling = PyErr_GetRaisedException();
+    if (has_context)
+        Py_CLEAR(record->state.context);
     Py_DECREF(left);
     PyErr_SetRaisedException(travelling);
 }
@@ -166,24 +170,21 @@ static int fiber_unparked(weft_thread *thread, weft_wake why)
     return why == WEFT_WAKE_TIMEOUT ? 1 : why == WEFT_WAKE_CLOSED ? 2 : 0;
 }
 
-/* Parks the current fiber, whose waiters (if any) are already listed. 0: one fired; 1: the
- * deadline; 2: what it waited on was closed; -1: an exception. */
-static int fiber_park_wait(weft_thread *thread, uint64_t deadline_ns, const char *verb,
-                           PyObject *subject)
+/* Parks the current fiber. 0: its waiter fired; 1: the deadline; 2: what it waited on was closed;
+ * -1: an exception. Whether it may wait is asked before the waiter is listed: inside the hub the
+ * current fiber is parked already, and its own waiters must stay as they are. */
+static int fiber_park_wait(weft_thread *thread, const weft_park *park)
 {
     weft_record *self = thread_current(thread);
-    if (fiber_may_block(thread) < 0) {
-        weft_park_cancel(&thread->hub);
+    if (fiber_may_block(thread) < 0)
         return -1;
-    }
-    if (weft_unlikely(self->thrown != NULL)) {
-        weft_park_cancel(&thread->hub);
+    if (weft_unlikely(self->thrown != NULL))
         return fiber_raise_thrown(self);
-    }
-    self->core.verb = verb;
-    self->core.subject = subject; /* SAFE: the caller keeps it alive, on this fiber's own stack */
-    weft_wake why = weft_park_wait(&thread->hub, deadline_ns);
-    return fiber_unparked(thread, why);
+    if (park->waiter != NULL)
+        weft_waiter_add(park->waiter, &thread->hub, park->list);
+    self->core.verb = park->verb;
+    self->core.subject = park->subject; /* SAFE: alive while parked, see weft_park */
+    return fiber_unparked(thread, weft_park_wait(&thread->hub, park->deadline_ns));
 }
 
 /* Leaves an exception for a fiber, to be raised when it next runs, and sees that it does. */
@@ -200,4 +201,22 @@ static int fiber_throw_later(weft_record *record, PyObject *exception)
     else if (record->core.state != WEFT_FIBER_RUNNING)
         weft_ready_fiber(&record->core);
     return 0;
+}
+
+/* The running fiber was left an exception that it has not met, and need not meet any more. Only the
+ * running one may: a fiber that was woken to meet it has nothing else to go on with. */
+static void fiber_take_back(weft_record *record, PyObject *exception)
+{
+    weft_thread *thread = weft_this_thread;
+    if (thread == NULL || thread_current(thread) != record || record->thrown == NULL)
+        return;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(record->thrown); i++) {
+        if (PyList_GET_ITEM(record->thrown, i) != exception)
+            continue;
+        if (PyList_SetSlice(record->thrown, i, i + 1, NULL) < 0)
+            PyErr_Clear(); /* shrinking a list allocates nothing */
+        break;
+    }
+    if (PyList_GET_SIZE(record->thrown) == 0)
+        Py_CLEAR(record->thrown);
 }

@@ -141,8 +141,8 @@ static int queue_put_wait(PyObject *self, PyObject *item, PyObject *timeout)
     if (!queue_may_wait(thread))
         return 1;
     queue_waiter waiter = {.item = Py_NewRef(item)};
-    weft_waiter_add(&waiter.core, &thread->hub, &queue_of(self)->putters);
-    int rc = fiber_park_wait(thread, deadline_ns, "to put into", self);
+    weft_park park = {deadline_ns, "to put into", self, &waiter.core, &queue_of(self)->putters};
+    int rc = fiber_park_wait(thread, &park);
     Py_XDECREF(waiter.item);
     if (waiter.core.is_fired)
         queue_of(self)->unfinished++;
@@ -171,8 +171,8 @@ static int queue_get_wait(PyObject *self, PyObject *timeout, PyObject **item)
     if (!queue_may_wait(thread))
         return 1;
     queue_waiter waiter = {.item = NULL};
-    weft_waiter_add(&waiter.core, &thread->hub, &queue_of(self)->getters);
-    int rc = fiber_park_wait(thread, deadline_ns, "to get from", self);
+    weft_park park = {deadline_ns, "to get from", self, &waiter.core, &queue_of(self)->getters};
+    int rc = fiber_park_wait(thread, &park);
     if (weft_unlikely(rc != 0 && waiter.item != NULL)) {
         queue_give_back(queue_of(self), waiter.item);
         return rc;
@@ -301,9 +301,9 @@ static PyObject *queue_join(PyObject *self, PyObject *args, PyObject *kwargs)
     uint64_t deadline_ns;
     if (thread == NULL || seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
         return NULL;
-    weft_waiter waiter;
-    weft_waiter_add(&waiter, &thread->hub, &queue_of(self)->joiners);
-    int rc = fiber_park_wait(thread, deadline_ns, "to join", self);
+    weft_waiter waiter = {0};
+    weft_park park = {deadline_ns, "to join", self, &waiter, &queue_of(self)->joiners};
+    int rc = fiber_park_wait(thread, &park);
     return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
 }
 

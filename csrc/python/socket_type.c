@@ -115,24 +115,71 @@ static ssize_t socket_try_recv(socket_call *call, char *buffer, size_t length, i
     return got;
 }
 
+/* A reader that knows the socket to be empty does not try. -1: an exception. */
+static int socket_recv_begin_wait(PyObject *self, socket_call *call, int flags)
+{
+    bool is_empty = !(call->entry->ready & WEFT_READ) && call->entry->is_registered;
+    return is_empty && flags == 0 ? socket_wait(self, call, WEFT_READ) : 0;
+}
+
+/* After `got` of `length` bytes: is the socket empty now? */
+static void socket_note_read(socket_call *call, size_t got, size_t length, int flags)
+{
+    if (call->is_tcp && got > 0 && got < length && flags == 0 && !call->entry->is_hungup)
+        call->entry->ready &= (uint8_t)~WEFT_READ;
+}
+
 /* How many bytes were read into the buffer; 0 at the end of the stream; -1: an exception. */
 static Py_ssize_t socket_recv_wait(PyObject *self, socket_call *call, char *buffer, size_t length,
                                    int flags)
 {
-    if (!(call->entry->ready & WEFT_READ) && flags == 0 && call->entry->is_registered &&
-        socket_wait(self, call, WEFT_READ) < 0)
+    if (socket_recv_begin_wait(self, call, flags) < 0)
         return -1;
     for (;;) {
         ssize_t got = socket_try_recv(call, buffer, length, flags);
         if (weft_likely(got >= 0)) {
-            if (call->is_tcp && got > 0 && (size_t)got < length && flags == 0 &&
-                !call->entry->is_hungup)
-                call->entry->ready &= (uint8_t)~WEFT_READ;
+            socket_note_read(call, (size_t)got, length, flags);
             return got;
         }
         if (socket_retry(self, call, WEFT_READ, errno) < 0)
             return -1;
     }
+}
+
+/* Small reads go through one buffer of the process, so that a task that waits holds no memory for
+ * what may come, and a short message gets an object of its own size. Copying costs less than the
+ * allocation that it saves up to about this size.
+ * SAFE: filled and copied out without giving up the GIL (SOCKET_SCRATCH_BYTES <= SOCKET_GIL_BYTES) */
+#define SOCKET_SCRATCH_BYTES 16384
+_Static_assert(SOCKET_SCRATCH_BYTES <= SOCKET_GIL_BYTES, "the scratch buffer is under the GIL");
+static char socket_scratch[SOCKET_SCRATCH_BYTES];
+
+/* One try: the bytes; or NULL, with *err what recv said, or 0 and an exception. */
+static PyObject *socket_recv_bytes(socket_call *call, size_t length, int flags, int *err)
+{
+    *err = 0;
+    PyObject *bytes = NULL;
+    char *buffer = socket_scratch;
+    if (length > SOCKET_SCRATCH_BYTES) {
+        bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)length);
+        if (bytes == NULL)
+            return NULL;
+        buffer = PyBytes_AS_STRING(bytes);
+    }
+    ssize_t got = socket_try_recv(call, buffer, length, flags);
+    if (weft_unlikely(got < 0)) {
+        *err = errno;
+        Py_XDECREF(bytes);
+        return NULL;
+    }
+    socket_note_read(call, (size_t)got, length, flags);
+    if ((size_t)got > length)
+        got = (ssize_t)length; /* MSG_TRUNC tells of more than was copied */
+    if (bytes == NULL)
+        return PyBytes_FromStringAndSize(socket_scratch, got);
+    if ((size_t)got != length)
+        _PyBytes_Resize(&bytes, got);
+    return bytes;
 }
 
 static PyObject *socket_recv(PyObject *self, PyObject *const *args, Py_ssize_t count)
@@ -146,18 +193,16 @@ static PyObject *socket_recv(PyObject *self, PyObject *const *args, Py_ssize_t c
     if (length < 0)
         return errors_refuse(PyExc_ValueError, "negative buffersize in recv");
     socket_call call;
-    if (socket_begin(self, &call) < 0)
+    if (socket_begin(self, &call) < 0 || socket_recv_begin_wait(self, &call, (int)flags) < 0)
         return NULL;
-    PyObject *bytes = PyBytes_FromStringAndSize(NULL, length);
-    if (bytes == NULL)
-        return NULL;
-    Py_ssize_t got =
-        socket_recv_wait(self, &call, PyBytes_AS_STRING(bytes), (size_t)length, (int)flags);
-    if (got < 0)
-        Py_CLEAR(bytes);
-    else if (got != length)
-        _PyBytes_Resize(&bytes, got);
-    return bytes;
+    for (;;) {
+        int err;
+        PyObject *bytes = socket_recv_bytes(&call, (size_t)length, (int)flags, &err);
+        if (weft_likely(bytes != NULL) || err == 0)
+            return bytes;
+        if (socket_retry(self, &call, WEFT_READ, err) < 0)
+            return NULL;
+    }
 }
 
 static PyObject *socket_recv_into(PyObject *self, PyObject *args, PyObject *kwargs)

@@ -9,9 +9,10 @@
  *   state_save(s, ts)    the fiber is left: move its share out of the thread state
  *   state_load(s, ts)    the fiber is entered: move it in
  *   state_fresh(s, ...)  it will start: a share that begins with no frames, at depth 0
- *   state_drop(ts)       it has ended and is still loaded: release what the share owns
+ *   state_drop(s, ts)    it has ended and is still loaded: free its chunks, keep the context in s
  *   state_visit(s, ...)  the garbage collector asks what a parked share refers to
  *   state_frame(s, ts)   the innermost Python frame of a parked share, as an object, or NULL
+ *   state_place(ts, ...) where the running fiber is, without making a frame object
  *
  * Between save and load nothing may allocate, decref or let go of the GIL: in 3.11 the collector
  * can run inside any allocation, and would find the thread state half moved.
@@ -72,6 +73,7 @@ static inline void state_load(weft_state *state, PyThreadState *ts)
         ts->context = state->context;
         ts->context_ver++;
     }
+    state->context = NULL;
     ts->datastack_chunk = state->chunk;
     ts->datastack_top = state->chunk_top;
     ts->datastack_limit = state->chunk_limit;
@@ -94,7 +96,8 @@ static inline void state_fresh(weft_state *state, PyThreadState *ts, char *embed
     state->chunk_limit = (PyObject **)(embed + embed_bytes);
 }
 
-static inline void state_drop(PyThreadState *ts)
+/* Runs no Python code: what the context drags along is dropped later, by who owns `state`. */
+static inline void state_drop(weft_state *state, PyThreadState *ts)
 {
     _PyStackChunk *chunk = ts->datastack_chunk;
     if (weft_unlikely(chunk != NULL && chunk->previous != NULL)) {
@@ -107,12 +110,9 @@ static inline void state_drop(PyThreadState *ts)
         }
         ts->datastack_chunk = chunk;
     }
-    PyObject *context = ts->context;
-    if (context != NULL) {
-        ts->context = NULL;
-        ts->context_ver++;
-        Py_DECREF(context);
-    }
+    state->context = ts->context;
+    ts->context = NULL;
+    ts->context_ver++;
 }
 
 static int state_visit(weft_state *state, visitproc visit, void *arg)
@@ -136,6 +136,11 @@ static PyFrameObject *state_frame(weft_state *state, PyThreadState *ts)
     if (was_enabled)
         PyGC_Enable();
     return frame;
+}
+
+static inline PyCodeObject *state_place(PyThreadState *ts, int *offset)
+{
+    return version_place(ts, offset);
 }
 
 /* What the running fiber's `with context:` set, for a task that is spawned by it. NULL: empty. */

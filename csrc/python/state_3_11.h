@@ -62,5 +62,16 @@ static int version_visit(version_state *state, visitproc visit, void *arg)
     return 0;
 }
 
+/* The line that runs now, as code object (borrowed) and offset in it; NULL: no Python code does. */
+static inline PyCodeObject *version_place(PyThreadState *ts, int *offset)
+{
+    _PyInterpreterFrame *frame = ts->cframe->current_frame;
+    if (frame == NULL)
+        return NULL;
+    PyCodeObject *code = frame->f_code;
+    *offset = (int)((char *)frame->prev_instr - (char *)_PyCode_CODE(code));
+    return code;
+}
+
 #define WEFT_PYTHON_VERSION "3.11"
 #define WEFT_PYTHON_STACK_BYTES (2048u * 1024u)

@@ -52,5 +52,16 @@ static int version_visit(version_state *state, visitproc visit, void *arg)
     return 0;
 }
 
+/* The line that runs now, as code object (borrowed) and offset in it; NULL: no Python code does. */
+static inline PyCodeObject *version_place(PyThreadState *ts, int *offset)
+{
+    _PyInterpreterFrame *frame = ts->current_frame;
+    if (frame == NULL || frame->owner == FRAME_OWNED_BY_CSTACK)
+        return NULL;
+    PyCodeObject *code = (PyCodeObject *)frame->f_executable;
+    *offset = (int)((char *)frame->instr_ptr - (char *)_PyCode_CODE(code));
+    return code;
+}
+
 #define WEFT_PYTHON_VERSION "3.13"
 #define WEFT_PYTHON_STACK_BYTES (1024u * 1024u)

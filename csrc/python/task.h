@@ -19,6 +19,8 @@ typedef struct {
     PyObject *traceback;    /* owned: the exception's traceback as it was at the end */
     PyObject *links;        /* owned: list of (callback, link_kind), or NULL */
     PyObject *name;         /* owned: str, or NULL until asked for */
+    PyObject *place_code;   /* owned: the code that started it, or NULL */
+    int place_offset;       /* where in that code */
     weft_link joiners;      /* waiters of who waits for its end */
     uint8_t outcome;        /* task_outcome; set once, by task_settle */
     bool is_spawned;        /* start() was called */

@@ -143,6 +143,13 @@ static weft_record *task_body(weft_record *record)
 static PyObject *task_run(PyObject *self, PyObject *unused)
 {
     (void)unused;
+    weft_thread *thread = weft_this_thread;
+    if (thread == NULL || thread_current(thread) != record_of(self) ||
+        task_of(self)->outcome != TASK_PENDING)
+        return errors_refuse(weft_error_fiber,
+                             "cannot run %R by hand: run() is called once, in the task. Use "
+                             "start(), and get() for what it returns.",
+                             self);
     task_settle(self, task_call(record_of(self)));
     Py_RETURN_NONE;
 }
@@ -210,17 +217,28 @@ static int task_copy_context(weft_record *record)
     return record->state.context == NULL ? -1 : 0;
 }
 
+/* What a task takes along from where it is started: the context, and the place, for reports.
+ * 0: it may start; 1: it was started before; -1: an exception. */
+static int task_prepare(PyObject *self)
+{
+    task_object *task = task_of(self);
+    weft_record *record = record_of(self);
+    if (task->is_spawned || record_is_started(record))
+        return 1;
+    if (task_copy_context(record) < 0)
+        return -1;
+    task->place_code = Py_XNewRef(state_place(PyThreadState_Get(), &task->place_offset));
+    task->is_spawned = true;
+    return 0;
+}
+
 /* A task belongs to the thread that made it; another thread may start it. */
 static int task_start_now(PyObject *self)
 {
-    weft_record *record = record_of(self);
-    if (task_of(self)->is_spawned || record_is_started(record))
-        return 0;
-    if (task_copy_context(record) < 0)
-        return -1;
-    task_of(self)->is_spawned = true;
-    weft_ready_fiber(&record->core);
-    return 0;
+    int rc = task_prepare(self);
+    if (rc == 0)
+        weft_ready_fiber(&record_of(self)->core);
+    return rc < 0 ? -1 : 0;
 }
 
 static int task_start_in(PyObject *self, PyObject *seconds)
@@ -229,13 +247,10 @@ static int task_start_in(PyObject *self, PyObject *seconds)
     uint64_t deadline_ns;
     if (seconds_to_deadline(record->thread, seconds, &deadline_ns) < 0)
         return -1;
-    if (task_of(self)->is_spawned || record_is_started(record))
-        return 0;
-    if (task_copy_context(record) < 0)
-        return -1;
-    task_of(self)->is_spawned = true;
-    weft_ready_fiber_at(&record->core, deadline_ns);
-    return 0;
+    int rc = task_prepare(self);
+    if (rc == 0)
+        weft_ready_fiber_at(&record->core, deadline_ns);
+    return rc < 0 ? -1 : 0;
 }
 
 /* An exact Task that will call fn(*args, **kwargs); not started. Steals args and kwargs. */

@@ -43,10 +43,10 @@ static int task_wait(PyObject *self, PyObject *timeout)
                       self);
         return -1;
     }
-    weft_waiter waiter;
-    weft_waiter_add(&waiter, &thread->hub, &task->joiners);
+    weft_waiter waiter = {0};
+    weft_park park = {deadline_ns, "to join", self, &waiter, &task->joiners};
     Py_INCREF(self);
-    int rc = fiber_park_wait(thread, deadline_ns, "to join", self);
+    int rc = fiber_park_wait(thread, &park);
     Py_DECREF(self);
     return rc;
 }
@@ -303,6 +303,17 @@ static int task_set_name(PyObject *self, PyObject *name, void *unused)
     return 0;
 }
 
+/* (file, line, function) of the line that started it, or None. */
+static PyObject *task_get_spawned_at(PyObject *self, void *unused)
+{
+    (void)unused;
+    PyCodeObject *code = (PyCodeObject *)task_of(self)->place_code;
+    if (code == NULL)
+        Py_RETURN_NONE;
+    int line = PyCode_Addr2Line(code, task_of(self)->place_offset);
+    return Py_BuildValue("(OiO)", code->co_filename, line, code->co_name);
+}
+
 static PyObject *task_get_parent(PyObject *self, void *unused)
 {
     (void)unused;
@@ -326,6 +337,7 @@ static int task_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(task->exception);
     Py_VISIT(task->traceback);
     Py_VISIT(task->links);
+    Py_VISIT(task->place_code);
     int rc = waiters_visit(&task->joiners, visit, arg);
     return rc != 0 ? rc : fiber_traverse(self, visit, arg);
 }
@@ -344,10 +356,11 @@ static int task_clear(PyObject *self)
 
 static void task_dealloc(PyObject *self)
 {
-    if (PyObject_CallFinalizerFromDealloc(self) < 0)
+    if (fiber_is_saved(self))
         return;
-    task_object *task = task_of(self);
     PyObject_GC_UnTrack(self);
+    Py_TRASHCAN_BEGIN(self, task_dealloc) /* a chain of results may be as long as memory */
+        task_object *task = task_of(self);
     assert(weft_list_is_empty(&task->joiners)); /* who joins holds a reference */
     Py_CLEAR(task->fn);
     Py_CLEAR(task->value);
@@ -355,7 +368,9 @@ static void task_dealloc(PyObject *self)
     Py_CLEAR(task->traceback);
     Py_CLEAR(task->links);
     Py_CLEAR(task->name);
+    Py_CLEAR(task->place_code);
     fiber_free(self);
+    Py_TRASHCAN_END
 }
 
 #include "task_doc.h"
@@ -369,6 +384,8 @@ static PyGetSetDef task_getset[] = {
     {"kwargs", task_get_kwargs, NULL, "Keyword arguments; {} once it has ended.", NULL},
     {"name", task_get_name, task_set_name, "For people; Task-N unless set.", NULL},
     {"parent", task_get_parent, fiber_set_parent, "The hub of its thread.", NULL},
+    {"spawned_at", task_get_spawned_at, NULL, "(file, line, function) that started it, or None.",
+     NULL},
     {"fn", task_get_fn, NULL, "What it calls; None once it has ended.", NULL},
     {0},
 };

@@ -112,16 +112,27 @@ extern weft_link weft_all_threads; /* every thread of the process that uses weft
 static void thread_after_fork(void);
 
 /* ---- passage.c: how fibers are left and entered ---- */
+
+/* What a blocking call waits for. */
+typedef struct {
+    uint64_t deadline_ns; /* on the hub's clock, or WEFT_NEVER */
+    const char *verb;     /* for reports: "to get from" */
+    PyObject *subject;    /* for reports: borrowed, alive while parked; or NULL */
+    weft_waiter *waiter;  /* on the caller's stack; or NULL: only the deadline */
+    weft_link *list;      /* where the waiter is listed */
+} weft_park;
+
 static int fiber_arrive(weft_thread *thread, PyObject **value);
 static int fiber_raise_thrown(weft_record *self);
+static void fiber_drop_left(weft_thread *thread);
 static int fiber_may_block(weft_thread *thread);
 static void record_claim(weft_record *target);
 static PyObject *fiber_switch(weft_thread *thread, weft_record *target, PyObject *value);
 static PyObject *fiber_throw_and_return_switch(weft_thread *thread, weft_record *target);
-static int fiber_park_wait(weft_thread *thread, uint64_t deadline_ns, const char *verb,
-                           PyObject *subject);
+static int fiber_park_wait(weft_thread *thread, const weft_park *park);
 static int fiber_unparked(weft_thread *thread, weft_wake why);
 static int fiber_throw_later(weft_record *record, PyObject *exception);
+static void fiber_take_back(weft_record *record, PyObject *exception);
 
 /* ---- life.c: records, and a fiber's one run ---- */
 static weft_record *record_make(PyObject *self, weft_thread *thread);
@@ -136,6 +147,7 @@ static void fiber_end_forked_process(weft_thread *thread, PyObject *context);
 /* ---- fiber_switch.c: switch() and throw() ---- */
 extern PyObject *weft_empty_tuple; /* what switch() without arguments hands over */
 static PyObject *tuple_from_vector(PyObject *const *args, Py_ssize_t count);
+static int fiber_resolve_run(weft_record *target);
 static PyObject *dict_from_vector(PyObject *const *values, PyObject *names);
 static int throw_set_exception(PyObject *type, PyObject *value, PyObject *traceback);
 static PyObject *fiber_type_switch(PyObject *self, PyObject *const *args, Py_ssize_t count,
@@ -152,6 +164,7 @@ static int fiber_traverse(PyObject *self, visitproc visit, void *arg);
 static int fiber_clear(PyObject *self);
 static void fiber_finalize(PyObject *self);
 static void fiber_free(PyObject *self);
+static bool fiber_is_saved(PyObject *self);
 static void fiber_dealloc(PyObject *self);
 
 /* ---- hub_type.c: callbacks and the outside's view ---- */

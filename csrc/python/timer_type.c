@@ -9,35 +9,19 @@
 
 typedef struct {
     PyObject_HEAD weft_timer core;     /* in the heap of the fiber's hub while pending */
-    PyObject *fiber;     /* owned while pending: whom it strikes */
-    PyObject *exception; /* owned while pending: instance to throw */
+    PyObject *fiber;     /* owned from start to cancel: whom it strikes */
+    PyObject *exception; /* owned from start to cancel: instance to throw */
 } timer_object;
 
-static void timer_release(timer_object *timer)
-{
-    Py_CLEAR(timer->fiber);
-    Py_CLEAR(timer->exception);
-    Py_DECREF(timer);
-}
-
-static int timer_strike(void *timer)
-{
-    timer_object *self = timer;
-    int rc = fiber_throw_later(record_of(self->fiber), self->exception);
-    timer_release(self);
-    return rc;
-}
-
-/* Called in the middle of weft_hub_next, where no Python code may run: dropping the references
- * could run some, but what is dropped here is held elsewhere (the fiber by the hub, and the
- * exception by
- * the fiber's list) except when memory ran out. */
+/* Called in the middle of weft_hub_next. Dropping the timer's hold on itself may run Python code,
+ * which may do anything there but switch (fiber_may_leave sees to that). */
 static void timer_fire(weft_hub *hub, weft_timer *core)
 {
     (void)hub;
     timer_object *self = weft_container_of(core, timer_object, core);
-    if (timer_strike(self) < 0)
+    if (fiber_throw_later(record_of(self->fiber), self->exception) < 0)
         PyErr_WriteUnraisable(NULL);
+    Py_DECREF(self);
 }
 
 static PyObject *timer_start(PyObject *object, PyObject *args)
@@ -54,8 +38,8 @@ static PyObject *timer_start(PyObject *object, PyObject *args)
         return NULL;
     if (deadline_ns == WEFT_NEVER)
         Py_RETURN_NONE;
-    self->fiber = Py_NewRef(fiber);
-    self->exception = Py_NewRef(exception);
+    Py_XSETREF(self->fiber, Py_NewRef(fiber));
+    Py_XSETREF(self->exception, Py_NewRef(exception));
     Py_INCREF(self);
     self->core.fire = timer_fire;
     weft_timer_start(&thread->hub, &self->core, deadline_ns);
@@ -64,14 +48,21 @@ static PyObject *timer_start(PyObject *object, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* Forgets it: also when its time has come, but the fiber has not run since to be struck. */
 static PyObject *timer_cancel(PyObject *object, PyObject *unused)
 {
     (void)unused;
     timer_object *self = (timer_object *)object;
+    if (self->fiber == NULL)
+        Py_RETURN_NONE;
     if (self->core.is_started) {
         weft_timer_cancel(&record_of(self->fiber)->thread->hub, &self->core);
-        timer_release(self);
+        Py_DECREF(self); /* its hold on itself; the caller has another */
+    } else {
+        fiber_take_back(record_of(self->fiber), self->exception);
     }
+    Py_CLEAR(self->fiber);
+    Py_CLEAR(self->exception);
     Py_RETURN_NONE;
 }
 
@@ -81,11 +72,28 @@ static PyObject *timer_get_pending(PyObject *object, void *unused)
     return PyBool_FromLong(((timer_object *)object)->core.is_started);
 }
 
+static int timer_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Py_VISIT(((timer_object *)object)->fiber);
+    Py_VISIT(((timer_object *)object)->exception);
+    return 0;
+}
+
+static int timer_clear(PyObject *object)
+{
+    if (((timer_object *)object)->core.is_started)
+        return 0; /* the hub will need them */
+    Py_CLEAR(((timer_object *)object)->fiber);
+    Py_CLEAR(((timer_object *)object)->exception);
+    return 0;
+}
+
 static void timer_dealloc(PyObject *object)
 {
-    assert(!((timer_object *)object)->core.is_started); /* it would own itself */
-    PyTypeObject *type = Py_TYPE(object);
-    type->tp_free(object);
+    assert(!((timer_object *)object)->core.is_started); /* it would hold itself */
+    PyObject_GC_UnTrack(object);
+    timer_clear(object);
+    Py_TYPE(object)->tp_free(object);
 }
 
 static PyMethodDef timer_methods[] = {
@@ -108,7 +116,9 @@ PyTypeObject weft_timer_type = {
     .tp_doc = "Timer()\n--\n\nThrows an exception into a fiber when its time has come.\n\n"
               "Switches: never. Threads: any.",
     .tp_basicsize = sizeof(timer_object),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_traverse = timer_traverse,
+    .tp_clear = timer_clear,
     .tp_new = PyType_GenericNew,
     .tp_dealloc = timer_dealloc,
     .tp_methods = timer_methods,

@@ -60,9 +60,12 @@ static PyObject *sleep_now(weft_thread *thread)
     weft_record *self = thread_current(thread);
     if (fiber_may_block(thread) < 0)
         return NULL;
-    if (self->thrown == NULL)
-        weft_yield_wait(&thread->hub);
-    if (fiber_unparked(thread, WEFT_WAKE_FIRED) < 0)
+    if (weft_unlikely(self->thrown != NULL)) {
+        fiber_raise_thrown(self);
+        return NULL;
+    }
+    self->core.verb = NULL;
+    if (fiber_unparked(thread, weft_yield_wait(&thread->hub)) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -94,7 +97,8 @@ static PyObject *module_sleep(PyObject *module, PyObject *const *args, Py_ssize_
                                                                  "a number.");
     if (!(PyFloat_AsDouble(seconds) > 0))
         return sleep_now(thread);
-    if (fiber_park_wait(thread, deadline_ns, "to sleep", NULL) < 0)
+    weft_park park = {.deadline_ns = deadline_ns, .verb = "to sleep"};
+    if (fiber_park_wait(thread, &park) < 0)
         return NULL;
     Py_RETURN_NONE;
 }

@@ -4,6 +4,7 @@ Public names only, no logic. Importing weft changes nothing in the standard libr
 does, when asked.
 """
 
+from weft import supported  # noqa: F401  # first: it refuses where the core cannot run
 from weft._core import Fiber, Task, getcurrent, sleep, spawn, spawn_later
 from weft.errors import FiberError, GreenletExit, LoopExit
 from weft.hub import get_hub

@@ -52,8 +52,8 @@ class Hub(_core.Hub):
     Switches: never. Threads: owner, except call_soon_threadsafe.
     """
 
-    #: Not printed when a fiber dies of it.
-    NOT_ERROR: tuple[type[BaseException], ...] = (GreenletExit, SystemExit)
+    #: Not printed when a fiber dies of it: the last two are raised again in the main fiber.
+    NOT_ERROR: tuple[type[BaseException], ...] = (GreenletExit, SystemExit, KeyboardInterrupt)
     #: Raised again in the main fiber.
     SYSTEM_ERROR: tuple[type[BaseException], ...] = (KeyboardInterrupt, SystemExit, SystemError)
 
@@ -95,6 +95,8 @@ class Hub(_core.Hub):
         if stream is None:
             return
         lines = traceback.format_exception(typ, value, tb)
+        if tb is None:  # it failed before its first line: show the line that started it
+            lines = _spawn_lines(context) + lines
         lines.append(f"{_describe(context)} failed with {typ.__name__}\n\n")
         stream.write("".join(lines))
         stream.flush()
@@ -137,9 +139,18 @@ def get_hub() -> Hub:
 
 
 def _describe(context: object) -> str:
-    if isinstance(context, _core.Task):
-        return f"<{type(context).__name__} {context.name!r} at {id(context):#x}>"
-    return repr(context)
+    if not isinstance(context, _core.Task):
+        return repr(context)
+    place = context.spawned_at
+    spawned = "" if place is None else ", spawned at {}:{} in {}".format(*place)
+    return f"<{type(context).__name__} {context.name!r} at {id(context):#x}{spawned}>"
+
+
+def _spawn_lines(context: object) -> list[str]:
+    if not isinstance(context, _core.Task) or context.spawned_at is None:
+        return []
+    summary = traceback.FrameSummary(*context.spawned_at)
+    return ["Traceback (most recent call last):\n", *traceback.format_list([summary])]
 
 
 def _may_be_woken_by_signal() -> bool:

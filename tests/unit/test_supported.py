@@ -1,0 +1,36 @@
+"""Where weft cannot run, importing it says so."""
+
+import platform
+import sys
+
+import pytest
+
+from weft import supported
+
+
+def test_here_it_can_run():
+    assert supported.refusal() is None
+
+
+@pytest.mark.parametrize("version", [(3, 10, 1), (3, 14, 0), (4, 0, 0)])
+def test_another_minor_version_is_refused_by_name(monkeypatch, version):
+    monkeypatch.setattr(sys, "version_info", version)
+    monkeypatch.setattr(platform, "python_version", lambda: ".".join(map(str, version)))
+    message = supported.refusal()
+    assert message.startswith("weft runs on CPython 3.11, 3.12 and 3.13; this is CPython ")
+    assert ".".join(map(str, version)) in message
+
+
+def test_another_machine_is_refused_by_name(monkeypatch):
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    assert supported.refusal() == "weft runs on Linux on x86-64; this is linux riscv64."
+
+
+def test_another_system_is_refused_by_name(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert "this is darwin" in supported.refusal()
+
+
+def test_a_python_without_the_gil_is_refused(monkeypatch):
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+    assert "needs a Python with the GIL" in supported.refusal()
