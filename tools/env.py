@@ -177,6 +177,7 @@ class Environment:
         """The process environment of everything that runs in here."""
         kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
         kept["VIRTUAL_ENV"] = str(self.path)
+        kept["PIP_CACHE_DIR"] = str(BUILD / "pip")  # nothing is written outside this folder
         kept["PATH"] = os.pathsep.join([str(self.path / "bin"), kept.get("PATH", os.defpath)])
         return kept
 

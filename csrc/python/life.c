@@ -65,11 +65,24 @@ static PyObject *value_from_exit(PyObject *value)
     return PyErr_GetRaisedException();
 }
 
+/* A task's parent is the hub, whatever the task was told; NULL for a main fiber. */
+static weft_record *record_parent(weft_record *record)
+{
+    if (record->parent != NULL)
+        return record_of(record->parent);
+    if (record == record->thread->main)
+        return NULL;
+    weft_record *hub = hub_fiber_get(record->thread);
+    if (hub == NULL)
+        PyErr_Clear(); /* no memory for a hub: the main fiber is always there */
+    return hub != NULL ? hub : record->thread->main;
+}
+
 /* The nearest ancestor that can run, or NULL: the process forked and they stayed behind. */
 static weft_record *record_living_ancestor(weft_record *record)
 {
     while (record != NULL && record_is_dead(record))
-        record = record->parent != NULL ? record_of(record->parent) : NULL;
+        record = record_parent(record);
     return record;
 }
 
@@ -90,9 +103,7 @@ static void fiber_end_forked_process(weft_thread *thread, PyObject *context)
 static weft_record *fiber_heir(weft_record *record, PyObject **value)
 {
     for (;;) {
-        weft_record *heir = record->parent != NULL
-                                ? record_living_ancestor(record_of(record->parent))
-                                : record->thread->main;
+        weft_record *heir = record_living_ancestor(record_parent(record));
         if (heir == NULL || record_is_started(heir) || fiber_resolve_run(heir) == 0)
             return heir;
         PyObject *exception = PyErr_GetRaisedException();

@@ -171,6 +171,7 @@ static void fiber_dealloc(PyObject *self);
 extern PyTypeObject weft_hub_type;
 static int hub_call_soon(weft_thread *thread, PyObject *fn, PyObject *args);
 static PyObject *hub_get(weft_thread *thread);
+static weft_record *hub_fiber_get(weft_thread *thread);
 static void hub_report_error(weft_thread *thread, PyObject *context);
 
 /* ---- fd_type.c: descriptors ---- */
