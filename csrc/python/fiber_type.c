@@ -167,7 +167,7 @@ static int fiber_traverse(PyObject *self, visitproc visit, void *arg)
 }
 
 /* Nobody can switch to it any more: unwind it, with GreenletExit, so that its finally blocks run. A
- * fiber of another thread, a task, or one met where nobody may switch, is handed to its hub instead. */
+ * fiber of another thread, a task, or one met where nobody may switch, is left to its hub. */
 static void fiber_unwind(PyObject *self, weft_record *record)
 {
     weft_thread *thread = weft_this_thread;
@@ -255,8 +255,9 @@ static bool fiber_is_saved(PyObject *self)
         return true;
     if (!record_is_unwindable(record_of(self)))
         return false;
-    /* A subclass with __del__ has taken the finalizer's place. SAFE: the reference lent here is taken
-     * back below, unless unwinding has made others; then the object goes on as a whole, and its type
+    /* A subclass with __del__ has taken the finalizer's place. SAFE: the reference lent here is
+     * taken back below, unless unwinding has made others; then the object goes on as a whole, and its
+     * type
      * gets back the reference that the caller, subtype_dealloc, is going to drop. */
     Py_SET_REFCNT(self, 1);
     fiber_finalize(self);

@@ -98,8 +98,8 @@ static void fiber_end_forked_process(weft_thread *thread, PyObject *context)
     _exit(1); /* only if Hub.end_process failed */
 }
 
-/* Who gets what the fiber ended with: its nearest ancestor that can run. One that never started must
- * have something to run; if it has not, it ends with that exception, and the next one is asked. */
+/* Who gets what the fiber ended with: its nearest ancestor that can run. One that never started
+ * must have something to run; if it has not, it ends with that exception, and the next one is asked. */
 static weft_record *fiber_heir(weft_record *record, PyObject **value)
 {
     for (;;) {

@@ -111,8 +111,8 @@ static PyObject *fiber_pass_switch(weft_thread *thread, weft_record *target, PyO
     return fiber_arrive(thread, &value) < 0 ? NULL : value;
 }
 
-/* Enters a suspended fiber with the current exception, and comes back when that fiber ends, switches
- * back, or parks: the current one stays ready meanwhile, so nothing the other does can strand it. */
+/* Enters a suspended fiber with the current exception, and comes back when that fiber ends,
+ * switches back, or parks: the current one stays ready, so nothing the other does can strand it. */
 static PyObject *fiber_throw_and_return_switch(weft_thread *thread, weft_record *target)
 {
     weft_record *self = thread_current(thread);

@@ -149,7 +149,7 @@ static Py_ssize_t socket_recv_wait(PyObject *self, socket_call *call, char *buff
 /* Small reads go through one buffer of the process, so that a task that waits holds no memory for
  * what may come, and a short message gets an object of its own size. Copying costs less than the
  * allocation that it saves up to about this size.
- * SAFE: filled and copied out without giving up the GIL (SOCKET_SCRATCH_BYTES <= SOCKET_GIL_BYTES) */
+ * SAFE: filled and copied out under the GIL: SOCKET_SCRATCH_BYTES is below SOCKET_GIL_BYTES. */
 #define SOCKET_SCRATCH_BYTES 16384
 _Static_assert(SOCKET_SCRATCH_BYTES <= SOCKET_GIL_BYTES, "the scratch buffer is under the GIL");
 static char socket_scratch[SOCKET_SCRATCH_BYTES];
