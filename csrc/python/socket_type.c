@@ -412,8 +412,10 @@ static int socket_check_head(PyObject *type)
     }
     Py_XDECREF(number);
     Py_XDECREF(done);
+    PyObject *closed = rc < 0 ? NULL : PyObject_CallMethod(probe, "close", NULL);
+    Py_XDECREF(closed);
     Py_XDECREF(probe);
-    return rc;
+    return closed == NULL ? -1 : 0;
 }
 
 /* The dict `socket_methods`: name -> method descriptor of _socket.socket. */
