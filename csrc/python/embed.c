@@ -88,6 +88,7 @@ static bool weft_embed_stalled(weft_hub *hub)
         fiber_end_forked_process(thread, thread_current(thread)->self);
     PyObject *object = hub_get(thread);
     PyObject *error = object == NULL ? NULL : PyObject_CallMethod(object, "stalled", NULL);
+    Py_XDECREF(object);
     if (error == Py_None) {
         Py_DECREF(error);
         return !weft_list_is_empty(&hub->ready) || hub->timers != NULL;
@@ -127,23 +128,61 @@ static void thread_drop_hub_fiber(weft_thread *thread)
     if (record->core.state == WEFT_FIBER_PARKED) {
         weft_fiber_end_idle(&record->core);
         Py_CLEAR(record->state.context);
+        Py_DECREF(record->self); /* parked, it was held */
     }
     Py_DECREF(record->self);
+}
+
+/* A task of this thread that has not begun: it has no frames, so it can be dropped. */
+static weft_record *thread_find_unbegun(weft_thread *thread)
+{
+    for (weft_link *link = thread->hub.fibers.next; link != &thread->hub.fibers;
+         link = link->next) {
+        weft_fiber *fiber = weft_container_of(link, weft_fiber, all);
+        if (fiber->state == WEFT_FIBER_NEW && fiber->is_held)
+            return (weft_record *)fiber;
+    }
+    return NULL;
+}
+
+/* Nobody will run this thread's fibers any more: those who wait for them elsewhere are told. */
+static void thread_disappoint(weft_thread *thread)
+{
+    weft_record *record;
+    while ((record = thread_find_unbegun(thread)) != NULL) {
+        Py_INCREF(record->self);
+        record_cancel_start(record);
+        task_tell_joiners(record->self);
+        Py_DECREF(record->self);
+    }
+    for (weft_link *link = thread->hub.fibers.next; link != &thread->hub.fibers; link = link->next)
+        task_tell_joiners(((weft_record *)weft_container_of(link, weft_fiber, all))->self);
 }
 
 /* The native thread ends (its thread state is being cleared), or the interpreter does. */
 static void thread_close(weft_thread *thread)
 {
+    if (thread->hub.is_blocked) {
+        /* The interpreter ends while a daemon thread sleeps in the poller. SAFE: leaked as a whole,
+         * because that thread may wake and look at its hub once more before CPython stops it. */
+        thread->is_closed = true;
+        return;
+    }
     thread->record_count++; /* keeps the struct until the end, whatever is dropped meanwhile */
     thread->is_closed = true;
+    thread_disappoint(thread);
     thread_drop_hub_fiber(thread);
+    bool is_main_current = thread->hub.current == thread->hub.main;
     weft_hub_abandon(&thread->hub, NULL);
     weft_hub_close(&thread->hub);
     weft_list_remove(&thread->threads);
     if (weft_this_thread == thread)
         weft_this_thread = NULL;
     Py_CLEAR(thread->callbacks);
-    Py_DECREF(thread->main->self);
+    PyObject *main = thread->main->self;
+    if (is_main_current)
+        Py_DECREF(main); /* "current" */
+    Py_DECREF(main);
     if (--thread->record_count == 0)
         PyMem_RawFree(thread);
 }

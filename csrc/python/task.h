@@ -41,6 +41,7 @@ static int task_start_in(PyObject *self, PyObject *seconds);
 static int task_spawn_link(PyObject *callback, PyObject *args);
 static int task_schedule_link(weft_thread *thread, PyObject *self, PyObject *entry);
 static void task_end_unstarted(weft_record *record);
+static void task_tell_joiners(PyObject *fiber);
 static PyObject *task_run(PyObject *self, PyObject *unused);
 static PyObject *task_spawn(PyObject *type, PyObject *args, PyObject *kwargs);
 static PyObject *task_spawn_later(PyObject *type, PyObject *args, PyObject *kwargs);

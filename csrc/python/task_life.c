@@ -23,6 +23,18 @@ static void task_wake_joiners(task_object *task)
         ;
 }
 
+/* The task's thread is ending without it: who waits for it in other threads must not wait for
+ * ever. Any fiber may be passed. */
+static void task_tell_joiners(PyObject *fiber)
+{
+    if (!PyObject_TypeCheck(fiber, &weft_task_type))
+        return;
+    weft_link *joiners = &task_of(fiber)->joiners;
+    while (!weft_list_is_empty(joiners))
+        weft_wake_fiber(weft_container_of(joiners->next, weft_waiter, link)->fiber,
+                        WEFT_WAKE_CLOSED);
+}
+
 static bool link_is_wanted(long kind, uint8_t outcome)
 {
     return !(kind == LINK_VALUE && outcome != TASK_VALUE) &&

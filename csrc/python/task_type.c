@@ -26,6 +26,15 @@ static PyObject *task_start_later(PyObject *self, PyObject *seconds)
 
 /* ---- waiting for it ---- */
 
+static int task_refuse_lost(PyObject *self)
+{
+    errors_refuse(weft_error_fiber,
+                  "cannot wait for %R: its thread ended, or stayed in the parent process when this "
+                  "one was forked, and the task had not ended.",
+                  self);
+    return -1;
+}
+
 /* 0: it has ended; 1: the deadline came first; -1: an exception for the caller. */
 static int task_wait(PyObject *self, PyObject *timeout)
 {
@@ -36,17 +45,14 @@ static int task_wait(PyObject *self, PyObject *timeout)
     uint64_t deadline_ns;
     if (thread == NULL || seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
         return -1;
-    if (record_of(self)->core.state == WEFT_FIBER_LOST) {
-        errors_refuse(weft_error_fiber,
-                      "cannot wait for %R: its thread ended, or stayed in the "
-                      "parent process when this one was forked.",
-                      self);
-        return -1;
-    }
+    if (record_is_dead(record_of(self)))
+        return task_refuse_lost(self);
     weft_waiter waiter = {0};
     weft_park park = {deadline_ns, "to join", self, &waiter, &task->joiners};
     Py_INCREF(self);
     int rc = fiber_park_wait(thread, &park);
+    if (rc == 2)
+        rc = task_refuse_lost(self);
     Py_DECREF(self);
     return rc;
 }
