@@ -166,7 +166,6 @@ void weft_fiber_cancel(weft_fiber *fiber);
 void weft_fiber_leak(weft_fiber *fiber);
 void weft_fiber_end_idle(weft_fiber *fiber);
 int weft_fiber_prepare(weft_fiber *fiber);
-void weft_fiber_enter_switch(weft_fiber *target);
 static inline bool weft_fiber_is_ready(const weft_fiber *fiber)
 {
     return weft_list_has(&fiber->ready);
@@ -217,6 +216,7 @@ struct weft_hub {
     uint32_t budget; /* switches left before the kernel is asked */
     uint32_t expected; /* wake-ups promised from outside (native threads, a host): no stall */
     uint32_t fd_waiter_count; /* fibers parked on file descriptors */
+    uint64_t float_modes;             /* the thread's at first use; a task starts with them */
     bool is_blocked; /* inside weft_embed_block: others must call poller->wake */
     bool is_open; /* the poller is open (it is opened when first needed) */
     uint64_t (*now)(weft_hub *hub); /* its clock, ns, never backwards */

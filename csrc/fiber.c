@@ -16,7 +16,7 @@
  * Do not add: knowledge of what a fiber runs. That is weft_embed_run's.
  */
 #include "core.h"
-#include "switch.h"
+#include "enter.h"
 
 static void fiber_timer_fire(weft_hub *hub, weft_timer *timer);
 
@@ -91,6 +91,7 @@ static void fiber_main(void *argument)
             weft_fiber_enter_switch(next);
             __builtin_trap();
         }
+        weft_float_restore(fiber->hub->float_modes);
         next->stack = stack;
         next->state = WEFT_FIBER_RUNNING;
         next->is_held = false;
@@ -112,21 +113,4 @@ int weft_fiber_prepare(weft_fiber *fiber)
     fiber->sp = weft_context_make(weft_stack_top(fiber->stack), fiber_main, fiber);
     weft_embed_fresh(fiber);
     return 0;
-}
-
-/* Runs `target` now. The caller has set the state of the current fiber to what it leaves as, and
- * has taken the target out of the ready queue and of its waits. Returns when somebody enters it. */
-void weft_fiber_enter_switch(weft_fiber *target)
-{
-    weft_hub *hub = target->hub;
-    weft_fiber *source = hub->current;
-    assert(source != target && source->state != WEFT_FIBER_RUNNING && target->sp != NULL);
-    target->state = WEFT_FIBER_RUNNING;
-    target->is_held = false;
-    hub->current = target;
-    weft_embed_swap(source, target);
-    void *fake = NULL;
-    weft_sanitizer_leave(source->state == WEFT_FIBER_DONE ? NULL : &fake, target);
-    weft_context_switch(&source->sp, target->sp);
-    weft_sanitizer_arrive(fake);
 }

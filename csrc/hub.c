@@ -14,6 +14,7 @@
  */
 #include "core.h"
 #include "poll.h"
+#include "switch.h"
 
 #include <math.h>
 #include <time.h>
@@ -33,6 +34,7 @@ void weft_hub_init(weft_hub *hub, weft_fiber *main, size_t stack_bytes)
     hub->budget = WEFT_HUB_BUDGET;
     hub->expected = 0;
     hub->fd_waiter_count = 0;
+    hub->float_modes = weft_float_modes();
     hub->is_blocked = hub->is_open = false;
     hub->now = weft_hub_now;
     hub->poller = &weft_poller_epoll;

@@ -27,6 +27,19 @@
  * 1 MiB resident at most when each used four pages. */
 #define STACK_FREE_MAX 64
 
+#if defined(__SANITIZE_ADDRESS__)
+void __asan_unpoison_memory_region(const volatile void *start, size_t size);
+
+/* The functions at the bottom of a fiber never return, so ASan never clears their red zones. */
+static void stack_unpoison(weft_stack *stack)
+{
+    char *low = weft_stack_low(stack);
+    __asan_unpoison_memory_region(low, (size_t)(weft_stack_top(stack) - low));
+}
+#else
+static void stack_unpoison(weft_stack *stack) { (void)stack; }
+#endif
+
 static int stack_guard(char *base)
 {
     static bool is_without_madvise; /* written once, to the same value, by any thread */
@@ -88,6 +101,7 @@ int weft_stack_take(weft_stack_pool *pool, weft_stack **stack)
             return rc;
     }
     pool->live_count++;
+    stack_unpoison(*stack);
     return 0;
 }
 

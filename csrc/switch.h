@@ -26,6 +26,37 @@
 void weft_context_switch(void **source, void *target);
 void *weft_context_make(void *top, void (*entry)(void *), void *argument);
 
+/* The floating-point modes (rounding, flush-to-zero, exception masks), which the ABI has a function
+ * preserve. Who parks keeps its own; comparing first, because they practically never differ. */
+#if defined(__x86_64__)
+static inline uint64_t weft_float_modes(void)
+{
+    uint16_t x87;
+    __asm__ volatile("fnstcw %0" : "=m"(x87));
+    return (uint64_t)x87 << 32 | (__builtin_ia32_stmxcsr() & ~0x3fu); /* without the status flags */
+}
+static inline void weft_float_restore(uint64_t modes)
+{
+    if (weft_likely(weft_float_modes() == modes))
+        return;
+    uint16_t x87 = (uint16_t)(modes >> 32);
+    __asm__ volatile("fldcw %0" : : "m"(x87));
+    __builtin_ia32_ldmxcsr((uint32_t)modes);
+}
+#else
+static inline uint64_t weft_float_modes(void)
+{
+    uint64_t fpcr;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+    return fpcr;
+}
+static inline void weft_float_restore(uint64_t modes)
+{
+    if (weft_unlikely(weft_float_modes() != modes))
+        __asm__ volatile("msr fpcr, %0" : : "r"(modes));
+}
+#endif
+
 #if defined(__SANITIZE_ADDRESS__)
 #include <pthread.h>
 void __sanitizer_start_switch_fiber(void **fake_save, const void *bottom, size_t size);
@@ -40,12 +71,13 @@ static inline void weft_sanitizer_leave(void **fake, const weft_fiber *target)
             (size_t)(weft_stack_top(target->stack) - weft_stack_low(target->stack)));
         return;
     }
+    static __thread void *bottom; /* found once: asking costs 180 us */
+    static __thread size_t size;
     pthread_attr_t attr;
-    void *bottom = NULL;
-    size_t size = 0;
-    pthread_getattr_np(pthread_self(), &attr);
-    pthread_attr_getstack(&attr, &bottom, &size);
-    pthread_attr_destroy(&attr);
+    if (bottom == NULL && pthread_getattr_np(pthread_self(), &attr) == 0) {
+        pthread_attr_getstack(&attr, &bottom, &size);
+        pthread_attr_destroy(&attr);
+    }
     __sanitizer_start_switch_fiber(fake, bottom, size);
 }
 static inline void weft_sanitizer_arrive(void *fake)

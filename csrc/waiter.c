@@ -16,7 +16,7 @@
  *
  * Do not add: policy about who is woken first. Lists are first come first served.
  */
-#include "core.h"
+#include "enter.h"
 
 static void fiber_hold(weft_fiber *fiber)
 {
@@ -131,7 +131,11 @@ static void fiber_leave_wait(weft_hub *hub)
     self->is_held = true;
     weft_fiber *next = weft_hub_next(hub, true);
     if (next != self) {
+        uint64_t float_modes = weft_float_modes();
+        if (next->state == WEFT_FIBER_NEW)
+            weft_float_restore(hub->float_modes);
         weft_fiber_enter_switch(next);
+        weft_float_restore(float_modes);
         return;
     }
     self->state = WEFT_FIBER_RUNNING;

@@ -8,7 +8,7 @@
 
 #include "python/thread.h"
 
-#include "switch.h"
+#include "enter.h"
 #include "stack.c"
 #include "timer.c"
 #include "waiter.c"

@@ -40,7 +40,10 @@ static weft_fiber *weft_embed_run(weft_fiber *fiber)
     weft_record *next = record->body(record);
     state_drop(&record->state, thread->ts);
     assert(thread->leaving == NULL);
-    thread->leaving = record->self; /* the "current" reference: dropped by who runs next */
+    if (record->state.context != NULL)
+        thread->leaving = record->self; /* who runs next drops the context as well */
+    else
+        fiber_leave_reference(thread, record->self);
     return &next->core;
 }
 

@@ -103,15 +103,15 @@ static PyObject *fiber_switch_arguments(weft_thread *thread, weft_record *target
 static PyObject *fiber_type_switch(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                    PyObject *names)
 {
-    weft_thread *thread = thread_get();
-    if (weft_unlikely(thread == NULL))
-        return NULL;
-    weft_record *target = fiber_reachable(thread, record_of(self));
+    weft_thread *thread = weft_this_thread;
+    weft_record *target = record_of(self);
+    if (weft_likely(names == NULL && count <= 1 && fiber_is_plain_switch(thread, target)))
+        return fiber_plain_switch(thread, target,
+                                  Py_NewRef(count == 1 ? args[0] : weft_empty_tuple));
+    thread = thread_get();
+    target = thread == NULL ? NULL : fiber_reachable(thread, target);
     if (weft_unlikely(target == NULL))
         return NULL;
-    /* The hot path: a started target, and one plain value or none. */
-    if (weft_likely(names == NULL && count <= 1 && record_is_started(target)))
-        return fiber_switch(thread, target, Py_NewRef(count == 1 ? args[0] : weft_empty_tuple));
     PyObject *tuple = tuple_from_vector(args, count);
     PyObject *kwargs = names == NULL ? NULL : dict_from_vector(args + count, names);
     PyObject *result = NULL;

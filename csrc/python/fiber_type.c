@@ -256,8 +256,8 @@ static bool fiber_is_saved(PyObject *self)
     if (!record_is_unwindable(record_of(self)))
         return false;
     /* A subclass with __del__ has taken the finalizer's place. SAFE: the reference lent here is
-     * taken back below, unless unwinding has made others; then the object goes on as a whole, and its
-     * type
+     * taken back below, unless unwinding has made others; then the object goes on as a whole, and
+     * its type
      * gets back the reference that the caller, subtype_dealloc, is going to drop. */
     Py_SET_REFCNT(self, 1);
     fiber_finalize(self);

@@ -14,22 +14,27 @@
  */
 #include "thread.h"
 
-/* Drops the reference of the fiber that was left; an exception that travels must survive that.
- * SAFE: the count only chooses the cheap way; a last reference takes the careful one, and nobody
- * can add or drop one between the test and the drop, because we hold the GIL. */
+#include "../enter.h"
+
+/* Gives up the reference that being current was. Usually there are others, and that is all; the last
+ * one is dropped by who arrives, because that runs arbitrary code.
+ * SAFE: nobody can drop the others before the switch: we hold the GIL and run nothing until then. */
+static inline void fiber_leave_reference(weft_thread *thread, PyObject *self)
+{
+    if (weft_likely(Py_REFCNT(self) > 1))
+        Py_DECREF(self);
+    else
+        thread->leaving = self;
+}
+
+/* Drops the last reference of the fiber that was left; an exception that travels survives that. */
 static void fiber_drop_left(weft_thread *thread)
 {
     PyObject *left = thread->leaving;
-    weft_record *record = record_of(left);
-    bool has_context = record_is_dead(record) && record->state.context != NULL;
     thread->leaving = NULL;
-    if (weft_likely(Py_REFCNT(left) > 1 && !has_context)) {
-        Py_DECREF(left);
-        return;
-    }
     PyObject *travelling = PyErr_GetRaisedException();
-    if (has_context)
-        Py_CLEAR(record->state.context);
+    if (record_is_dead(record_of(left)))
+        Py_CLEAR(record_of(left)->state.context);
     Py_DECREF(left);
     PyErr_SetRaisedException(travelling);
 }
@@ -48,12 +53,12 @@ static int fiber_raise_thrown(weft_record *self)
 }
 
 /* First code after every switch. *value is what travelled; -1: an exception did, or was waiting. */
-static int fiber_arrive(weft_thread *thread, PyObject **value)
+static inline int fiber_arrive(weft_thread *thread, PyObject **value)
 {
     weft_record *self = thread_current(thread);
     *value = thread->value;
     thread->value = NULL;
-    if (thread->leaving != NULL)
+    if (weft_unlikely(thread->leaving != NULL))
         fiber_drop_left(thread);
     if (weft_unlikely(self->thrown != NULL)) {
         Py_CLEAR(*value);
@@ -87,25 +92,28 @@ static int fiber_may_block(weft_thread *thread)
 }
 
 /* Takes a fiber that will be entered by hand out of the hub's hands, and sees to the reference that
- * being current is. */
+ * being current is. Most were left by hand as well, and the hub knows nothing of them. */
 static void record_claim(weft_record *target)
 {
     weft_fiber *fiber = &target->core;
+    if (weft_likely(!fiber->is_held)) {
+        assert(fiber->state != WEFT_FIBER_PARKED && !weft_fiber_is_ready(fiber));
+        Py_INCREF(target->self);
+        return;
+    }
     if (fiber->state == WEFT_FIBER_PARKED) {
         weft_wake_fiber(fiber, WEFT_WAKE_SWITCHED);
         fiber->wake = WEFT_WAKE_SWITCHED;
     }
     weft_list_remove(&fiber->ready);
     weft_timer_cancel(fiber->hub, &fiber->timer);
-    if (!fiber->is_held)
-        Py_INCREF(target->self);
 }
 
 /* Leaves the current fiber, in state SUSPENDED already, for a claimed target. */
-static PyObject *fiber_pass_switch(weft_thread *thread, weft_record *target, PyObject *value)
+static inline PyObject *fiber_pass_switch(weft_thread *thread, weft_record *target, PyObject *value)
 {
     thread->value = value;
-    thread->leaving = thread_current(thread)->self;
+    fiber_leave_reference(thread, thread_current(thread)->self);
     weft_fiber_enter_switch(&target->core);
     /* SAFE: `thread` is this native thread's, and a fiber never leaves its thread. */
     return fiber_arrive(thread, &value) < 0 ? NULL : value;
@@ -123,6 +131,23 @@ static PyObject *fiber_throw_and_return_switch(weft_thread *thread, weft_record 
     return fiber_pass_switch(thread, target, NULL);
 }
 
+/* Is this the usual switch, between two fibers that were both left and entered by hand? */
+static inline bool fiber_is_plain_switch(const weft_thread *thread, const weft_record *target)
+{
+    return thread != NULL && target->thread == thread && !target->core.is_held &&
+           target->core.state == WEFT_FIBER_SUSPENDED &&
+           thread->hub.current->state == WEFT_FIBER_RUNNING;
+}
+
+/* What fiber_switch does, for the usual switch. `value` is stolen and not NULL. */
+static inline PyObject *fiber_plain_switch(weft_thread *thread, weft_record *target,
+                                           PyObject *value)
+{
+    Py_INCREF(target->self);
+    thread->hub.current->state = WEFT_FIBER_SUSPENDED;
+    return fiber_pass_switch(thread, target, value);
+}
+
 /* Switches by hand. `value` is stolen; NULL: the current exception travels. `target` is alive and
  * of this thread. Returns what travels back, or NULL with an exception. */
 static PyObject *fiber_switch(weft_thread *thread, weft_record *target, PyObject *value)
@@ -134,7 +159,7 @@ static PyObject *fiber_switch(weft_thread *thread, weft_record *target, PyObject
         Py_XDECREF(value);
         return NULL;
     }
-    int rc = weft_fiber_prepare(&target->core);
+    int rc = record_is_started(target) ? 0 : weft_fiber_prepare(&target->core);
     if (weft_unlikely(rc < 0)) {
         Py_XDECREF(value);
         return errors_stack(rc);

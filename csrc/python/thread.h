@@ -125,8 +125,12 @@ typedef struct {
 static int fiber_arrive(weft_thread *thread, PyObject **value);
 static int fiber_raise_thrown(weft_record *self);
 static void fiber_drop_left(weft_thread *thread);
+static inline void fiber_leave_reference(weft_thread *thread, PyObject *self);
 static int fiber_may_block(weft_thread *thread);
 static void record_claim(weft_record *target);
+static inline bool fiber_is_plain_switch(const weft_thread *thread, const weft_record *target);
+static inline PyObject *fiber_plain_switch(weft_thread *thread, weft_record *target,
+                                           PyObject *value);
 static PyObject *fiber_switch(weft_thread *thread, weft_record *target, PyObject *value);
 static PyObject *fiber_throw_and_return_switch(weft_thread *thread, weft_record *target);
 static int fiber_park_wait(weft_thread *thread, const weft_park *park);

@@ -1,0 +1,53 @@
+"""What weft promises, as a table: each line a ratio that a run confirms or refutes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from contest import Contest
+from rounds import Case
+from summary import WEFT, gain, rows_of
+from table import render
+
+
+@dataclass(frozen=True)
+class Goal:
+    """weft's first metric in a case must be `times` better than the rival's."""
+
+    promise: str
+    contest: str
+    case: str
+    rival: str
+    times: float
+
+
+GOALS = (
+    Goal("switch ≤ 1/6 of greenlet's", "switch", "no argument", "greenlet", 6),
+    Goal("the same with an argument", "switch", "one argument", "greenlet", 6),
+    Goal("create + run + finish ≤ 1/10 of greenlet's", "create", "one fiber", "greenlet", 10),
+    Goal("spawn + join ≤ 1/8 of gevent's", "spawn", "one by one", "gevent", 8),
+    Goal("echo, 64 connections, ≥ 2.2 times gevent", "echo", "64 connections", "gevent", 2.2),
+    Goal("the same, ≥ 0.85 times C epoll", "echo", "64 connections", "C epoll (limit)", 0.85),
+)
+
+Turns = Mapping[str, Mapping[str, Case]]  # contest → case → contender → turns
+
+
+def table_of_goals(contests: Mapping[str, Contest], turns: Turns) -> str:
+    """Every goal whose contest has been run, met or missed."""
+    lines = [_line(goal, contests[goal.contest], turns) for goal in GOALS if goal.contest in turns]
+    return render(["goal", "wanted", "measured", ""], lines) if lines else ""
+
+
+def _line(goal: Goal, contest: Contest, turns: Turns) -> list[str]:
+    metric = contest.metrics[0]
+    rows = {row.contender: row for row in rows_of(turns[goal.contest][goal.case], contest.metrics)}
+    wanted = f"{goal.times:g} times"
+    if metric.key not in rows[goal.rival].ratios:
+        return [goal.promise, wanted, "-", "**not measured**"]
+    times = gain(rows[goal.rival].ratios[metric.key], metric)
+    verdict = "met" if times >= goal.times else "**missed**"
+    if not (rows[WEFT].calm and rows[goal.rival].calm):
+        verdict += ", on a busy machine"
+    return [goal.promise, wanted, f"{times:.3g} times", verdict]

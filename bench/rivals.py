@@ -1,0 +1,47 @@
+"""Who takes part, and in which version: the rivals are installed here, weft is not.
+
+Rivals go into the interpreter that runs the benchmark (weft's own development environment), from
+requirements.txt, only when a pinned version is not there yet.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+
+
+def pinned() -> dict[str, str]:
+    """The rivals' names and versions, as requirements.txt has them."""
+    lines = REQUIREMENTS.read_text().splitlines()
+    pins = (line.partition("==") for line in lines if "==" in line and not line.startswith("#"))
+    return {name.strip(): wanted.strip() for name, _, wanted in pins}
+
+
+def installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def install() -> None:
+    """Install what is missing; pip's error ends the run."""
+    if all(installed(name) == wanted for name, wanted in pinned().items()):
+        return
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "-r", str(REQUIREMENTS)], check=True)
+
+
+def is_weft_here() -> bool:
+    return importlib.util.find_spec("weft") is not None
+
+
+def versions() -> dict[str, str]:
+    """Versions for the record; a checkout on the path has no metadata, hence no version."""
+    names = ["weft", *pinned()]
+    return {name: installed(name) or "not installed" for name in names}

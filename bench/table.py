@@ -1,0 +1,69 @@
+"""Tables that read the same on a terminal and in Markdown: padded, with a verdict in words."""
+
+from __future__ import annotations
+
+from contest import Metric
+from summary import WEFT, Row, gain
+
+EVEN = 1.03  # closer than this, and the noise decides who is ahead
+
+
+def render(head: list[str], body: list[list[str]]) -> str:
+    """A Markdown table; the first and the last column hold words, the others figures."""
+    widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
+    is_words = [i in (0, len(head) - 1) for i in range(len(head))]
+
+    def line(cells: list[str]) -> str:
+        padded = (
+            cell.ljust(width) if words else cell.rjust(width)
+            for cell, width, words in zip(cells, widths, is_words, strict=True)
+        )
+        return f"| {' | '.join(padded)} |"
+
+    rule = [
+        "-" * w if words else "-" * (w - 1) + ":" for w, words in zip(widths, is_words, strict=True)
+    ]
+    return "\n".join(map(line, [head, rule, *body]))
+
+
+def table_of(rows: list[Row], metrics: tuple[Metric, ...]) -> str:
+    """One case: a line per contender, a column per metric, ratios where they are compared."""
+    head = [""]
+    for metric in metrics:
+        head += [metric.label, "weft = 1"] if metric.is_compared else [metric.label]
+    return render([*head, ""], [_line(row, metrics) for row in rows])
+
+
+def _line(row: Row, metrics: tuple[Metric, ...]) -> list[str]:
+    cells = [row.contender]
+    for metric in metrics:
+        cells.append(_number(row.medians.get(metric.key), metric.digits))
+        if metric.is_compared:
+            cells.append(_number(row.ratios.get(metric.key), 2))
+    return [*cells, _note(row, metrics[0])]
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def _note(row: Row, metric: Metric) -> str:
+    notes = []
+    if row.contender != WEFT and metric.key in row.ratios:
+        notes.append(verdict(gain(row.ratios[metric.key], metric), metric))
+    if row.errors:
+        share = f" {len(row.errors)} of {row.turns} times" if row.medians else ""
+        notes.append(f"**failed**{share}: {row.errors[-1]}".replace("|", "/"))
+    elif row.calm < row.turns:
+        notes.append(f"{row.calm or 'none'} of {row.turns} rounds undisturbed")
+    return "; ".join(notes)
+
+
+def verdict(times: float, metric: Metric) -> str:
+    """In words, how weft does against a rival; a defeat is marked as one."""
+    if 1 / EVEN < times < EVEN:
+        return "even"
+    better, worse = metric.words
+    if times > 1:
+        return f"weft is {times:.3g} times {better}"
+    return f"**weft loses**: {1 / times:.3g} times {worse}"

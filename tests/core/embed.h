@@ -1,0 +1,283 @@
+/*
+ * embed.h: the smallest embedder of the core: a fiber runs a C function, and references are counted.
+ *
+ * Include it first: it includes the core as csrc/weft.c does, without python/. A program is a list
+ * of functions whose names are sentences; `main` gives them to RUN and returns `test_end()`.
+ *
+ * What is counted: `references` of a fiber goes up when the core holds it, and down when it has been
+ * left by hand or has ended, exactly where CPython's embedder does it. After a test it must be 0.
+ */
+#ifndef WEFT_TEST_EMBED_H
+#define WEFT_TEST_EMBED_H
+
+#define _GNU_SOURCE 1
+#include "core.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* How many more mappings succeed, and whether the kernel is to look like one before 6.13. */
+static long test_maps_left = -1;
+static bool test_is_old_kernel;
+
+__attribute__((unused)) static void *test_mmap(void *at, size_t bytes, int prot, int flags, int fd,
+                                               off_t offset)
+{
+    if (test_maps_left == 0) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    test_maps_left -= test_maps_left > 0;
+    return mmap(at, bytes, prot, flags, fd, offset);
+}
+
+__attribute__((unused)) static int test_madvise(void *at, size_t bytes, int advice)
+{
+    if (test_is_old_kernel && advice == 102) {
+        errno = EINVAL;
+        return -1;
+    }
+    return madvise(at, bytes, advice);
+}
+
+#define mmap test_mmap
+#define madvise test_madvise
+#include "stack.c"
+#undef mmap
+#undef madvise
+#include "timer.c"
+#include "waiter.c"
+#include "fiber.c"
+#include "fd.c"
+#include "poll/epoll.c"
+#include "poll/sim.c"
+#include "hub.c"
+
+/* ---- checks ---- */
+
+static int test_failures;
+static const char *test_name = "";
+
+#define CHECK(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            printf("%s:%d: %s: not true: %s\n", __FILE__, __LINE__, test_name, #condition);        \
+            test_failures++;                                                                       \
+        }                                                                                          \
+    } while (0)
+
+#define CHECK_EQUAL(found, wanted)                                                                 \
+    do {                                                                                           \
+        long long found_ = (long long)(found), wanted_ = (long long)(wanted);                      \
+        if (found_ != wanted_) {                                                                   \
+            printf("%s:%d: %s: %s is %lld instead of %lld\n", __FILE__, __LINE__, test_name,       \
+                   #found, found_, wanted_);                                                       \
+            test_failures++;                                                                       \
+        }                                                                                          \
+    } while (0)
+
+#define RUN(sentence)                                                                              \
+    do {                                                                                           \
+        test_name = #sentence;                                                                     \
+        sentence();                                                                                \
+    } while (0)
+
+static inline int test_end(void)
+{
+    fflush(stdout);
+    return test_failures != 0;
+}
+
+/* SEED, or `usual`: the same numbers in each run. Print it where a random test fails. */
+static inline uint64_t test_seed(uint64_t usual)
+{
+    const char *given = getenv("SEED");
+    return given != NULL ? strtoull(given, NULL, 10) : usual;
+}
+
+/* splitmix64 */
+static inline uint64_t test_random(uint64_t *state)
+{
+    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* ---- fibers of C functions ---- */
+
+typedef struct test_fiber test_fiber;
+struct test_fiber {
+    weft_fiber core;               /* first: the core's pointer is ours */
+    void (*fn)(test_fiber *self);  /* its life */
+    void *argument;                /* for fn */
+    weft_fiber *next;              /* who runs after it; NULL: whom the hub chooses */
+    int references;                /* held by the hub, or current */
+    int error;                     /* what kept it from getting a stack */
+};
+
+static weft_hub test_hub;
+static test_fiber test_main;
+static test_fiber *test_left;     /* its reference is dropped by who arrives */
+static int test_stall_count;      /* calls of weft_embed_stalled */
+static bool (*test_on_stall)(void);
+static int test_block_count;      /* calls of weft_embed_block, less those of unblock */
+static int test_interrupt_error;  /* the last error given to weft_embed_interrupted */
+static void (*test_on_block)(void), (*test_on_unblock)(void); /* the embedder's lock, if any */
+
+static inline void weft_embed_swap(weft_fiber *source, weft_fiber *target)
+{
+    (void)source;
+    CHECK(((test_fiber *)target)->references > 0);
+}
+
+static void weft_embed_fresh(weft_fiber *fiber)
+{
+    memset(weft_stack_embed(fiber->stack), 0, WEFT_STACK_EMBED_BYTES);
+}
+
+static void test_arrive(void)
+{
+    if (test_left != NULL)
+        test_left->references--;
+    test_left = NULL;
+}
+
+static weft_fiber *weft_embed_run(weft_fiber *fiber)
+{
+    test_fiber *self = (test_fiber *)fiber;
+    test_arrive();
+    self->fn(self);
+    weft_fiber *next = self->next != NULL ? self->next : weft_hub_next(fiber->hub, false);
+    test_left = self;
+    return next;
+}
+
+static void weft_embed_hold(weft_fiber *fiber) { ((test_fiber *)fiber)->references++; }
+
+static void weft_embed_stillborn(weft_fiber *fiber, int err)
+{
+    ((test_fiber *)fiber)->error = err;
+    ((test_fiber *)fiber)->references--;
+    weft_fiber_cancel(fiber);
+}
+
+/* By default a dead end wakes the main fiber, which then sees WEFT_WAKE_THROWN. */
+static bool weft_embed_stalled(weft_hub *hub)
+{
+    test_stall_count++;
+    if (test_on_stall != NULL)
+        return test_on_stall();
+    weft_wake_fiber(hub->main, WEFT_WAKE_THROWN);
+    if (hub->main->state == WEFT_FIBER_SUSPENDED)
+        weft_ready_fiber(hub->main);
+    return true;
+}
+
+static void weft_embed_block(weft_hub *hub)
+{
+    (void)hub;
+    test_block_count++;
+    if (test_on_block != NULL)
+        test_on_block();
+}
+
+static void weft_embed_unblock(weft_hub *hub)
+{
+    (void)hub;
+    if (test_on_unblock != NULL)
+        test_on_unblock();
+    test_block_count--;
+}
+
+static void weft_embed_interrupted(weft_hub *hub, int err)
+{
+    test_interrupt_error = err;
+    weft_wake_fiber(hub->main, WEFT_WAKE_THROWN);
+}
+
+/* ---- what tests do ---- */
+
+/* A hub of our own for one test, in the world of sim.c or with a real epoll. */
+static inline void test_open(bool is_sim)
+{
+    memset(&test_main, 0, sizeof test_main);
+    memset(&test_hub, 0, sizeof test_hub);
+    weft_hub_init(&test_hub, &test_main.core, 256 * 1024);
+    test_main.references = 1;
+    test_stall_count = test_interrupt_error = 0;
+    test_on_stall = NULL;
+    test_on_block = test_on_unblock = NULL;
+    if (is_sim)
+        CHECK_EQUAL(weft_sim_install(&test_hub), 0);
+}
+
+static inline void test_close(void)
+{
+    test_arrive();
+    CHECK_EQUAL(test_main.references, 1);
+    CHECK_EQUAL(test_hub.stacks.live_count, 0);
+    CHECK_EQUAL(test_block_count, 0);
+    CHECK(weft_list_is_empty(&test_hub.ready));
+    CHECK(test_hub.fibers.next == &test_main.core.all && test_hub.fibers.prev == &test_main.core.all);
+    if (test_hub.poller == &weft_poller_sim)
+        weft_sim_remove(&test_hub);
+    weft_hub_close(&test_hub);
+}
+
+static inline test_fiber *test_make(test_fiber *fiber, void (*fn)(test_fiber *), void *argument)
+{
+    *fiber = (test_fiber){.fn = fn, .argument = argument};
+    weft_fiber_init(&fiber->core, &test_hub);
+    return fiber;
+}
+
+/* Made and listed ready. */
+static inline test_fiber *test_spawn(test_fiber *fiber, void (*fn)(test_fiber *), void *argument)
+{
+    test_make(fiber, fn, argument);
+    weft_ready_fiber(&fiber->core);
+    return fiber;
+}
+
+static inline void test_sleep_until(uint64_t deadline_ns)
+{
+    CHECK_EQUAL(weft_park_wait(&test_hub, deadline_ns), WEFT_WAKE_TIMEOUT);
+    test_arrive();
+}
+
+static inline void test_yield(void)
+{
+    weft_yield_wait(&test_hub);
+    test_arrive();
+}
+
+/* The current fiber leaves for `target`, as fiber_switch in python/passage.c does it. */
+static inline int test_switch(weft_fiber *target)
+{
+    weft_fiber *self = test_hub.current;
+    int rc = weft_fiber_prepare(target);
+    if (rc < 0)
+        return rc;
+    if (target->state == WEFT_FIBER_PARKED) {
+        weft_wake_fiber(target, WEFT_WAKE_SWITCHED);
+        target->wake = WEFT_WAKE_SWITCHED;
+    }
+    weft_list_remove(&target->ready);
+    weft_timer_cancel(&test_hub, &target->timer);
+    if (!target->is_held)
+        ((test_fiber *)target)->references++;
+    test_left = (test_fiber *)self;
+    self->state = WEFT_FIBER_SUSPENDED;
+    weft_fiber_enter_switch(target);
+    test_arrive();
+    return 0;
+}
+
+#endif

@@ -1,0 +1,163 @@
+"""samples.py: for each rule, a small tree that breaks it and one that keeps it.
+
+A check that cannot fail is worthless: test_tidy.py runs every rule on both.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+Files = dict[str, str]
+
+
+class Sample(NamedTuple):
+    bad: Files
+    good: Files
+    line: int = 1  # where the bad one is broken
+
+
+HEAD = "/*\n * a.c: one.\n * two\n * three\n */\n"
+FIFTY = "    f();\n" * 57
+
+
+def c_function(signature: str, body: str) -> str:
+    return f"{HEAD}{signature}\n{{\n{body}}}\n"
+
+
+def density(comments: int) -> str:
+    return "int x; /* why */\n" * comments + "int x;\n" * (100 - comments)
+
+
+def method(docstring: str, class_docstring: str = "A queue.") -> str:
+    return (
+        f'__all__ = ["Queue"]\n\n\nclass Queue:\n    """{class_docstring}"""\n\n'
+        f'    def get(self):\n        """{docstring}"""\n'
+    )
+
+
+SAID = "Take one.\n\n        Switches: if it must wait. Threads: any.\n        "
+
+SAMPLES = {
+    "file_is_long": Sample({"src/weft/a.py": "\n" * 700}, {"src/weft/a.py": "\n" * 699}),
+    "poller_is_long": Sample(
+        {"csrc/poll/epoll.c": "\n" * 300},
+        {"csrc/poll/epoll.c": "\n" * 299, "csrc/hub.c": "\n" * 600},
+    ),
+    "function_is_long": Sample(
+        {"csrc/a.c": c_function("int f(void)", FIFTY)},
+        {"csrc/a.c": c_function("int f(void)", FIFTY[:-9] + "\n/* why */\n")},
+        line=6,
+    ),
+    "function_takes_much": Sample(
+        {"a.py": "class A:\n    def f(self, a, b, c, d, e, f): ...\n"},
+        {"a.py": "class A:\n    def f(self, a, b, c, d, e, *, f): ...\n"},
+        line=2,
+    ),
+    "function_nests_deeply": Sample(
+        {"a.py": "def f():\n for a in b:\n  if a:\n   with a:\n    if b:\n     pass\n"},
+        {"a.py": "def f():\n for a in b:\n  if a:\n   pass\n  elif b:\n   with a:\n    pass\n"},
+    ),
+    "file_has_many_conditionals": Sample(
+        {"csrc/a.c": "#if A\n#elif B\n#endif\n#ifdef C\n#endif\n" * 2},
+        {
+            "csrc/a.h": "#ifndef A_H\n#define A_H\n" + "#if A\n#endif\n" * 5 + "#endif\n",
+            "csrc/poll.h": "#if A\n#endif\n" * 9,
+        },
+    ),
+    "line_is_wide": Sample(
+        {"csrc/a.c": "\n" + "x" * 101}, {"csrc/a.c": "x" * 100, "README.md": "x" * 200}, line=2
+    ),
+    "core_is_large": Sample(
+        {"csrc/a.c": "int x;\n" * 6500}, {"csrc/a.c": "int x;\n" * 6499 + "/* why */\n" * 99}
+    ),
+    "surface_is_large": Sample(
+        {"src/weft/a.py": "x = 1\n" * 9000},
+        {"src/weft/a.py": "x = 1\n" * 8999, "src/weft/compat/b.py": "x = 1\n" * 99},
+    ),
+    "name_says_nothing": Sample(
+        {"tests/unit/queue_helpers.py": ""}, {"tests/unit/baseline.py": "", "csrc/a.c": ""}
+    ),
+    "work_is_unfinished": Sample(
+        {"csrc/a.c": "\n/* FIXME: later */\n"}, {"csrc/a.c": "/* TODO(#12): later */\n"}, line=2
+    ),
+    "c_head_is_missing": Sample(
+        {"csrc/a.c": "\n" + HEAD}, {"csrc/a.c": HEAD, "tests/core/test_a.c": "/* One line. */\n"}
+    ),
+    "module_docstring_is_missing": Sample(
+        {"src/weft/a.py": "import os\n"}, {"src/weft/a.py": '"""One."""\n', "src/weft/b.py": ""}
+    ),
+    "comments_are_sparse": Sample(
+        {"csrc/a.c": density(24)},
+        {"csrc/a.c": density(50), "csrc/b.c": density(10)},
+    ),
+    "comments_are_dense": Sample({"csrc/a.c": density(61)}, {"csrc/a.c": density(60)}),
+    "core_knows_python": Sample(
+        {"csrc/hub.c": "\n#include <Python.h> /* why */\n"},
+        {"csrc/python/a.c": "#include <Python.h>\n", "csrc/hub.c": "// #include <Python.h>\n"},
+        line=2,
+    ),
+    "version_is_tested": Sample(
+        {"csrc/python/a.c": "\n#if PY_VERSION_HEX > 1\n#endif\n"},
+        {
+            "csrc/python/state_3_11.h": "#if PY_VERSION_HEX > 1\n",
+            "csrc/a.c": "/* PY_VERSION_HEX */",
+        },
+        line=2,
+    ),
+    "call_is_banned": Sample(
+        {"tests/core/a.c": "void f(void)\n{\n    strcpy(a, b);\n}\n"},
+        {
+            "csrc/a.c": 'memcpy(a, "strcpy(a)", 1); x->signal(1);\n',
+            "tests/core/a.c": 'printf("");\n',
+        },
+        line=3,
+    ),
+    "danger_is_not_explained": Sample(
+        {"csrc/python/a.c": "/* SAFE: not this one */\n\ntstate->exc_info = NULL;\n"},
+        {"csrc/python/a.c": "/* SAFE: ours */\nx();\ntstate->depth++;\n\nif (tstate->a == b) {}\n"},
+        line=3,
+    ),
+    "gil_is_lost": Sample(
+        {"csrc/python/a.c": "Py_BEGIN_ALLOW_THREADS\nx();\nreturn 1;\nPy_END_ALLOW_THREADS\n"},
+        {"csrc/python/a.c": "Py_BEGIN_ALLOW_THREADS\nx();\nPy_END_ALLOW_THREADS\nreturn 1;\n"},
+        line=3,
+    ),
+    "c_file_is_dead": Sample(
+        {"csrc/weft.c": '#include "a.h"\n', "csrc/a.h": "", "csrc/b.c": ""},
+        {
+            "csrc/weft.c": '#include "python/a.h"\n',
+            "csrc/python/a.h": '#include "b.h"\n',
+            "csrc/python/b.h": '#include "list.h" /* why */\n',
+            "csrc/list.h": "",
+            "csrc/switch/x.S": "",
+            "meson.build": "'x.S'",
+        },
+    ),
+    "public_name_is_undocumented": Sample(
+        {"src/weft/a.py": '"""One."""\n\n\ndef spawn(): ...\n'},
+        {
+            "src/weft/a.py": "def _spawn(): ...\n",
+            "src/weft/b.py": '__all__ = ["x"]\ndef spawn(): ...\n',
+            "src/weft/compat/c.py": "def spawn(): ...\n",
+        },
+        line=4,
+    ),
+    "switching_is_not_stated": Sample(
+        {"src/weft/a.py": method("Take one.\n\n        Switches: sometimes. Threads: any.")},
+        {
+            "src/weft/a.py": method(SAID),
+            "src/weft/b.py": method("Take one.", "Switches: never. Threads: owner."),
+        },
+        line=7,
+    ),
+    "module_is_dead": Sample(
+        {"src/weft/__init__.py": "from weft import a\n", "src/weft/a.py": "", "src/weft/b.py": ""},
+        {
+            "src/weft/__init__.py": "from .a import x\n",
+            "src/weft/a.py": "from .monkey import saved\n",
+            "src/weft/monkey/__init__.py": 'TABLE = ["weft.monkey.thread_3_13"]\n',
+            "src/weft/monkey/saved.py": "",
+            "src/weft/monkey/thread_3_13.py": "",
+        },
+    ),
+}
