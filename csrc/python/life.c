@@ -99,7 +99,7 @@ static void fiber_end_forked_process(weft_thread *thread, PyObject *context)
 }
 
 /* Who gets what the fiber ended with: its nearest ancestor that can run. One that never started
- * must have something to run; if it has not, it ends with that exception, and the next one is asked. */
+ * must have something to run; if it has not, it ends with that exception, and the next is asked. */
 static weft_record *fiber_heir(weft_record *record, PyObject **value)
 {
     for (;;) {

@@ -16,9 +16,9 @@
 
 #include "../enter.h"
 
-/* Gives up the reference that being current was. Usually there are others, and that is all; the last
- * one is dropped by who arrives, because that runs arbitrary code.
- * SAFE: nobody can drop the others before the switch: we hold the GIL and run nothing until then. */
+/* Gives up the reference that being current was. Usually there are others, and that is all; the
+ * last one is dropped by who arrives, because that runs arbitrary code.
+ * SAFE: nobody can drop the others before the switch: we hold the GIL, and run nothing more. */
 static inline void fiber_leave_reference(weft_thread *thread, PyObject *self)
 {
     if (weft_likely(Py_REFCNT(self) > 1))

@@ -17,7 +17,7 @@ import traceback
 from types import FrameType, TracebackType
 from typing import NoReturn, TextIO
 
-from weft import _core
+from weft import _core, native
 from weft._core import getcurrent, sleep
 from weft.errors import (
     BlockingSwitchOutError,
@@ -41,9 +41,6 @@ __all__ = [
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _REPORTED_MAX = 50
-
-#: Native threads that only wait for work from this process's fibers: idle workers of a pool.
-idle_threads: set[int] = set()
 
 
 class Hub(_core.Hub):
@@ -163,9 +160,8 @@ def _may_be_woken_by_signal() -> bool:
 
 
 def _has_other_threads() -> bool:
-    """Does another native thread run Python that could set an event? Idle workers cannot."""
-    others = sys._current_frames().keys() - idle_threads
-    return len(others) > 1
+    """Does another native thread run that could set an event? Idle workers cannot."""
+    return native.busy_thread_count() > 1
 
 
 def _explain(hub: Hub) -> str:

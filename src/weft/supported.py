@@ -1,8 +1,8 @@
 """Whether weft can run here; importing this where it cannot raises ImportError, and says why.
 
 The engine keeps a share of the interpreter's own state for each fiber, so it must know the inside
-of each CPython minor version, and the calling convention of each machine. Elsewhere it would crash; so
-it refuses. Imported before the native core, which would fail with less to say.
+of each CPython minor version, and the calling convention of each machine. Elsewhere it would
+crash; so it refuses. Imported before the native core, which would fail with less to say.
 """
 
 import platform
