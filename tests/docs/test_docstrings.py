@@ -1,0 +1,31 @@
+"""Every example in a docstring runs and prints what it says."""
+
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import weft
+
+RUNNER = Path(__file__).with_name("run_examples.py")
+NOT_FOR_IMPORT = {"weft.__main__", "weft.monkey.thread_3_11", "weft.monkey.thread_3_13"}
+
+
+def modules():
+    found = pkgutil.walk_packages(weft.__path__, "weft.", onerror=lambda name: None)
+    names = [module.name for module in found if not module.name.startswith("weft.compat.")]
+    return ["weft", *(name for name in names if name not in NOT_FOR_IMPORT)]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_examples_in_docstrings_run(name):
+    command = [sys.executable, "-W", "error", str(RUNNER), name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_most_used_names_have_examples():
+    for thing in (weft.spawn, weft.Fiber, weft.Task, weft.joinall, weft.Timeout):
+        assert ">>> " in thing.__doc__, thing
