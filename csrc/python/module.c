@@ -84,7 +84,7 @@ static PyObject *module_sim_remove(PyObject *module, PyObject *unused)
     return thread == NULL ? NULL : Py_NewRef(Py_None);
 }
 
-static PyObject *module_sim_now(PyObject *module, PyObject *unused)
+static PyObject *module_now(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
@@ -139,7 +139,8 @@ static PyMethodDef module_methods[] = {
     {"after_fork", module_after_fork, METH_NOARGS, "Called in the child of a fork."},
     {"sim_install", module_sim_install, METH_NOARGS, "Put this thread's hub into the test world."},
     {"sim_remove", module_sim_remove, METH_NOARGS, "Back to the real world."},
-    {"sim_now", module_sim_now, METH_NOARGS, "The hub's clock, in seconds."},
+    {"now", module_now, METH_NOARGS,
+     "now()\n--\n\nThe clock of this thread's hub, in seconds.\n\nSwitches: never. Threads: any."},
     {"sim_feed", module_sim_feed, METH_VARARGS, "Make a descriptor ready in the test world."},
     {0},
 };

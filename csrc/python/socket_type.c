@@ -182,6 +182,42 @@ static PyObject *socket_recv_bytes(socket_call *call, size_t length, int flags, 
     return bytes;
 }
 
+/* MSG_WAITALL on a socket without timeout: the kernel would wait for all of it, so we do, piece by
+ * piece. With a timeout CPython's descriptor is non-blocking, and the kernel takes what is there. */
+static bool socket_wants_all(const socket_call *call, int flags)
+{
+    return (flags & MSG_WAITALL) != 0 && call->timeout_ns < 0;
+}
+
+static Py_ssize_t socket_recv_all_wait(PyObject *self, socket_call *call, char *buffer,
+                                       size_t length, int flags)
+{
+    size_t done = 0;
+    while (done < length) {
+        Py_ssize_t got =
+            socket_recv_wait(self, call, buffer + done, length - done, flags & ~MSG_WAITALL);
+        if (got <= 0)
+            return got < 0 ? -1 : (Py_ssize_t)done;
+        done += (size_t)got;
+    }
+    return (Py_ssize_t)done;
+}
+
+static PyObject *socket_recv_all_bytes(PyObject *self, socket_call *call, Py_ssize_t length,
+                                       int flags)
+{
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, length);
+    if (bytes == NULL)
+        return NULL;
+    Py_ssize_t got =
+        socket_recv_all_wait(self, call, PyBytes_AS_STRING(bytes), (size_t)length, flags);
+    if (got < 0)
+        Py_CLEAR(bytes);
+    else if (got != length)
+        _PyBytes_Resize(&bytes, got);
+    return bytes;
+}
+
 static PyObject *socket_recv(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     if (count < 1 || count > 2)
@@ -193,7 +229,11 @@ static PyObject *socket_recv(PyObject *self, PyObject *const *args, Py_ssize_t c
     if (length < 0)
         return errors_refuse(PyExc_ValueError, "negative buffersize in recv");
     socket_call call;
-    if (socket_begin(self, &call) < 0 || socket_recv_begin_wait(self, &call, (int)flags) < 0)
+    if (socket_begin(self, &call) < 0)
+        return NULL;
+    if (weft_unlikely(socket_wants_all(&call, (int)flags)))
+        return socket_recv_all_bytes(self, &call, length, (int)flags);
+    if (socket_recv_begin_wait(self, &call, (int)flags) < 0)
         return NULL;
     for (;;) {
         int err;
@@ -221,8 +261,10 @@ static PyObject *socket_recv_into(PyObject *self, PyObject *args, PyObject *kwar
     else if (length > view.len)
         errors_refuse(PyExc_ValueError, "buffer too small for requested bytes");
     else if (socket_begin(self, &call) == 0) {
-        Py_ssize_t got = socket_recv_wait(self, &call, view.buf,
-                                          (size_t)(length != 0 ? length : view.len), flags);
+        size_t wanted = (size_t)(length != 0 ? length : view.len);
+        Py_ssize_t got = socket_wants_all(&call, flags)
+                             ? socket_recv_all_wait(self, &call, view.buf, wanted, flags)
+                             : socket_recv_wait(self, &call, view.buf, wanted, flags);
         result = got < 0 ? NULL : PyLong_FromSsize_t(got);
     }
     PyBuffer_Release(&view);

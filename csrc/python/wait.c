@@ -9,24 +9,32 @@
 
 PyObject *weft_timeout_class; /* weft.timeout.Timeout, given by set_timeout_class */
 
-/* None: for ever. A number: seconds from now; what is past or 0 is due at once. */
-static int seconds_to_deadline(weft_thread *thread, PyObject *seconds, uint64_t *deadline_ns)
+/* A number of seconds. -1: an exception that says what it should have been. */
+static int seconds_read(PyObject *seconds, double *value)
 {
-    if (seconds == NULL || seconds == Py_None) {
-        *deadline_ns = WEFT_NEVER;
-        return 0;
-    }
-    double value = PyFloat_AsDouble(seconds);
-    if (value == -1.0 && PyErr_Occurred()) {
+    *value = PyFloat_AsDouble(seconds);
+    if (*value == -1.0 && PyErr_Occurred()) {
         if (PyErr_ExceptionMatches(PyExc_TypeError))
             PyErr_Format(PyExc_TypeError,
                          "cannot wait %R: a time must be a number of seconds, or None.", seconds);
         return -1;
     }
-    if (value != value) {
+    if (*value != *value) {
         PyErr_SetString(PyExc_ValueError, "cannot wait nan seconds: give a number, or None.");
         return -1;
     }
+    return 0;
+}
+
+/* None: for ever. A number: seconds from now; what is past or 0 is due at once. */
+static int seconds_to_deadline(weft_thread *thread, PyObject *seconds, uint64_t *deadline_ns)
+{
+    double value;
+    *deadline_ns = WEFT_NEVER;
+    if (seconds == NULL || seconds == Py_None)
+        return 0;
+    if (seconds_read(seconds, &value) < 0)
+        return -1;
     *deadline_ns = weft_hub_deadline(&thread->hub, value);
     return 0;
 }
@@ -88,16 +96,12 @@ static PyObject *module_sleep(PyObject *module, PyObject *const *args, Py_ssize_
     }
     if (count > 2)
         return errors_refuse(PyExc_TypeError, "sleep(seconds=0, ref=True) takes 2 arguments");
-    if (seconds == NULL)
+    double value = 0;
+    if (seconds != NULL && seconds_read(seconds, &value) < 0)
+        return NULL;
+    if (!(value > 0))
         return sleep_now(thread);
-    uint64_t deadline_ns;
-    if (seconds == Py_None || seconds_to_deadline(thread, seconds, &deadline_ns) < 0)
-        return PyErr_Occurred() ? NULL
-                                : errors_refuse(PyExc_TypeError, "cannot sleep None seconds: give "
-                                                                 "a number.");
-    if (!(PyFloat_AsDouble(seconds) > 0))
-        return sleep_now(thread);
-    weft_park park = {.deadline_ns = deadline_ns, .verb = "to sleep"};
+    weft_park park = {.deadline_ns = weft_hub_deadline(&thread->hub, value), .verb = "to sleep"};
     if (fiber_park_wait(thread, &park) < 0)
         return NULL;
     Py_RETURN_NONE;

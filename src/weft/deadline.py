@@ -5,7 +5,7 @@ of the call gets what is left.
 Do not add: waiting. Whoever waits has a timeout of its own to fill from here.
 """
 
-from time import monotonic
+from weft import _core
 
 __all__ = ["Deadline"]
 
@@ -19,8 +19,8 @@ class Deadline:
     __slots__ = ("_at",)
 
     def __init__(self, timeout: float | None) -> None:
-        self._at = None if timeout is None else monotonic() + timeout
+        self._at = None if timeout is None else _core.now() + timeout
 
     def remaining_s(self) -> float | None:
         """Seconds until the deadline, at least 0; None if it never comes."""
-        return None if self._at is None else max(0.0, self._at - monotonic())
+        return None if self._at is None else max(0.0, self._at - _core.now())
