@@ -158,7 +158,7 @@ static void find_thirds(void)
     CHECK(long_thirds[UPWARD] != long_thirds[DOWNWARD]);
 }
 
-static void control_bits_of_mxcsr_and_x87_belong_to_the_fiber(void)
+static void who_parks_keeps_the_floating_point_modes(void)
 {
     test_open(true);
     find_thirds();
@@ -179,8 +179,8 @@ static void end_with_changed_rounding(test_fiber *self)
 
 static void note_rounding(test_fiber *self) { self->error = get_rounding(); }
 
-/* A finished fiber hands its stack to the next one without a switch: nothing is loaded there. */
-static void a_fiber_does_not_inherit_control_bits_with_a_stack(void)
+/* A finished fiber hands its stack to the next one without a switch. */
+static void a_new_fiber_does_not_inherit_modes_with_a_stack(void)
 {
     test_open(true);
     test_spawn(&fibers[0], end_with_changed_rounding, NULL);
@@ -188,6 +188,39 @@ static void a_fiber_does_not_inherit_control_bits_with_a_stack(void)
     test_yield();
     CHECK_EQUAL(fibers[1].error, NEAREST);
     CHECK_EQUAL(get_rounding(), NEAREST);
+    test_close();
+}
+
+static void a_new_fiber_does_not_inherit_the_modes_of_who_parked(void)
+{
+    test_open(true);
+    test_spawn(&fibers[0], note_rounding, NULL);
+    set_rounding(UPWARD);
+    test_yield();
+    CHECK_EQUAL(get_rounding(), UPWARD);
+    set_rounding(NEAREST);
+    CHECK_EQUAL(fibers[0].error, NEAREST);
+    test_close();
+}
+
+static void note_and_go_back(test_fiber *self)
+{
+    self->error = get_rounding();
+    set_rounding(DOWNWARD);
+    self->next = &test_main.core;
+    test_main.references++;
+}
+
+/* As a generator or a callback would: who switches by hand is one computation with the other. */
+static void a_switch_by_hand_leaves_the_modes_alone(void)
+{
+    test_open(true);
+    test_make(&fibers[0], note_and_go_back, NULL);
+    set_rounding(UPWARD);
+    CHECK_EQUAL(test_switch(&fibers[0].core), 0);
+    CHECK_EQUAL(fibers[0].error, UPWARD);
+    CHECK_EQUAL(get_rounding(), DOWNWARD);
+    set_rounding(NEAREST);
     test_close();
 }
 #endif
@@ -268,8 +301,10 @@ int main(void)
     RUN(the_first_frame_gets_its_argument_and_an_aligned_stack);
 #if defined(__x86_64__)
     RUN(callee_saved_registers_survive);
-    RUN(control_bits_of_mxcsr_and_x87_belong_to_the_fiber);
-    RUN(a_fiber_does_not_inherit_control_bits_with_a_stack);
+    RUN(who_parks_keeps_the_floating_point_modes);
+    RUN(a_new_fiber_does_not_inherit_modes_with_a_stack);
+    RUN(a_new_fiber_does_not_inherit_the_modes_of_who_parked);
+    RUN(a_switch_by_hand_leaves_the_modes_alone);
 #endif
     RUN(deep_stacks_survive_each_other);
     RUN(a_thousand_fibers_take_turns_in_order);

@@ -1,0 +1,206 @@
+"""Fixtures for tests of the core: the simulated world, fresh interpreters, a check for leaks.
+
+A test that asks for `sim` runs in a native thread of its own, whose hub has the clock that jumps
+and no kernel: sleeping costs nothing and the order is the same each time. One that asks for `fresh`
+has such a thread with the real clock and kernel. Both end after LIMIT_S, and show where they hang.
+"""
+
+import faulthandler
+import functools
+import gc
+import os
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import weft
+from weft import _core, native
+
+LIMIT_S = 30
+PACKAGE_PARENT = str(Path(weft.__file__).resolve().parents[1])
+
+
+# ---- threads of their own ----
+
+
+class Sim:
+    """What a test may ask of the simulated world that it runs in."""
+
+    READ, WRITE, HANGUP = 1, 2, 4
+
+    @staticmethod
+    def now() -> float:
+        return _core.now()
+
+    @staticmethod
+    def feed(fd: int, ready: int) -> None:
+        """The descriptor is ready from the next wait on."""
+        _core.sim_feed(fd, ready)
+
+
+@pytest.fixture
+def sim() -> Sim:
+    return Sim()
+
+
+@pytest.fixture
+def fresh() -> None:
+    pass
+
+
+def _run_in_thread(run: Callable[[], object], is_sim: bool) -> None:
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            if is_sim:
+                _core.sim_install()
+            run()
+        except BaseException as error:  # pytest's own outcomes, too, belong to the main thread
+            raised.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    # We only wait here: for the hub of that thread we are nobody who could wake its fibers.
+    native.idle_threads.add(threading.get_ident())
+    try:
+        thread.start()
+        thread.join(LIMIT_S)
+    finally:
+        native.idle_threads.discard(threading.get_ident())
+    if thread.is_alive():
+        pytest.fail(f"still running after {LIMIT_S} s\n{_stacks()}", pytrace=False)
+    if raised:
+        raise raised.pop()
+
+
+def _stacks() -> str:
+    with tempfile.TemporaryFile("w+") as file:
+        faulthandler.dump_traceback(file, all_threads=True)
+        file.seek(0)
+        return file.read()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    is_sim = "sim" in pyfuncitem.fixturenames
+    if not is_sim and "fresh" not in pyfuncitem.fixturenames:
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
+    _run_in_thread(functools.partial(pyfuncitem.obj, **arguments), is_sim)
+    return True
+
+
+@pytest.fixture(autouse=True)
+def quiet_signals(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pytest-timeout's handler runs in the main thread: it wakes nobody in these threads."""
+    if {"sim", "fresh"} & set(request.fixturenames):
+        monkeypatch.setattr("weft.hub._may_be_woken_by_signal", lambda: False)
+
+
+# ---- fresh interpreters ----
+
+
+class Finished(NamedTuple):
+    """A program that has ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Interpreter:
+    """Runs programs that may take the interpreter down with them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, program: str, *options: str, limit_s: float = LIMIT_S, **env: str) -> Finished:
+        """Run a program to its end, with a limit; its lines are those of program.py."""
+        path = self.folder / "program.py"
+        path.write_text(textwrap.dedent(program).lstrip("\n"))
+        command = [sys.executable, "-X", "faulthandler", *options, str(path)]
+        environ = {**os.environ, "PYTHONPATH": PACKAGE_PARENT, **env}
+        done = subprocess.run(
+            command, env=environ, capture_output=True, text=True, timeout=limit_s, check=False
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    def out(self, program: str, *options: str, **env: str) -> str:
+        """What a program prints that must end with status 0 and say nothing on stderr."""
+        done = self.run(program, *options, **env)
+        assert (done.status, done.err) == (0, ""), f"{done.status}\n{done.out}\n{done.err[-4000:]}"
+        return done.out
+
+
+@pytest.fixture
+def interpreter(tmp_path: Path) -> Interpreter:
+    return Interpreter(tmp_path)
+
+
+# ---- leaks ----
+
+
+def _settle() -> None:
+    for _ in range(3):
+        gc.collect()
+        weft.sleep(0)  # what the collector handed to the hub unwinds now
+    gc.collect()
+
+
+def _types() -> Counter[str]:
+    kinds = map(type, gc.get_objects())
+    return Counter(f"{kind.__module__}.{kind.__qualname__}" for kind in kinds)
+
+
+def pytest_collection_finish() -> None:
+    # Tests collect often; what pytest itself has made by now need not be looked at each time.
+    gc.collect()
+    gc.freeze()
+
+
+class Growth:
+    """Calls a function many times, and refuses more objects, stacks or memory than before."""
+
+    def refuse(self, function: Callable[[], object], times: int = 100) -> None:
+        def repeat() -> None:
+            for _ in range(times):
+                function()
+            _settle()
+
+        weft.get_hub().call_soon(int)  # from now on its fiber has a stack
+        repeat()
+        found = ""
+        for _ in range(4):  # caches fill up once or twice, a leak grows each time
+            found = self._find(repeat, times // 2)
+            if not found:
+                return
+        pytest.fail(f"{times} calls left behind: {found}")
+
+    @staticmethod
+    def _find(repeat: Callable[[], object], tolerated: int) -> str:
+        stacks = weft.get_hub().statistics()["stacks_live"]
+        types = _types()
+        repeat()
+        grown = {name: n for name, n in (_types() - types).items() if n >= tolerated}
+        grown_stacks = weft.get_hub().statistics()["stacks_live"] - stacks
+        if grown or grown_stacks > 0:
+            return f"{grown} and {grown_stacks} stacks"
+        del types
+        blocks = sys.getallocatedblocks()
+        repeat()
+        blocks = sys.getallocatedblocks() - blocks
+        return f"{blocks} blocks of memory" if blocks >= tolerated else ""
+
+
+@pytest.fixture
+def growth() -> Growth:
+    return Growth()

@@ -1,0 +1,116 @@
+"""Event and AsyncResult: nobody who waits misses what happens."""
+
+import threading
+
+import pytest
+
+import weft
+from tests.conftest import Sim
+from weft import Timeout, sleep, spawn
+from weft.event import AsyncResult, Event
+
+
+def test_everybody_who_waits_is_woken_in_order(sim: Sim) -> None:
+    event = Event()
+    woken = []
+
+    def wait(name: str) -> None:
+        event.wait()
+        woken.append(name)
+
+    tasks = [spawn(wait, name) for name in "abc"]
+    sleep(0)
+    event.set()
+    weft.joinall(tasks)
+    assert woken == ["a", "b", "c"]
+
+
+def test_who_waited_sees_it_set_even_if_it_is_cleared_at_once(sim: Sim) -> None:
+    event = Event()
+    task = spawn(event.wait)
+    sleep(0)
+    event.set()
+    event.clear()
+    assert task.get() is True
+    assert not event.is_set()
+
+
+def test_waiting_for_a_set_event_does_not_switch(sim: Sim) -> None:
+    event = Event()
+    event.set()
+    other = spawn(lambda: None)
+    assert event.wait() is True
+    assert not other.ready()
+
+
+def test_waiting_ends_with_the_timeout(sim: Sim) -> None:
+    began = sim.now()
+    assert Event().wait(5) is False
+    assert sim.now() - began == pytest.approx(5)
+
+
+def test_an_event_set_by_another_native_thread_wakes(fresh: None) -> None:
+    events = [Event() for _ in range(50)]
+    thread = threading.Thread(target=lambda: [event.set() for event in events])
+    tasks = [spawn(event.wait, 20) for event in events]
+    sleep(0)
+    thread.start()
+    assert [task.get() for task in tasks] == [True] * 50
+    thread.join(20)
+
+
+def test_a_result_reaches_everybody(sim: Sim) -> None:
+    result = AsyncResult()
+    tasks = [spawn(result.get) for _ in range(3)]
+    sleep(0)
+    assert not result.ready()
+    result.set(42)
+    assert [task.get() for task in tasks] == [42] * 3
+    assert result.successful()
+    assert result.value == 42
+    assert result.get_nowait() == 42
+
+
+def test_an_exception_reaches_everybody_with_its_own_traceback(sim: Sim) -> None:
+    result = AsyncResult()
+    result.set_exception(KeyError("lost"))
+    depths = []
+    for _ in range(3):
+        with pytest.raises(KeyError) as caught:
+            result.get()
+        depths.append(len(caught.traceback))
+    assert len(set(depths)) == 1
+    assert not result.successful()
+    assert result.exc_info[0] is KeyError
+
+
+def test_getting_what_is_not_there_raises_timeout(sim: Sim) -> None:
+    with pytest.raises(Timeout):
+        AsyncResult().get(block=False)
+    with pytest.raises(Timeout):
+        AsyncResult().get(timeout=3)
+    assert AsyncResult().wait(timeout=3) is None
+
+
+def test_a_result_takes_over_how_a_task_ended(sim: Sim) -> None:
+    good, bad = AsyncResult(), AsyncResult()
+    spawn(lambda: "fine").link(good)
+    failing = spawn(lambda: {}["missing"])
+    failing.link(bad)
+    assert good.get() == "fine"
+    with pytest.raises(KeyError):
+        bad.get()
+
+
+def test_links_are_called_by_the_hub_once_it_is_set(sim: Sim) -> None:
+    result, called = AsyncResult(), []
+    result.rawlink(called.append)
+    result.rawlink(print)
+    result.unlink(print)
+    result.set(1)
+    assert called == []
+    sleep(0)
+    assert called == [result]
+    result.rawlink(called.append)
+    sleep(0)
+    assert called == [result, result]

@@ -1,0 +1,670 @@
+"""Task: start, arguments, waiting, killing, links, subclasses, and what each has for itself."""
+
+import contextlib
+import gc
+import sys
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+
+from tests.conftest import Sim
+from weft import (
+    Fiber,
+    FiberError,
+    GreenletExit,
+    Task,
+    Timeout,
+    get_hub,
+    getcurrent,
+    joinall,
+    kill,
+    killall,
+    sleep,
+    spawn,
+    spawn_later,
+)
+from weft.errors import InvalidSwitchError
+
+LONG = 1000
+
+
+class Failure(Exception):
+    pass
+
+
+def fail(text: str = "failed") -> None:
+    raise Failure(text)
+
+
+@pytest.fixture(autouse=True)
+def no_noise(capsys: pytest.CaptureFixture[str]) -> pytest.CaptureFixture[str]:
+    """Tracebacks of failed tasks are expected, and captured."""
+    return capsys
+
+
+# ---- before, while, after ----
+
+
+def test_spawn_runs_nothing_before_the_caller_waits(sim: Sim) -> None:
+    ran = []
+    task = spawn(ran.append, 1)
+    assert ran == []
+    assert (bool(task), task.started, task.ready(), task.dead) == (True, True, False, False)
+    sleep(0)
+    assert ran == [1]
+
+
+def test_tasks_start_in_the_order_in_which_they_were_spawned(sim: Sim) -> None:
+    order: list[int] = []
+    for number in range(100):
+        spawn(order.append, number)
+    sleep(0)
+    assert order == list(range(100))
+
+
+def test_arguments_and_keywords_reach_the_function(sim: Sim) -> None:
+    def take(*args: Any, **kwargs: Any) -> Any:
+        return args, kwargs
+
+    task = spawn(take, 1, 2, three=3)
+    assert (task.args, task.kwargs) == ((1, 2), {"three": 3})
+    assert task.get() == ((1, 2), {"three": 3})
+    assert Task.spawn(take, fn=1).get() == ((), {"fn": 1})
+    assert spawn_later(1, take, seconds=2).get() == ((), {"seconds": 2})
+
+
+def test_a_task_that_was_not_started_does_nothing(sim: Sim) -> None:
+    task = Task(fail)
+    sleep(1)
+    assert (bool(task), task.started, task.ready()) == (False, False, False)
+    task.start()
+    task.start()
+    sleep(0)
+    assert type(task.exception) is Failure
+    task.start()
+    sleep(0)
+
+
+def test_starting_later_takes_that_long(sim: Sim) -> None:
+    times = []
+    began = sim.now()
+    spawn_later(5, lambda: times.append(sim.now() - began))
+    task = Task(lambda: times.append(sim.now() - began))
+    task.start_later(3)
+    task.start_later(1)  # it is started already
+    sleep(10)
+    assert times == pytest.approx([3, 5])
+
+
+@pytest.mark.parametrize("wrong", [5, "text", None, object()])
+def test_what_cannot_be_called_is_refused_by_name(wrong: Any, sim: Sim) -> None:
+    for use in (spawn, Task.spawn, Task, lambda fn: spawn_later(1, fn)):
+        if wrong is None and use in (Task, Task.spawn):
+            continue  # then _run is what runs
+        with pytest.raises(TypeError) as caught:
+            use(wrong)
+        assert repr(wrong) in str(caught.value)
+        assert "not callable" in str(caught.value)
+
+
+def test_nothing_at_all_to_run_is_refused(sim: Sim) -> None:
+    with pytest.raises(TypeError, match="nothing to run"):
+        spawn()  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        spawn_later(1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        spawn_later("soon", fail)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="nan"):
+        spawn_later(float("nan"), fail)
+
+
+def test_a_task_joins_itself_in_vain(sim: Sim) -> None:
+    seen: list[Any] = []
+
+    def work() -> None:
+        getcurrent().join(1)  # type: ignore[attr-defined]
+        seen.append(getcurrent().ready())  # type: ignore[attr-defined]
+
+    spawn(work).join()
+    assert seen == [False]
+
+
+def test_get_without_waiting_or_with_a_timeout_raises_timeout(sim: Sim) -> None:
+    task = spawn(sleep, LONG)
+    with pytest.raises(Timeout):
+        task.get(block=False)
+    began = sim.now()
+    with pytest.raises(Timeout) as caught:
+        task.get(timeout=3)
+    assert caught.value.seconds == 3
+    assert sim.now() - began == pytest.approx(3)
+    assert task.join(timeout=2) is None
+    assert sim.now() - began == pytest.approx(5)
+    assert task.join(timeout=0) is None
+    assert not task.ready()
+
+
+def test_get_raises_the_same_exception_each_time_with_its_own_traceback(sim: Sim) -> None:
+    task = spawn(fail)
+    lengths = set()
+    for _ in range(5):
+        with pytest.raises(Failure) as caught:
+            task.get()
+        assert caught.value is task.exception
+        lengths.add(len(caught.traceback))
+    assert len(lengths) == 1
+
+
+# ---- killing ----
+
+
+@pytest.mark.parametrize(
+    "what",
+    [Failure, Failure("given"), (Failure, "given"), (Failure, "given", None), (Failure, None)],
+)
+def test_kill_takes_a_class_an_instance_or_a_tuple(what: Any, sim: Sim) -> None:
+    parked = spawn(sleep, LONG)
+    unstarted = Task(sleep, LONG)
+    sleep(0)
+    for task in (parked, unstarted):
+        task.kill(what)
+        assert type(task.exception) is Failure
+        expected = () if what is Failure or what == (Failure, None) else ("given",)
+        assert task.exception.args == expected
+
+
+@pytest.mark.parametrize("wrong", [5, "text", int, (), (5,), object()])
+def test_kill_refuses_what_is_no_exception_and_kills_nobody(wrong: Any, sim: Sim) -> None:
+    task = spawn(sleep, LONG)
+    sleep(0)
+    with pytest.raises(TypeError):
+        task.kill(wrong)
+    assert not task.ready()
+    task.kill()
+
+
+def test_kill_before_first_switch_runs_nothing(sim: Sim) -> None:
+    ran: list[int] = []
+    task = spawn(ran.append, 1)
+    task.kill()
+    sleep(1)
+    assert ran == []
+    assert isinstance(task.value, GreenletExit)
+
+
+def test_kill_waits_for_the_end_and_finally_blocks_may_wait(sim: Sim) -> None:
+    steps: list[str] = []
+
+    def work() -> None:
+        try:
+            sleep(LONG)
+        finally:
+            sleep(3)
+            steps.append("cleaned up")
+
+    task = spawn(work)
+    sleep(0)
+    began = sim.now()
+    task.kill()
+    assert steps == ["cleaned up"]
+    assert sim.now() - began == pytest.approx(3)
+
+
+def test_kill_with_a_timeout_gives_up(sim: Sim) -> None:
+    def stubborn() -> None:
+        while True:
+            try:
+                sleep(LONG)
+            except GreenletExit:
+                pass
+
+    task = spawn(stubborn)
+    sleep(0)
+    with pytest.raises(Timeout):
+        task.kill(timeout=2)
+    assert not task.ready()
+    task.kill(Failure)
+    assert type(task.exception) is Failure
+
+
+def test_kill_without_blocking_returns_before_anything_happens(sim: Sim) -> None:
+    steps: list[str] = []
+
+    def work() -> None:
+        try:
+            sleep(LONG)
+        finally:
+            steps.append("ended")
+
+    task = spawn(work)
+    sleep(0)
+    task.kill(block=False)
+    assert steps == []
+    assert not task.ready()
+    sleep(0)
+    assert steps == ["ended"]
+
+
+def test_killing_the_dead_does_nothing(sim: Sim) -> None:
+    task = spawn(lambda: "value")
+    task.join()
+    task.kill()
+    task.kill(Failure, timeout=1)
+    kill(task)
+    assert task.value == "value"
+
+
+def test_a_task_may_survive_its_kill(sim: Sim) -> None:
+    def work() -> str:
+        try:
+            sleep(LONG)
+        except GreenletExit:
+            sleep(1)
+        return "survived"
+
+    task = spawn(work)
+    sleep(0)
+    task.kill()
+    assert task.value == "survived"
+
+
+def test_whoever_kills_may_be_killed_meanwhile(sim: Sim) -> None:
+    def stubborn() -> None:
+        try:
+            sleep(LONG)
+        finally:
+            sleep(10)
+
+    victim = spawn(stubborn)
+    sleep(0)
+    killer = spawn(victim.kill)
+    sleep(1)
+    killer.kill()
+    assert killer.ready()
+    assert not victim.ready()
+    victim.join()
+
+
+def test_tasks_may_kill_each_other(sim: Sim) -> None:
+    tasks: list[Task] = []
+
+    def work(other: int) -> None:
+        sleep(1)
+        tasks[other].kill()
+
+    tasks += [spawn(work, 1), spawn(work, 0)]
+    joinall(tasks)
+    assert all(task.successful() for task in tasks)
+
+
+def test_a_kill_reaches_a_fiber_inside_a_nested_switch(sim: Sim) -> None:
+    """The task has left by hand for a fiber of its own, which waits."""
+    steps: list[str] = []
+
+    def inner() -> None:
+        try:
+            sleep(LONG)
+        finally:
+            steps.append("inner")
+
+    def work() -> None:
+        try:
+            Fiber(inner).switch()
+        finally:
+            steps.append("outer")
+
+    task = spawn(work)
+    sleep(0)
+    task.kill()
+    assert task.ready()
+    gc.collect()
+    sleep(0)
+    assert "outer" in steps
+
+
+def test_throw_ends_a_task_that_never_started(sim: Sim) -> None:
+    ran: list[int] = []
+    task = spawn(ran.append, 1)
+    task.throw(Failure)
+    sleep(0)
+    assert type(task.exception) is Failure
+    assert ran == []
+
+
+def test_throw_switches_at_once(sim: Sim) -> None:
+    steps: list[str] = []
+
+    def work() -> None:
+        try:
+            sleep(LONG)
+        except Failure:
+            steps.append("thrown")
+
+    task = spawn(work)
+    sleep(0)
+    get_hub().call_soon(task.throw, Failure)
+    task.join()
+    assert steps == ["thrown"]
+
+
+def test_kill_and_killall_take_plain_fibers_too(sim: Sim) -> None:
+    main = getcurrent()
+    steps: list[str] = []
+
+    def work(name: str) -> None:
+        try:
+            main.switch()
+        finally:
+            steps.append(name)
+
+    fibers = [Fiber(work), Fiber(work)]
+    for fiber, name in zip(fibers, "ab", strict=True):
+        fiber.switch(name)
+    kill(fibers[0])
+    assert steps == []
+    with contextlib.suppress(InvalidSwitchError):  # the fiber's parent is who sleeps here
+        sleep(0)
+    assert steps == ["a"]
+    killall(fibers, Failure)
+    with pytest.raises(Failure):
+        sleep(0)
+    assert steps == ["a", "b"]
+
+
+def test_killall_waits_for_all(sim: Sim) -> None:
+    def work(seconds: int) -> None:
+        try:
+            sleep(LONG)
+        finally:
+            sleep(seconds)
+
+    tasks = [spawn(work, number) for number in range(5)]
+    tasks.append(spawn_later(LONG, work, 0))
+    sleep(0)
+    began = sim.now()
+    killall(tasks)
+    assert sim.now() - began == pytest.approx(4)
+    assert all(task.ready() for task in tasks)
+
+
+def test_killall_with_a_timeout_gives_up(sim: Sim) -> None:
+    def stubborn() -> None:
+        try:
+            sleep(LONG)
+        finally:
+            sleep(LONG)
+
+    tasks = [spawn(stubborn) for _ in range(3)]
+    sleep(0)
+    with pytest.raises(Timeout):
+        killall(tasks, timeout=2)
+    killall(tasks, block=False)
+    killall(iter(tasks), Failure)
+
+
+# ---- joinall ----
+
+
+def test_joinall_returns_those_that_ended_in_time(sim: Sim) -> None:
+    tasks = [spawn(sleep, seconds) for seconds in (3, 1, 2, 9)]
+    began = sim.now()
+    assert joinall(tasks, timeout=5) == tasks[:3]
+    assert sim.now() - began == pytest.approx(5)
+    assert joinall(tasks) == tasks
+    assert joinall([]) == []
+
+
+def test_joinall_with_a_count_returns_the_first(sim: Sim) -> None:
+    tasks = [spawn(sleep, seconds) for seconds in (3, 1, 2, 9)]
+    assert joinall(tasks, count=2) == [tasks[1], tasks[2]]
+
+
+def test_joinall_raises_the_first_error_and_the_others_go_on(sim: Sim) -> None:
+    ended: list[int] = []
+
+    def work(seconds: int) -> None:
+        sleep(seconds)
+        if seconds == 2:
+            fail()
+        ended.append(seconds)
+
+    tasks = [spawn(work, seconds) for seconds in (3, 1, 2)]
+    with pytest.raises(Failure):
+        joinall(tasks, raise_error=True)
+    assert ended == [1]
+    joinall(tasks)
+    assert ended == [1, 3]
+    assert not any(task.has_links() for task in tasks)
+
+
+# ---- links ----
+
+
+def test_a_raw_link_runs_in_the_hub_and_a_link_in_a_task_of_its_own(sim: Sim) -> None:
+    where: list[Fiber] = []
+    task = spawn(lambda: None)
+    task.rawlink(lambda _: where.append(getcurrent()))
+    task.link(lambda _: where.append(getcurrent()))
+    task.join()
+    sleep(0)
+    assert where[0] is get_hub() or where[1] is get_hub()
+    assert any(isinstance(fiber, Task) and fiber is not task for fiber in where)
+
+
+def test_links_can_be_taken_back(sim: Sim) -> None:
+    seen: list[Any] = []
+    task = spawn(lambda: None)
+    for add in (task.link, task.rawlink, task.link_value, task.link_exception):
+        add(seen.append)
+        assert task.has_links()
+        task.unlink(seen.append)
+        assert not task.has_links()
+    task.unlink(seen.append)
+    task.join()
+    sleep(0)
+    assert seen == []
+
+
+def test_a_link_that_fails_is_reported_and_the_others_run(
+    sim: Sim, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[Any] = []
+    task = spawn(lambda: None)
+    for _ in range(2):
+        task.rawlink(lambda _: fail())
+        task.link(lambda _: fail())
+        task.rawlink(seen.append)
+    task.join()
+    sleep(0)
+    assert seen == [task, task]
+    assert capsys.readouterr().err.count("Failure: failed") == 4
+
+
+def test_what_cannot_be_called_cannot_be_linked(sim: Sim) -> None:
+    task = Task(fail)
+    for add in (task.link, task.rawlink, task.link_value, task.link_exception):
+        with pytest.raises(TypeError, match="not callable"):
+            add(5)  # type: ignore[arg-type]
+
+
+def test_links_added_by_a_link_run_too(sim: Sim) -> None:
+    seen: list[str] = []
+    task = spawn(lambda: None)
+    task.rawlink(lambda ended: ended.rawlink(lambda _: seen.append("second")))
+    task.join()
+    sleep(0)
+    sleep(0)
+    assert seen == ["second"]
+
+
+# ---- subclasses, names ----
+
+
+def test_a_subclass_may_define_run_in_two_ways(sim: Sim) -> None:
+    class Inner(Task):
+        def _run(self, *args: Any) -> Any:
+            return ("inner", args, self.extra)
+
+    class Outer(Task):
+        def run(self) -> None:
+            steps.append("before")
+            super().run()  # type: ignore[misc]
+            steps.append("after")
+
+    steps: list[str] = []
+    inner = Inner(None, 1)
+    inner.extra = "attribute"  # type: ignore[attr-defined]
+    inner.start()
+    assert inner.get() == ("inner", (1,), "attribute")
+    assert Outer.spawn(lambda: "value").get() == "value"
+    sleep(0)
+    assert steps == ["before", "after"]
+
+
+def test_an_overridden_run_that_never_calls_ours_settles_all_the_same(sim: Sim) -> None:
+    class Own(Task):
+        def run(self) -> Any:
+            return "own"
+
+    class Failing(Task):
+        def run(self) -> None:
+            fail()
+
+    assert Own.spawn(lambda: None).get() == "own"
+    with pytest.raises(Failure):
+        Failing.spawn(lambda: None).get()
+
+
+def test_run_cannot_be_called_by_hand(sim: Sim) -> None:
+    task = Task(lambda: 1)
+    with pytest.raises(FiberError):
+        task.run()  # type: ignore[operator]
+    task.start()
+    with pytest.raises(FiberError):
+        task.run()  # type: ignore[operator]
+    assert task.get() == 1
+    with pytest.raises(FiberError):
+        task.run()  # type: ignore[operator]
+
+
+def test_names_are_unique_and_can_be_set(sim: Sim) -> None:
+    tasks = [Task(fail) for _ in range(10)]
+    assert len({task.name for task in tasks}) == 10
+    tasks[0].name = "pump"
+    assert tasks[0].name == "pump"
+    with pytest.raises(TypeError):
+        tasks[0].name = 5  # type: ignore[assignment]
+
+
+def test_a_task_is_told_where_it_was_spawned(sim: Sim) -> None:
+    def spawner() -> Task:
+        return spawn(lambda: None)
+
+    task = spawner()
+    assert task.spawned_at is not None
+    file, line, function = task.spawned_at
+    assert (file, function) == (__file__, "spawner")
+    assert line == spawner.__code__.co_firstlineno + 1
+
+
+# ---- state of the interpreter ----
+
+
+def test_context_variables_are_copied_at_spawn(sim: Sim) -> None:
+    variable: ContextVar[str] = ContextVar("variable", default="none")
+
+    def use(value: str) -> tuple[str, str]:
+        before = variable.get()
+        variable.set(value)
+        sleep(1)
+        return before, variable.get()
+
+    without = spawn(use, "w")
+    variable.set("main's")
+    tasks = [spawn(use, str(number)) for number in range(5)]
+    late = Task(use, "late")
+    variable.set("changed")
+    late.start()
+    assert without.get()[0] == "none"
+    assert [task.get() for task in tasks] == [("main's", str(number)) for number in range(5)]
+    assert late.get() == ("changed", "late")
+    assert variable.get() == "changed"
+
+
+def test_the_contexts_of_ended_tasks_are_not_used_again(sim: Sim) -> None:
+    variable: ContextVar[Any] = ContextVar("variable")
+    variable.set("main's")
+
+    def use(value: Any) -> Any:
+        variable.set(value)
+        sleep(0)
+        sleep(0)
+        return variable.get()
+
+    for number in range(300):
+        first = spawn(use, number)
+        first.join()
+        second = spawn(use, (number, 2))
+        del first
+        third = spawn(use, (number, 3))
+        assert [second.get(), third.get()] == [(number, 2), (number, 3)]
+
+
+def test_the_handled_exception_belongs_to_the_task(sim: Sim) -> None:
+    def handle(number: int) -> bool:
+        try:
+            fail(str(number))
+        except Failure as error:
+            for _ in range(5):
+                sleep(0)
+                if sys.exc_info()[1] is not error:
+                    return False
+        return sys.exc_info() == (None, None, None)
+
+    tasks = [spawn(handle, number) for number in range(20)]
+    try:
+        raise KeyError
+    except KeyError as ours:
+        assert all(task.get() for task in tasks)
+        assert sys.exc_info()[1] is ours  # noqa: PT017
+
+
+def test_recursion_depth_does_not_leak_between_thousands_of_parked_tasks(sim: Sim) -> None:
+    def recurse(levels: int) -> int:
+        if levels == 0:
+            sleep(1)
+            return 0
+        return 1 + recurse(levels - 1)
+
+    tasks = [spawn(recurse, 100) for _ in range(2000)]
+    sleep(0)
+    assert recurse(500) == 500
+    assert {task.get() for task in tasks} == {100}
+    deep = spawn(recurse, 5000)
+    with pytest.raises(RecursionError):
+        deep.get()
+
+
+def test_a_task_that_somebody_switches_to_by_hand_says_what_is_wrong(sim: Sim) -> None:
+    task = spawn(sleep, LONG)
+    sleep(0)
+    get_hub().call_soon(task.switch, "a value")
+    with pytest.raises(InvalidSwitchError, match="a value"):
+        task.get()
+
+
+@pytest.mark.parametrize("seconds", [0, 1])
+def test_an_exception_thrown_by_hand_arrives_in_any_sleep(seconds: int, sim: Sim) -> None:
+    steps: list[str] = []
+
+    def work() -> None:
+        try:
+            sleep(seconds)
+        except Failure:
+            steps.append("caught")
+
+    task = spawn(work)
+    spawn(task.throw, Failure)
+    task.join()
+    assert steps == ["caught"]
