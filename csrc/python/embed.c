@@ -266,7 +266,8 @@ static void thread_after_fork(void)
         bool is_own = thread == weft_this_thread;
         weft_hub_abandon(&thread->hub, is_own ? thread->hub.current : NULL);
         Py_CLEAR(thread->callbacks);
-        thread->hub_fiber = NULL; /* its object leaks with its frames, like any lost fiber's */
+        if (!is_own || thread->hub_fiber != thread_current(thread))
+            thread->hub_fiber = NULL; /* its object leaks with its frames, like any lost fiber's */
         if (!is_own) {
             thread->is_closed = true;
             weft_list_remove(&thread->threads);

@@ -123,12 +123,12 @@ static weft_record *fiber_end(weft_record *record, PyObject *value)
     weft_record *next = fiber_heir(record, &value);
     if (next == NULL || record_is_dead(next) || next->thread != thread)
         fiber_end_forked_process(thread, record->self);
-    if (!record_is_started(next)) {
-        /* An ancestor that never ran starts with the result, as greenlet has it. */
-        PyObject *args = value != NULL ? PyTuple_Pack(1, value) : NULL;
-        Py_XDECREF(value);
-        Py_XSETREF(next->args, args);
-        value = NULL;
+    if (!record_is_started(next) && value != NULL) {
+        /* An ancestor that never ran starts with the result, as greenlet has it; a task has its own
+         * arguments. */
+        if (next->body == fiber_body)
+            Py_XSETREF(next->args, PyTuple_Pack(1, value));
+        Py_CLEAR(value);
     }
     record_claim(next);
     thread->value = value;

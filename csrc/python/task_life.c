@@ -114,6 +114,8 @@ static PyObject *task_call(weft_record *record)
         fiber_raise_thrown(record);
         return NULL;
     }
+    if (weft_unlikely(PyErr_Occurred() != NULL))
+        return NULL; /* entered by hand, with an exception: it dies of it */
     if (weft_likely(task_of(self)->fn != NULL))
         return PyObject_Call(task_of(self)->fn, record->args, record->kwargs);
     PyObject *run = PyObject_GetAttrString(self, "_run");

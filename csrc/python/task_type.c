@@ -124,7 +124,7 @@ static PyObject *task_kill(PyObject *self, PyObject *args, PyObject *kwargs)
     int block = 1;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OpO:kill", names, &what, &block, &timeout))
         return NULL;
-    if (task_of(self)->outcome != TASK_PENDING)
+    if (task_of(self)->outcome != TASK_PENDING || record_is_dead(record_of(self)))
         Py_RETURN_NONE;
     PyObject *exception = exception_from_argument(what);
     if (exception == NULL)

@@ -1,0 +1,73 @@
+"""gevent and greenlet served by weft: `import gevent` and `import greenlet` get packages of ours.
+
+The idea: the two folders beside this file are ordinary packages that hold names and no behaviour. A
+finder at the front of `sys.meta_path` says that the top-level names `gevent` and `greenlet` are
+there; the rest of importing is Python's own, so submodules, specs and files are what programs expect.
+
+Invariant: a name that weft does not have yet is absent, and asking for it says so.
+Do not add: behaviour. What gevent does differently is done in weft, or not at all.
+"""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+__all__ = ["install"]
+
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
+_NAMES = ("gevent", "greenlet")
+
+
+class _Finder:
+    """Finds the two packages in this folder, and says what they do not have."""
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        top, _, rest = name.partition(".")
+        if top not in _NAMES or not _is_ours(sys.modules.get(top)):
+            return None
+        place = os.path.join(_FOLDER, *name.split("."))
+        if os.path.isdir(place):
+            start = os.path.join(place, "__init__.py")
+            return importlib.util.spec_from_file_location(
+                name, start, submodule_search_locations=[place]
+            )
+        if os.path.isfile(place + ".py"):
+            return importlib.util.spec_from_file_location(name, place + ".py")
+        raise ModuleNotFoundError(
+            f"cannot import {name!r}: weft serves {top!r} here, and has nothing for {rest!r} yet.",
+            name=name,
+        )
+
+
+def _is_ours(module: ModuleType | None) -> bool:
+    file = getattr(module, "__file__", None)
+    return module is None or (file is not None and file.startswith(_FOLDER + os.sep))
+
+
+def install() -> None:
+    """From now on `import gevent` and `import greenlet` get weft.
+
+    Switches: never. Threads: any. Raises ImportError if the real ones were imported before.
+
+    >>> from weft import compat
+    >>> compat.install()
+    >>> import gevent
+    >>> gevent.spawn(len, "abc").get()
+    3
+    """
+    for name in _NAMES:
+        if not _is_ours(module := sys.modules.get(name)):
+            raise ImportError(
+                f"cannot serve {name!r} by weft: it is imported already, from "
+                f"{getattr(module, '__file__', 'elsewhere')}. Call weft.compat.install() before, "
+                "or run the program by `weft run --gevent`.",
+                name=name,
+            )
+    if _Finder not in sys.meta_path:
+        sys.meta_path.insert(0, _Finder)

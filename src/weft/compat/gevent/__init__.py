@@ -1,0 +1,38 @@
+"""gevent's names, served by weft: `Greenlet` is `weft.Task`."""
+
+from typing import Any
+
+import weft
+from weft import GreenletExit, Timeout, get_hub, getcurrent, joinall, kill, killall, sleep, spawn
+from weft import Task as Greenlet
+from weft import spawn_later, with_timeout
+
+# gevent's own is at 20.0 for ever; programs compare the text.
+__version__ = "26.9.0"
+version_info = (26, 9, 0, "final", 0)
+__weft_version__ = weft.__version__
+
+__all__ = [
+    "Greenlet",
+    "GreenletExit",
+    "Timeout",
+    "get_hub",
+    "getcurrent",
+    "joinall",
+    "kill",
+    "killall",
+    "sleep",
+    "spawn",
+    "spawn_later",
+    "with_timeout",
+]
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(
+        f"module {__name__!r} has no attribute {name!r}: weft does not have it (yet)"
+    )
+
+
+# With gevent these are there after `import gevent` alone, and programs rely on it.
+from gevent import event, exceptions, greenlet, hub, timeout  # noqa: E402, F401

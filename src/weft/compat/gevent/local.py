@@ -1,0 +1,5 @@
+"""gevent.local, served by weft."""
+
+from weft.local import local
+
+__all__ = ["local"]

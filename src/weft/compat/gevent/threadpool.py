@@ -1,0 +1,5 @@
+"""gevent.threadpool, served by weft."""
+
+from weft.threadpool import ThreadPool
+
+__all__ = ["ThreadPool"]

@@ -1,0 +1,5 @@
+"""gevent.time, served by weft."""
+
+from weft.time import sleep
+
+__all__ = ["sleep"]

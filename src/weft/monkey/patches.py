@@ -1,0 +1,135 @@
+"""The table of all patches: what of the standard library is replaced by what.
+
+The idea: a patch is a line: module, name, replacement. Parts of the table are applied as wholes, once;
+then the names that others imported before are rebound.
+
+Invariants: a part is applied entirely or, where this Python has no such module, not at all; each
+only once. Methods are put on the standard library's classes; no class that a program may have
+subclassed is replaced, except `threading.local` and the lock types, which are the primitives.
+Do not add: code for a single patch; that belongs beside its replacement.
+"""
+
+import importlib
+import sys
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from weft.monkey.rebind import rebind
+from weft.monkey.saved import put
+
+__all__ = ["PARTS", "Patch", "apply"]
+
+
+class Patch(NamedTuple):
+    """One name of the standard library and what is put in its place."""
+
+    module: str
+    name: str  # "sleep", or "socket.recv" for a method of a class
+    source: str  # "module:name" of the replacement
+
+
+def _methods(module: str, class_name: str, source: str, names: str) -> list[Patch]:
+    return [
+        Patch(module, f"{class_name}.{name}", f"{source}:{class_name}.{name}")
+        for name in names.split()
+    ]
+
+
+def _functions(module: str, source: str, names: str) -> list[Patch]:
+    return [Patch(module, name, f"{source}:{name}") for name in names.split()]
+
+
+_THREADS = "weft.monkey.thread_3_13" if sys.version_info >= (3, 13) else "weft.monkey.thread_3_11"
+
+PARTS: dict[str, list[Patch]] = {
+    "time": _functions("time", "weft.time", "sleep"),
+    "dns": _functions(
+        "socket",
+        "weft.resolver",
+        "getaddrinfo gethostbyname gethostbyname_ex gethostbyaddr getnameinfo",
+    ),
+    "socket": [
+        *_methods(
+            "socket",
+            "socket",
+            "weft.socket",
+            "__init__ accept connect connect_ex detach recv recv_into recvfrom recvfrom_into"
+            " recvmsg recvmsg_into send sendall sendto sendmsg _real_close _sendfile_use_sendfile",
+        ),
+        # Programs ask `socket.socket is gevent.socket.socket` to see whether they are patched.
+        Patch("weft.socket", "socket", "socket:socket"),
+    ],
+    "ssl": _methods(
+        "ssl",
+        "SSLSocket",
+        "weft.ssl",
+        "gettimeout settimeout setblocking getblocking timeout do_handshake read write send unwrap"
+        " shutdown detach",
+    ),
+    "select": [
+        *_functions("select", "weft.select", "select poll epoll"),
+        Patch("selectors", "SelectSelector._select", "weft.selectors:SelectSelector._select"),
+        Patch("selectors", "PollSelector._selector_cls", "weft.select:poll"),
+        Patch("selectors", "EpollSelector._selector_cls", "weft.select:epoll"),
+        Patch("selectors", "EpollSelector.select", "weft.selectors:EpollSelector.select"),
+    ],
+    "queue": [
+        Patch("_queue", "SimpleQueue", "weft.monkey.simple_queue:SimpleQueue"),
+        Patch("queue", "SimpleQueue", "weft.monkey.simple_queue:SimpleQueue"),
+    ],
+    "thread": [
+        *_functions(
+            "_thread",
+            "weft.thread",
+            "LockType allocate_lock RLock get_ident start_new_thread start_new _count _local",
+        ),
+        Patch("_thread", "allocate", "weft.thread:allocate_lock"),
+        Patch("threading", "Lock", "weft.thread:LockType"),
+        Patch("threading", "_allocate_lock", "weft.thread:LockType"),
+        Patch("threading", "_CRLock", "weft.thread:RLock"),
+        Patch("threading", "get_ident", "weft.thread:get_ident"),
+        Patch("threading", "local", "weft.local:local"),
+        Patch("_threading_local", "local", "weft.local:local"),
+        *(Patch(*line) for line in importlib.import_module(_THREADS).PATCHES),
+    ],
+}
+
+_applied: set[str] = set()
+
+
+def apply(parts: Iterable[str]) -> list[str]:
+    """Apply parts of the table that are not yet; which they were.
+
+    Switches: never. Threads: any.
+    """
+    fresh = [part for part in parts if part not in _applied and _exists(part)]
+    _applied.update(fresh)
+    lines = [(line, _find(line.source)) for part in fresh for line in PARTS[part]]
+    replaced = []
+    for line, replacement in lines:
+        original = put(importlib.import_module(line.module), line.name, replacement)
+        if "." not in line.name:
+            replaced.append((original, replacement))
+    if "thread" in fresh:
+        importlib.import_module(_THREADS).adopt()
+    if fresh:
+        rebind(replaced)
+    return fresh
+
+
+def _exists(part: str) -> bool:
+    try:
+        for line in PARTS[part]:
+            importlib.import_module(line.module)
+    except ImportError:
+        return False
+    return True
+
+
+def _find(source: str) -> Any:
+    """The replacement itself; from a class as it stands there, not bound."""
+    module_name, _, path = source.partition(":")
+    found: Any = importlib.import_module(module_name)
+    for name in path.split("."):
+        found = vars(found)[name]
+    return found

@@ -1,0 +1,68 @@
+"""The standard library's blocking primitives, as they are before any patch.
+
+The idea: these names are taken once, when weft is first imported, so whatever `weft.monkey` puts in
+place of them later, weft and its users still reach the real ones here. Each of them blocks its
+whole native thread and knows nothing of fibers.
+
+Invariant: nothing in this module is ever rebound. Any thread may use it.
+Do not add: anything that is not simply the interpreter's own, or about its native threads.
+"""
+
+import _queue
+import _thread
+import select as _select
+import threading as _threading
+import time as _time
+
+__all__ = [
+    "Empty",
+    "RLock",
+    "SimpleQueue",
+    "allocate_lock",
+    "busy_thread_count",
+    "epoll",
+    "get_ident",
+    "idle_threads",
+    "local",
+    "poll",
+    "program_thread_count",
+    "select",
+    "sleep",
+    "start_new_thread",
+    "worker_threads",
+]
+
+allocate_lock = _thread.allocate_lock
+get_ident = _thread.get_ident
+start_new_thread = _thread.start_new_thread
+_count = _thread._count
+RLock = _thread.RLock
+local = _threading.local
+SimpleQueue = _queue.SimpleQueue
+Empty = _queue.Empty
+# Not `time.sleep`: a program may have made that name a property of the module.
+sleep = vars(_time)["sleep"]
+select = _select.select
+poll = _select.poll
+epoll = _select.epoll
+
+# Identities of weft's own native threads, and of those of them that wait for work, and so will wake
+# nobody by themselves.
+worker_threads: set[int] = set()
+idle_threads: set[int] = set()
+
+
+def busy_thread_count() -> int:
+    """How many native threads of this process run, this one included, without the idle ones.
+
+    Switches: never. Threads: any.
+    """
+    return 1 + _count() - len(idle_threads)
+
+
+def program_thread_count() -> int:
+    """How many native threads the program has started, which weft's own are not.
+
+    Switches: never. Threads: any.
+    """
+    return _count() - len(worker_threads)

@@ -1,0 +1,202 @@
+"""LoopExit: a dead end is told, and the telling names who waits for what, and where."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.conftest import Interpreter, Sim
+from weft import Fiber, LoopExit, get_hub, getcurrent, joinall, sleep, spawn
+from weft.event import AsyncResult, Event
+from weft.lock import RLock, Semaphore
+from weft.queue import Queue
+
+WAITS = {
+    "event": lambda: Event().wait(),
+    "result": lambda: AsyncResult().get(),
+    "semaphore": lambda: Semaphore(0).acquire(),
+    "queue": lambda: Queue().get(),
+    "full queue": lambda: Queue(1, ["full"]).put(1),
+    "queue join": lambda: Queue(None, ["one"]).join(),
+    "task": lambda: spawn(Event().wait).join(),
+    "task get": lambda: spawn(Event().wait).get(),
+    "tasks": lambda: joinall([spawn(Event().wait) for _ in range(3)]),
+    "itself": lambda: spawn(lambda: getcurrent().join()).join(),  # type: ignore[attr-defined]
+    "switch": lambda: Fiber(lambda: Event().wait()).switch(),
+    "hub": lambda: get_hub().switch(),
+}
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_a_wait_that_cannot_end_is_told_in_main(name: str, sim: Sim) -> None:
+    with pytest.raises(LoopExit, match="would block forever"):
+        WAITS[name]()
+    assert spawn(lambda: sleep(1) or "alive").get() == "alive"
+
+
+def test_it_can_be_told_again_and_again(sim: Sim) -> None:
+    event = Event()
+    for _ in range(5):
+        with pytest.raises(LoopExit):
+            event.wait()
+    spawn(event.set)
+    assert event.wait() is True
+
+
+def test_it_waits_for_the_last_timer(sim: Sim) -> None:
+    began = sim.now()
+    spawn(sleep, 7)
+    with pytest.raises(LoopExit):
+        Event().wait()
+    assert sim.now() - began == pytest.approx(7)
+
+
+def test_the_parked_tasks_go_on_if_somebody_wakes_them_after_all(sim: Sim) -> None:
+    event = Event()
+    tasks = [spawn(event.wait) for _ in range(3)]
+    with pytest.raises(LoopExit):
+        tasks[0].join()
+    event.set()
+    assert [task.get() for task in tasks] == [True] * 3
+
+
+def test_whoever_ends_last_may_find_the_dead_end(sim: Sim) -> None:
+    """The report is then made on the stack of a task that has ended."""
+    spawn(sleep, 1)
+    with pytest.raises(LoopExit):
+        Event().wait()
+
+
+def test_it_names_each_with_what_it_waits_for_and_where(sim: Sim) -> None:
+    event, queue, gate, lock = Event(), Queue(), Semaphore(0), RLock()
+    lock.acquire()
+
+    def wait_here(wait: Any, *args: Any) -> None:
+        wait(*args)
+
+    line = wait_here.__code__.co_firstlineno + 1
+    tasks = [spawn(wait_here, wait) for wait in (event.wait, queue.get, gate.acquire, lock.acquire)]
+    tasks.append(spawn(wait_here, Queue(1, [1]).put, 2))
+    for number, task in enumerate(tasks):
+        task.name = f"waiter-{number}"
+    with pytest.raises(LoopExit) as caught:
+        tasks[0].join()
+    text = str(caught.value)
+    assert "6 fiber(s) are parked" in text
+    lines = {
+        match[1]: match[0]
+        for match in re.finditer(r"^  (?:task )?'?(.*?)'? waits.*$", text, re.MULTILINE)
+    }
+    for number, words in enumerate(("for", "to get from", "to acquire", "to acquire", "to put")):
+        told = lines[f"waiter-{number}"]
+        assert f"waits {words}" in told
+        assert told.endswith(f"{__file__}:{line} in wait_here")
+    assert repr(event) in lines["waiter-0"]
+    assert repr(queue) in lines["waiter-1"]
+    assert "waits to join" in lines["main fiber"]
+    assert __file__ in lines["main fiber"]
+
+
+def test_a_repr_that_fails_or_is_long_does_not_hide_the_rest(sim: Sim) -> None:
+    class Broken(Event):
+        def __repr__(self) -> str:
+            raise ValueError("no repr")
+
+    class Long(Event):
+        def __repr__(self) -> str:
+            return "x" * 10_000
+
+    tasks = [spawn(Broken().wait), spawn(Long().wait), spawn(Event().wait)]
+    with pytest.raises(LoopExit) as caught:
+        joinall(tasks)
+    text = str(caught.value)
+    assert "no repr" in text
+    assert "xxx..." in text
+    assert len(text) < 2000
+    assert text.count("parked at") == 4
+
+
+def test_a_repr_that_waits_is_refused_and_loses_nothing(sim: Sim) -> None:
+    event = Event()
+
+    class Waiting(Event):
+        def __repr__(self) -> str:
+            sleep(1)
+            return "never"
+
+    waiting = Waiting()
+    tasks = [spawn(waiting.wait), spawn(event.wait)]
+    with pytest.raises(LoopExit, match="BlockingSwitchOutError"):
+        joinall(tasks)
+    waiting.set()
+    event.set()
+    assert [task.get() for task in tasks] == [True, True]
+
+
+def test_of_very_many_only_some_are_named(sim: Sim) -> None:
+    event = Event()
+    tasks = [spawn(event.wait) for _ in range(500)]
+    with pytest.raises(LoopExit) as caught:
+        joinall(tasks)
+    text = str(caught.value)
+    assert "501 fiber(s)" in text
+    assert "and 451 more" in text
+    event.set()
+    joinall(tasks)
+
+
+def test_an_expected_wake_from_outside_is_no_dead_end(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
+        import _thread, time, weft
+        from weft.event import Event
+        event = Event()
+        hub = weft.get_hub()
+        def wake():
+            time.sleep(0.05)
+            event.set()
+            hub.call_soon_threadsafe(hub.expect, -1)
+        hub.expect(1)
+        _thread.start_new_thread(wake, ())
+        print(event.wait())
+    """)
+    assert out == "True\n"
+
+
+def test_another_thread_that_runs_is_reason_to_hope(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
+        import threading, time, weft
+        from weft.event import Event
+        event = Event()
+        threading.Timer(0.05, event.set).start()
+        print(event.wait())
+    """)
+    assert out == "True\n"
+
+
+def test_a_signal_handler_is_reason_to_hope(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
+        import signal, weft
+        from weft.event import Event
+        event = Event()
+        signal.signal(signal.SIGALRM, lambda *_: event.set())
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        print(event.wait())
+    """)
+    assert out == "True\n"
+
+
+def test_uncaught_it_ends_the_program_with_its_report(interpreter: Interpreter) -> None:
+    done = interpreter.run("""
+        import weft
+        from weft.event import Event
+        event = Event()
+        def pump():
+            event.wait()
+        task = weft.spawn(pump)
+        task.name = "pump"
+        task.join()
+    """)
+    assert done.status == 1
+    assert "LoopExit: This operation would block forever" in done.err
+    assert re.search(r"task 'pump' waits for <weft.*Event.*program.py:5 in pump", done.err)
+    assert re.search(r"main fiber waits to join <.*program.py:8 in <module>", done.err)
