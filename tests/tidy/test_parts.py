@@ -1,0 +1,35 @@
+"""Each part of the native core compiles alone: it declares what it uses of the others."""
+
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[2]
+PARTS = sorted(path for path in (TOP / "csrc").rglob("*.c") if path.name != "weft.c")
+
+
+def compile_alone(path: Path) -> str:
+    """What the compiler has against a part; warnings about the other parts' absence are its due."""
+    include = sysconfig.get_paths()["include"]
+    command = ["cc", "-std=gnu11", "-D_GNU_SOURCE", "-w", "-Werror=implicit-function-declaration"]
+    command += ["-fsyntax-only", f"-I{include}", str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stderr
+
+
+@pytest.mark.parametrize("path", PARTS, ids=lambda path: path.name)
+def test_the_part_compiles_alone(path: Path) -> None:
+    assert compile_alone(path) == ""
+
+
+def test_a_part_that_uses_what_it_does_not_declare_is_refused(tmp_path: Path) -> None:
+    part = tmp_path / "part.c"
+    part.write_text("int part(void) { return of_another_part(); }\n")
+    assert "of_another_part" in compile_alone(part)
+
+
+def test_parts_before_python_do_not_know_it() -> None:
+    core = [path for path in PARTS if path.parent.name != "python"]
+    assert core
+    assert [path.name for path in core if "Python.h" in path.read_text()] == []
