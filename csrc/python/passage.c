@@ -39,32 +39,50 @@ static void fiber_drop_left(weft_thread *thread)
     PyErr_SetRaisedException(travelling);
 }
 
-/* Raises the first of the exceptions that others left for the current fiber. Returns -1. */
-static int fiber_raise_thrown(weft_record *self)
+/* Takes the first of the exceptions that others left for the fiber, which has one. */
+static PyObject *fiber_take_thrown(weft_record *self)
 {
     PyObject *exception = Py_NewRef(PyList_GET_ITEM(self->thrown, 0));
     if (PyList_GET_SIZE(self->thrown) == 1)
         Py_CLEAR(self->thrown);
     else if (PyList_SetSlice(self->thrown, 0, 1, NULL) < 0)
         PyErr_Clear(); /* shrinking a list allocates nothing */
+    return exception;
+}
+
+/* Raises the first of them. Returns -1. */
+static int fiber_raise_thrown(weft_record *self)
+{
+    PyObject *exception = fiber_take_thrown(self);
     PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
     Py_DECREF(exception);
+    return -1;
+}
+
+/* The rare half of fiber_arrive. What was thrown is taken before the left fiber is dropped: dropping
+ * runs arbitrary code, whose own waits must not meet an exception that was meant for this one. */
+static int fiber_arrive_laden(weft_thread *thread, PyObject **value)
+{
+    weft_record *self = thread_current(thread);
+    PyObject *thrown = self->thrown != NULL ? fiber_take_thrown(self) : NULL;
+    if (thread->leaving != NULL)
+        fiber_drop_left(thread);
+    if (thrown == NULL)
+        return 0;
+    Py_CLEAR(*value);
+    PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
+    Py_DECREF(thrown);
     return -1;
 }
 
 /* First code after every switch. *value is what travelled; -1: an exception did, or was waiting. */
 static inline int fiber_arrive(weft_thread *thread, PyObject **value)
 {
-    weft_record *self = thread_current(thread);
     *value = thread->value;
     thread->value = NULL;
-    if (weft_unlikely(thread->leaving != NULL))
-        fiber_drop_left(thread);
-    if (weft_unlikely(self->thrown != NULL)) {
-        Py_CLEAR(*value);
-        return fiber_raise_thrown(self);
-    }
-    return 0;
+    if (weft_likely(thread->leaving == NULL && thread_current(thread)->thrown == NULL))
+        return 0;
+    return fiber_arrive_laden(thread, value);
 }
 
 /* May the current fiber leave? A callback of the hub, or code that runs in the middle of choosing
@@ -192,7 +210,12 @@ static int fiber_unparked(weft_thread *thread, weft_wake why)
         return 0;
     if (why == WEFT_WAKE_SWITCHED)
         return fiber_refuse_value(value);
-    return why == WEFT_WAKE_TIMEOUT ? 1 : why == WEFT_WAKE_CLOSED ? 2 : 0;
+    if (why == WEFT_WAKE_TIMEOUT || why == WEFT_WAKE_CLOSED)
+        return why == WEFT_WAKE_TIMEOUT ? 1 : 2;
+    errors_refuse(
+        weft_error_internal,
+        "a fiber was woken to meet an exception that was not there. This is a bug in weft.");
+    return -1;
 }
 
 /* Parks the current fiber. 0: its waiter fired; 1: the deadline; 2: what it waited on was closed;
