@@ -59,8 +59,8 @@ static int fiber_raise_thrown(weft_record *self)
     return -1;
 }
 
-/* The rare half of fiber_arrive. What was thrown is taken before the left fiber is dropped: dropping
- * runs arbitrary code, whose own waits must not meet an exception that was meant for this one. */
+/* The rare half of fiber_arrive. What was thrown is taken before the left fiber is dropped:
+ * dropping runs arbitrary code, whose own waits must not meet an exception that was meant for this one. */
 static int fiber_arrive_laden(weft_thread *thread, PyObject **value)
 {
     weft_record *self = thread_current(thread);

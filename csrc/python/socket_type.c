@@ -183,7 +183,7 @@ static PyObject *socket_recv_bytes(socket_call *call, size_t length, int flags, 
 }
 
 /* MSG_WAITALL on a socket without timeout: the kernel would wait for all of it, so we do, piece by
- * piece. With a timeout CPython's descriptor is non-blocking, and the kernel takes what is there. */
+ * piece. With a timeout CPython's descriptor is non-blocking: the kernel takes what is there. */
 static bool socket_wants_all(const socket_call *call, int flags)
 {
     return (flags & MSG_WAITALL) != 0 && call->timeout_ns < 0;
