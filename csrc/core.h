@@ -163,7 +163,7 @@ struct weft_fiber {
 void weft_fiber_init(weft_fiber *fiber, weft_hub *hub);
 void weft_fiber_drop(weft_fiber *fiber);
 void weft_fiber_cancel(weft_fiber *fiber);
-void weft_fiber_leak(weft_fiber *fiber);
+void weft_fiber_lose(weft_fiber *fiber);
 void weft_fiber_end_idle(weft_fiber *fiber);
 int weft_fiber_prepare(weft_fiber *fiber);
 static inline bool weft_fiber_is_ready(const weft_fiber *fiber)

@@ -18,6 +18,7 @@ static inline __attribute__((always_inline)) void weft_fiber_enter_switch(weft_f
     weft_hub *hub = target->hub;
     weft_fiber *source = hub->current;
     assert(source != target && source->state != WEFT_FIBER_RUNNING && target->sp != NULL);
+    assert(target->state != WEFT_FIBER_DONE && target->state != WEFT_FIBER_LOST);
     target->state = WEFT_FIBER_RUNNING;
     target->is_held = false;
     hub->current = target;

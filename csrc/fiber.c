@@ -54,10 +54,17 @@ void weft_fiber_cancel(weft_fiber *fiber)
     weft_list_remove(&fiber->all);
 }
 
-/* A fiber that has frames but will never run, and whose record stays in memory for ever. */
-void weft_fiber_leak(weft_fiber *fiber)
+/* A fiber that will never run again, whatever state it is in: nobody will wake it and no list names
+ * it. Its stack and record stay in memory for ever, because its frames may still be looked at. */
+void weft_fiber_lose(weft_fiber *fiber)
 {
+    for (weft_waiter *waiter = fiber->waiters; waiter != NULL; waiter = waiter->next)
+        weft_list_remove(&waiter->link);
+    fiber->waiters = NULL;
+    weft_timer_cancel(fiber->hub, &fiber->timer);
+    weft_list_remove(&fiber->ready);
     weft_list_remove(&fiber->all);
+    fiber->is_held = false;
     fiber->state = WEFT_FIBER_LOST;
 }
 

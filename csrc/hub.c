@@ -174,15 +174,8 @@ void weft_hub_abandon(weft_hub *hub, weft_fiber *survivor)
     while (link != &hub->fibers) {
         weft_fiber *fiber = weft_container_of(link, weft_fiber, all);
         link = link->next;
-        if (fiber == survivor)
-            continue;
-        for (weft_waiter *waiter = fiber->waiters; waiter != NULL; waiter = waiter->next)
-            weft_list_remove(&waiter->link);
-        fiber->waiters = NULL;
-        weft_timer_cancel(hub, &fiber->timer);
-        weft_list_remove(&fiber->ready);
-        weft_list_remove(&fiber->all);
-        fiber->state = WEFT_FIBER_LOST;
+        if (fiber != survivor)
+            weft_fiber_lose(fiber);
     }
     if (hub->is_open)
         hub->poller->close(hub);

@@ -84,20 +84,48 @@ static int fiber_resolve_run(weft_record *target)
     return 0;
 }
 
-static PyObject *fiber_switch_arguments(weft_thread *thread, weft_record *target, PyObject *args,
+/* Whom a switch to `named` goes to, with something to run if it has not started. Asked again after
+ * whatever can run Python code: that may have ended or started anybody. */
+static weft_record *fiber_choose(weft_thread *thread, weft_record *named)
+{
+    for (;;) {
+        weft_record *target = fiber_reachable(thread, named);
+        if (target == NULL || record_is_started(target) || target->run != NULL ||
+            target->body != fiber_body)
+            return target;
+        PyObject *held = Py_NewRef(target->self);
+        int rc = fiber_resolve_run(target);
+        Py_DECREF(held);
+        if (rc < 0)
+            return NULL;
+    }
+}
+
+/* What is handed over is made first, and the target chosen last: in 3.11 the collector runs inside
+ * allocations, and with it destructors that may end the target. */
+static PyObject *fiber_switch_arguments(weft_thread *thread, weft_record *named, PyObject *args,
                                         PyObject *kwargs)
 {
-    if (!record_is_started(target) && fiber_resolve_run(target) < 0)
+    PyObject *value = value_from_arguments(args, kwargs);
+    weft_record *target = value == NULL ? NULL : fiber_choose(thread, named);
+    if (target == NULL) {
+        Py_XDECREF(value);
         return NULL;
-    if (record_is_started(target)) {
-        PyObject *value = value_from_arguments(args, kwargs);
-        return value == NULL ? NULL : fiber_switch(thread, target, value);
     }
+    if (record_is_started(target))
+        return fiber_switch(thread, target, value);
+    PyObject *former_args = NULL, *former_kwargs = NULL;
     if (target->body == fiber_body) {
-        Py_XSETREF(target->args, Py_NewRef(args));
-        Py_XSETREF(target->kwargs, Py_XNewRef(kwargs));
+        former_args = target->args;
+        former_kwargs = target->kwargs;
+        target->args = Py_NewRef(args);
+        target->kwargs = Py_XNewRef(kwargs);
     }
-    return fiber_switch(thread, target, NULL);
+    PyObject *result = fiber_switch(thread, target, NULL);
+    Py_DECREF(value);
+    Py_XDECREF(former_args);
+    Py_XDECREF(former_kwargs);
+    return result;
 }
 
 static PyObject *fiber_type_switch(PyObject *self, PyObject *const *args, Py_ssize_t count,
@@ -109,8 +137,7 @@ static PyObject *fiber_type_switch(PyObject *self, PyObject *const *args, Py_ssi
         return fiber_plain_switch(thread, target,
                                   Py_NewRef(count == 1 ? args[0] : weft_empty_tuple));
     thread = thread_get();
-    target = thread == NULL ? NULL : fiber_reachable(thread, target);
-    if (weft_unlikely(target == NULL))
+    if (weft_unlikely(thread == NULL))
         return NULL;
     PyObject *tuple = tuple_from_vector(args, count);
     PyObject *kwargs = names == NULL ? NULL : dict_from_vector(args + count, names);
@@ -163,20 +190,18 @@ static PyObject *fiber_throw(weft_thread *thread, weft_record *target)
     bool is_unstarted = target->thread == thread && target->core.state == WEFT_FIBER_NEW;
     if (is_unstarted)
         record_cancel_start(target);
-    bool is_exit =
-        record_is_dead(target) && PyErr_GivenExceptionMatches(travelling, weft_error_exit);
-    target = fiber_reachable(thread, target);
-    if (target == NULL) {
-        Py_XDECREF(travelling);
-        return NULL;
-    }
-    if (is_exit) {
+    if (record_is_dead(target) && PyErr_GivenExceptionMatches(travelling, weft_error_exit)) {
         PyObject *tuple = PyTuple_Pack(1, travelling);
         Py_DECREF(travelling);
         PyObject *result =
             tuple == NULL ? NULL : fiber_switch_arguments(thread, target, tuple, NULL);
         Py_XDECREF(tuple);
         return result;
+    }
+    target = fiber_reachable(thread, target);
+    if (target == NULL) {
+        Py_XDECREF(travelling);
+        return NULL;
     }
     PyErr_SetRaisedException(travelling);
     return fiber_switch(thread, target, NULL);

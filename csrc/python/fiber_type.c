@@ -212,14 +212,26 @@ static void fiber_finalize(PyObject *self)
     PyErr_SetRaisedException(pending);
 }
 
+/* Garbage that is still away has refused to be unwound, or has a __del__ that took the finalizer's
+ * place. What its frames need may be cleared already, so it must never run again. */
+static void fiber_give_up(PyObject *self, weft_record *record)
+{
+    bool was_held = record->core.is_held;
+    weft_fiber_lose(&record->core);
+    if (was_held)
+        Py_DECREF(self); /* the collector has a reference of its own */
+}
+
 /* Only what the object owns. A fiber that still has frames keeps what they may need. */
 static int fiber_clear(PyObject *self)
 {
     weft_record *record = record_of(self);
-    if (Py_TYPE(self)->tp_finalize != fiber_finalize)
-        fiber_finalize(self); /* a subclass with __del__ has taken the finalizer's place */
+    if (record != NULL && record_is_away(record)) {
+        fiber_give_up(self, record);
+        return 0;
+    }
     Py_CLEAR(((weft_fiber_object *)self)->dict);
-    if (record == NULL || record_is_away(record) || record->core.state == WEFT_FIBER_RUNNING)
+    if (record == NULL || record->core.stack != NULL || record->core.state == WEFT_FIBER_RUNNING)
         return 0;
     record_release(record);
     if (record_is_dead(record))
@@ -227,23 +239,23 @@ static int fiber_clear(PyObject *self)
     return 0;
 }
 
-/* The end of every fiber object, untracked already. */
+/* The end of every fiber object, untracked already. One that could not be unwound is lost first, so
+ * that no code that runs below can find it. */
 static void fiber_free(PyObject *self)
 {
     weft_record *record = record_of(self);
+    bool has_frames = record != NULL && record->core.stack != NULL;
+    if (has_frames)
+        weft_fiber_lose(&record->core);
     if (((weft_fiber_object *)self)->weakrefs != NULL)
         PyObject_ClearWeakRefs(self);
     Py_CLEAR(((weft_fiber_object *)self)->dict);
-    if (record != NULL && record->core.stack == NULL) {
+    if (record != NULL && !has_frames) {
         record_release(record);
         Py_CLEAR(record->parent);
         Py_CLEAR(record->state.context); /* copied for a start that never came */
         weft_fiber_drop(&record->core);
         record_free(record);
-    } else if (record != NULL) {
-        /* It could not be unwound: tracebacks may look at its frames, so its stack, and the record
-         * that its state is in, are leaked. */
-        weft_fiber_leak(&record->core);
     }
     Py_TYPE(self)->tp_free(self);
 }

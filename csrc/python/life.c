@@ -98,40 +98,87 @@ static void fiber_end_forked_process(weft_thread *thread, PyObject *context)
     _exit(1); /* only if Hub.end_process failed */
 }
 
-/* Who gets what the fiber ended with: its nearest ancestor that can run. One that never started
- * must have something to run; if it has not, it ends with that exception, and the next is asked. */
-static weft_record *fiber_heir(weft_record *record, PyObject **value)
+/* What a fiber ended with, on its way to whoever gets it. */
+typedef struct {
+    PyObject *value; /* owned; NULL: an exception travels */
+    PyObject
+        *args;  /* owned: (value,), for an ancestor that starts with it; NULL until one is met */
+} fiber_legacy;
+
+/* An ancestor that never ran starts with the result, as greenlet has it; a task has arguments of
+ * its own. Making ready for that can run any code. 0: ready, and no code ran; 1: choose again; -1: it
+ * cannot start. */
+static int fiber_heir_settle(weft_record *heir, fiber_legacy *legacy)
+{
+    if (record_is_started(heir))
+        return 0;
+    if (heir->body != fiber_body) {
+        if (legacy->value == NULL || legacy->value == Py_None)
+            return 0;
+        Py_SETREF(legacy->value, Py_NewRef(Py_None)); /* nobody will ask for it */
+        return 1;
+    }
+    if (heir->run == NULL)
+        return fiber_resolve_run(heir) < 0 ? -1 : 1;
+    if (heir->args != NULL) {
+        Py_CLEAR(heir->args); /* of a start that did not come about */
+        return 1;
+    }
+    if (legacy->value == NULL || legacy->args != NULL)
+        return 0;
+    legacy->args = PyTuple_Pack(1, legacy->value);
+    return legacy->args == NULL ? -1 : 1;
+}
+
+/* It cannot start: it ends with the current exception, which then travels on. */
+static void fiber_heir_fail(weft_record *heir, fiber_legacy *legacy)
+{
+    PyObject *exception = PyErr_GetRaisedException();
+    Py_CLEAR(legacy->value);
+    Py_CLEAR(legacy->args);
+    if (heir->core.state == WEFT_FIBER_NEW)
+        record_cancel_start(heir);
+    PyErr_SetRaisedException(exception);
+}
+
+/* Who gets it: the nearest ancestor that can run. NULL: they all stayed behind when the process
+ * forked. */
+static weft_record *fiber_heir(weft_record *record, fiber_legacy *legacy)
 {
     for (;;) {
         weft_record *heir = record_living_ancestor(record_parent(record));
-        if (heir == NULL || record_is_started(heir) || fiber_resolve_run(heir) == 0)
+        if (heir == NULL)
+            return NULL;
+        PyObject *held = Py_NewRef(heir->self);
+        int rc = fiber_heir_settle(heir, legacy);
+        if (rc < 0)
+            fiber_heir_fail(heir, legacy);
+        Py_DECREF(held); /* SAFE: if rc is 0 no code ran, so the chain of parents still holds it */
+        if (rc == 0)
             return heir;
-        PyObject *exception = PyErr_GetRaisedException();
-        Py_CLEAR(*value);
-        if (!record_is_dead(heir))
-            record_cancel_start(heir);
-        PyErr_SetRaisedException(exception);
     }
 }
 
-/* The fiber has returned `value` (or raised: NULL). Says who runs next, and with what. */
+/* The fiber has returned `value` (or raised: NULL). Says who runs next, and with what. Nothing
+ * after the choice runs any code: what is dropped has other references. */
 static weft_record *fiber_end(weft_record *record, PyObject *value)
 {
     weft_thread *thread = record->thread;
     record_release(record);
-    value = value_from_exit(value);
-    weft_record *next = fiber_heir(record, &value);
-    if (next == NULL || record_is_dead(next) || next->thread != thread)
+    fiber_legacy legacy = {.value = value_from_exit(value)};
+    weft_record *next = fiber_heir(record, &legacy);
+    if (next == NULL || next->thread != thread)
         fiber_end_forked_process(thread, record->self);
-    if (!record_is_started(next) && value != NULL) {
-        /* An ancestor that never ran starts with the result, as greenlet has it; a task has its own
-         * arguments. */
-        if (next->body == fiber_body)
-            Py_XSETREF(next->args, PyTuple_Pack(1, value));
-        Py_CLEAR(value);
+    if (!record_is_started(next)) {
+        if (next->body == fiber_body) {
+            next->args = legacy.args;
+            legacy.args = NULL;
+        }
+        Py_CLEAR(legacy.value);
     }
+    Py_XDECREF(legacy.args);
     record_claim(next);
-    thread->value = value;
+    thread->value = legacy.value;
     return next;
 }
 

@@ -60,7 +60,7 @@ static int fiber_raise_thrown(weft_record *self)
 }
 
 /* The rare half of fiber_arrive. What was thrown is taken before the left fiber is dropped:
- * dropping runs arbitrary code, whose own waits must not meet an exception that was meant for this one. */
+ * dropping runs arbitrary code, whose own waits must not meet what was meant for this one. */
 static int fiber_arrive_laden(weft_thread *thread, PyObject **value)
 {
     weft_record *self = thread_current(thread);
@@ -242,8 +242,13 @@ static int fiber_throw_later(weft_record *record, PyObject *exception)
         return 0;
     if (record->thrown == NULL)
         record->thrown = PyList_New(0);
-    if (record->thrown == NULL || PyList_Append(record->thrown, exception) < 0)
+    if (record->thrown == NULL)
         return -1;
+    if (PyList_Append(record->thrown, exception) < 0) {
+        if (PyList_GET_SIZE(record->thrown) == 0)
+            Py_CLEAR(record->thrown); /* a list of none would be a promise of one */
+        return -1;
+    }
     if (record->core.state == WEFT_FIBER_PARKED)
         weft_wake_fiber(&record->core, WEFT_WAKE_THROWN);
     else if (record->core.state != WEFT_FIBER_RUNNING)

@@ -201,19 +201,42 @@ static PyObject *task_link_exception(PyObject *self, PyObject *callback)
     return task_add_link(self, callback, LINK_EXCEPTION);
 }
 
-/* Removes the first link that is equal to `callback`; none is no error. */
+/* The first link whose callback is equal: a new reference; NULL without an exception: none.
+ * Equality may run any code, so each step holds what it looks at, and looks at the list anew. */
+static PyObject *task_find_link(PyObject *links, PyObject *callback)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(links); i++) {
+        PyObject *entry = Py_NewRef(PyList_GET_ITEM(links, i));
+        int same = PyObject_RichCompareBool(PyTuple_GET_ITEM(entry, 0), callback, Py_EQ);
+        if (same > 0)
+            return entry;
+        Py_DECREF(entry);
+        if (same < 0)
+            return NULL;
+    }
+    return NULL;
+}
+
+static int links_remove(PyObject *links, PyObject *entry)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(links); i++) {
+        if (PyList_GET_ITEM(links, i) == entry)
+            return PyList_SetSlice(links, i, i + 1, NULL);
+    }
+    return 0;
+}
+
 static PyObject *task_unlink(PyObject *self, PyObject *callback)
 {
     PyObject *links = task_of(self)->links;
-    for (Py_ssize_t i = 0; links != NULL && i < PyList_GET_SIZE(links); i++) {
-        PyObject *entry = PyList_GET_ITEM(links, i);
-        int same = PyObject_RichCompareBool(PyTuple_GET_ITEM(entry, 0), callback, Py_EQ);
-        if (same < 0)
-            return NULL;
-        if (same)
-            return PyList_SetSlice(links, i, i + 1, NULL) < 0 ? NULL : Py_NewRef(Py_None);
-    }
-    Py_RETURN_NONE;
+    if (links == NULL)
+        Py_RETURN_NONE;
+    Py_INCREF(links);
+    PyObject *entry = task_find_link(links, callback);
+    int rc = entry != NULL ? links_remove(links, entry) : PyErr_Occurred() ? -1 : 0;
+    Py_XDECREF(entry);
+    Py_DECREF(links);
+    return rc < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *task_has_links(PyObject *self, PyObject *unused)
