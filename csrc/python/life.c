@@ -101,13 +101,12 @@ static void fiber_end_forked_process(weft_thread *thread, PyObject *context)
 /* What a fiber ended with, on its way to whoever gets it. */
 typedef struct {
     PyObject *value; /* owned; NULL: an exception travels */
-    PyObject
-        *args;  /* owned: (value,), for an ancestor that starts with it; NULL until one is met */
+    PyObject *args;  /* owned: (value,), for an ancestor that starts with it, or NULL */
 } fiber_legacy;
 
 /* An ancestor that never ran starts with the result, as greenlet has it; a task has arguments of
- * its own. Making ready for that can run any code. 0: ready, and no code ran; 1: choose again; -1: it
- * cannot start. */
+ * its own. Making ready for that can run any code.
+ * 0: ready, and no code ran; 1: choose again; -1: it cannot start. */
 static int fiber_heir_settle(weft_record *heir, fiber_legacy *legacy)
 {
     if (record_is_started(heir))

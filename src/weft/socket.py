@@ -15,7 +15,7 @@ Do not add: what does not block; it is inherited, or comes from the standard lib
 import _socket
 import os
 import socket as stdlib
-from _socket import MSG_DONTWAIT, MSG_ERRQUEUE, SO_ACCEPTCONN, SO_ERROR, SOL_SOCKET
+from _socket import MSG_DONTWAIT, MSG_ERRQUEUE, SO_ACCEPTCONN, SOL_SOCKET
 from collections.abc import Callable
 from errno import EAGAIN, EINPROGRESS, EINTR
 from select import POLLIN, POLLOUT
@@ -242,7 +242,9 @@ def _connect(sock: socket, address: Any) -> int:
     if error not in (EINPROGRESS, EINTR):
         return error
     _wait(_core.wait_write, sock.fileno(), deadline)
-    return sock.getsockopt(SOL_SOCKET, SO_ERROR)
+    # To ask again, and not for SO_ERROR, lets the kernel end this attempt: after a failed one the
+    # socket can try anew, as a blocking one can.
+    return _connect_now(sock, address)
 
 
 def _pause(seconds: float, deadline: Deadline) -> None:

@@ -13,7 +13,7 @@ Do not add: what is built of these in the standard library.
 import contextvars
 from _thread import TIMEOUT_MAX, error, exit, interrupt_main, stack_size
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from weft import _core, native
 from weft._core import getcurrent
@@ -107,6 +107,12 @@ class RLock(_core.RLock):
     """
 
     __slots__ = ()
+
+    def __new__(cls, *ignored: Any, **also_ignored: Any) -> Self:  # as the native one does
+        return super().__new__(cls)
+
+    def __init__(self, *ignored: Any, **also_ignored: Any) -> None:
+        super().__init__()
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Take the lock; False if another has it and may not be waited for, or not any longer."""

@@ -713,9 +713,12 @@ def test_deep_data_stacks_are_given_back(sim: Sim, growth: Growth) -> None:
 def test_frames_that_were_looked_at_leave_nothing_behind(sim: Sim, growth: Growth) -> None:
     main = getcurrent()
 
+    def leave() -> None:
+        main.switch()
+
     def once() -> None:
         task = spawn(sleep, 1)
-        fiber = Fiber(main.switch)
+        fiber = Fiber(leave)
         fiber.switch()
         sleep(0)
         assert fiber.gr_frame is not None

@@ -6,6 +6,7 @@ Do not add: a limit to its size; the standard library's has none.
 """
 
 from types import GenericAlias
+from typing import Any
 
 from weft.queue import Queue
 
@@ -22,3 +23,9 @@ class SimpleQueue(Queue):
 
     def __init__(self) -> None:
         super().__init__()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Take the oldest item; wait for one if need be, and raise `queue.Empty` in the end."""
+        if block and timeout is not None and timeout < 0:
+            raise ValueError("'timeout' must be a non-negative number")
+        return super().get(block, timeout)
