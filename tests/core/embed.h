@@ -1,11 +1,11 @@
 /*
- * embed.h: the smallest embedder of the core: a fiber runs a C function, and references are counted.
+ * embed.h: the smallest embedder of the core: a fiber runs a C function, references are counted.
  *
  * Include it first: it includes the core as csrc/weft.c does, without python/. A program is a list
  * of functions whose names are sentences; `main` gives them to RUN and returns `test_end()`.
  *
- * What is counted: `references` of a fiber goes up when the core holds it, and down when it has been
- * left by hand or has ended, exactly where CPython's embedder does it. After a test it must be 0.
+ * What is counted: `references` of a fiber goes up when the core holds it, and down when it has
+ * been left by hand or has ended, where CPython's embedder does it. After a test it must be 0.
  */
 #ifndef WEFT_TEST_EMBED_H
 #define WEFT_TEST_EMBED_H
@@ -225,7 +225,8 @@ static inline void test_close(void)
     CHECK_EQUAL(test_hub.stacks.live_count, 0);
     CHECK_EQUAL(test_block_count, 0);
     CHECK(weft_list_is_empty(&test_hub.ready));
-    CHECK(test_hub.fibers.next == &test_main.core.all && test_hub.fibers.prev == &test_main.core.all);
+    CHECK(test_hub.fibers.next == &test_main.core.all &&
+          test_hub.fibers.prev == &test_main.core.all);
     if (test_hub.poller == &weft_poller_sim)
         weft_sim_remove(&test_hub);
     weft_hub_close(&test_hub);

@@ -34,8 +34,8 @@ static void wait_for_fd(test_fiber *self)
     weft_fd *entry = entry_of(call->fd);
     entry->ready &= (uint8_t)~call->direction; /* as who has just found it empty */
     if (call->is_foreign)
-        call->why = weft_fd_wait_foreign(&test_hub, entry, call->direction, call->deadline_ns,
-                                         &call->err);
+        call->why =
+            weft_fd_wait_foreign(&test_hub, entry, call->direction, call->deadline_ns, &call->err);
     else
         call->why = weft_fd_wait(&test_hub, entry, call->direction, call->deadline_ns, &call->err);
     test_arrive();
@@ -78,7 +78,10 @@ static void make_sockets(int ends[2])
     CHECK_EQUAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
 }
 
-static void put(int fd, const char *text) { CHECK_EQUAL(write(fd, text, strlen(text)), strlen(text)); }
+static void put(int fd, const char *text)
+{
+    CHECK_EQUAL(write(fd, text, strlen(text)), strlen(text));
+}
 
 static void take_all(int fd)
 {
@@ -326,7 +329,7 @@ static void a_foreign_descriptor_may_be_closed_and_reused_behind_our_back(void)
     test_close();
 }
 
-/* A duplicate keeps the former file open, so the kernel still has it registered under the number. */
+/* A duplicate keeps the former file open, so the kernel has it registered under the number. */
 static void a_foreign_number_may_be_duplicated_over(void)
 {
     int first[2], second[2];

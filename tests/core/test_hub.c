@@ -194,10 +194,7 @@ static void whoever_is_told_of_a_dead_end_may_make_somebody_ready(void)
     test_close();
 }
 
-static void sleep_to_argument(test_fiber *self)
-{
-    test_sleep_until(*(uint64_t *)self->argument);
-}
+static void sleep_to_argument(test_fiber *self) { test_sleep_until(*(uint64_t *)self->argument); }
 
 /* A fiber that ends chooses the next one as well, and may be the one to ask the kernel. */
 static void an_ending_fiber_may_have_to_wait_for_the_next(void)

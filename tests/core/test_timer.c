@@ -32,10 +32,7 @@ static numbered *numbered_make(numbered *timer, int number)
     return timer;
 }
 
-static void run_until(uint64_t now_ns)
-{
-    test_sleep_until(now_ns);
-}
+static void run_until(uint64_t now_ns) { test_sleep_until(now_ns); }
 
 static void open_quietly(void)
 {

@@ -190,7 +190,7 @@ static int owners_of_first(void)
     return count;
 }
 
-/* What a collector of cycles may follow: one list of several, and none if the clock holds it too. */
+/* What a collector of cycles may follow: one list of several; none if the clock holds it too. */
 static void exactly_one_list_owns_a_fiber_and_none_if_a_timer_does(void)
 {
     open_quietly();

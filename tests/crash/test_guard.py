@@ -1,0 +1,142 @@
+"""The guard below each stack: what no counter stops is a segmentation fault that names its line."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Interpreter
+
+# Nested iterators call each other in C without any count, in every version.
+OVERFLOW = """
+    import faulthandler, itertools, sys, weft
+    faulthandler.enable()
+
+    def overflow():
+        nested = iter([1])
+        for _ in range(200_000):
+            nested = itertools.chain(nested, [1])
+        next(nested)  # here
+
+    {start}
+    print("not reached")
+"""
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "weft.Fiber(overflow).switch()",
+        "weft.spawn(overflow).get()",
+        "weft.Fiber(lambda: weft.Fiber(overflow).switch()).switch()",
+    ],
+)
+def test_faulthandler_names_the_line_of_an_overflow(start: str, interpreter: Interpreter) -> None:
+    done = interpreter.run(OVERFLOW.replace("{start}", start))
+    assert done.status == -signal.SIGSEGV
+    assert done.out == ""
+    assert "Fatal Python error: Segmentation fault" in done.err
+    assert 'program.py", line 8 in overflow' in done.err
+
+
+def test_an_overflow_stays_inside_its_own_stack(interpreter: Interpreter) -> None:
+    """Neighbouring stacks are untouched: in the parent of the one that dies all is as it was."""
+    out = interpreter.out("""
+        import itertools, os, weft
+        main = weft.getcurrent()
+        def keep(number):
+            kept = [number] * 100
+            main.switch()
+            return kept == [number] * 100
+        fibers = [weft.Fiber(keep) for _ in range(50)]
+        for number, fiber in enumerate(fibers):
+            fiber.switch(number)
+        def overflow():
+            nested = iter([1])
+            for _ in range(200_000):
+                nested = itertools.chain(nested, [1])
+            next(nested)
+        pid = os.fork()
+        if not pid:
+            os.close(2)
+            weft.Fiber(overflow).switch()
+            os._exit(0)
+        print(os.waitpid(pid, 0)[1] & 127)
+        print(all(fiber.switch() for fiber in fibers))
+    """)
+    assert out == f"{int(signal.SIGSEGV)}\nTrue\n"
+
+
+def test_faulthandler_dumps_the_stack_of_a_running_fiber(interpreter: Interpreter) -> None:
+    done = interpreter.run("""
+        import faulthandler, weft
+        def inner():
+            faulthandler.dump_traceback()
+        def outer():
+            sorted([1], key=lambda _: inner())
+        weft.Fiber(outer).switch()
+    """)
+    assert done.status == 0
+    lines = [line.strip() for line in done.err.split("\n") if "program.py" in line]
+    assert [line.rpartition(" in ")[2] for line in lines] == ["inner", "<lambda>", "outer"]
+
+
+def test_without_address_space_a_fiber_is_a_memory_error(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
+        import resource, weft
+        main = weft.getcurrent()
+        used = int(open("/proc/self/statm").read().split()[0]) * 4096
+        resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20),) * 2)
+        fibers, refused = [], 0
+        for _ in range(200):
+            fiber = weft.Fiber(main.switch)
+            try:
+                fiber.switch()
+            except MemoryError as error:
+                refused += "stack" in str(error)
+            else:
+                fibers.append(fiber)
+        print(5 < len(fibers) < 65, len(fibers) + refused)
+        import sys, io
+        sys.stderr = io.StringIO()
+        tasks = [weft.spawn(weft.sleep, 0.01) for _ in range(100)]
+        weft.joinall(tasks)
+        print(all(isinstance(task.exception, MemoryError) for task in tasks))
+        fibers.clear()
+        tasks = [weft.spawn(weft.sleep, 0.01) for _ in range(5)]
+        weft.joinall(tasks)
+        print(all(task.successful() for task in tasks))
+    """)
+    assert out == "True 200\nTrue\nTrue\n"
+
+
+def test_a_version_of_python_that_weft_does_not_know_is_refused_by_name(tmp_path: Path) -> None:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    include = Path(sysconfig.get_path("include"))
+    if compiler is None or not (include / "Python.h").exists():
+        pytest.skip("needs a C compiler and Python's headers")
+    csrc = Path(__file__).parents[2] / "csrc"
+    source = tmp_path / "later.c"
+    source.write_text(
+        "#define _GNU_SOURCE 1\n#define PY_SSIZE_T_CLEAN\n#include <Python.h>\n"
+        "#undef PY_VERSION_HEX\n#define PY_VERSION_HEX 0x04020000\n#include <weft.c>\n"
+    )
+    command = [compiler, "-fsyntax-only", f"-I{include}", f"-I{csrc}", str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "weft knows the inside of CPython" in done.stderr
+
+
+def test_the_module_refuses_to_be_imported_by_another_version(interpreter: Interpreter) -> None:
+    """The file name's tag keeps the wrong one from being found; this is for those who rename."""
+    out = interpreter.out("""
+        import sys
+        import weft._core
+        print(weft._core.python_version == "%d.%d" % sys.version_info[:2])
+    """)
+    assert out == "True\n"
+    assert sys.version_info >= (3, 11)
