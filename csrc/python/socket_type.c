@@ -46,14 +46,16 @@ typedef struct {
     int64_t timeout_ns;   /* the socket's */
 } socket_call;
 
-static int socket_begin(PyObject *self, socket_call *call)
+/* With MSG_DONTWAIT a socket without timeout does not wait, as the kernel would not. */
+static int socket_begin(PyObject *self, socket_call *call, int flags)
 {
     socket_head *head = (socket_head *)self;
     call->thread = thread_get();
     if (weft_unlikely(call->thread == NULL))
         return -1;
     call->fd = head->fd;
-    call->timeout_ns = head->timeout_ns;
+    bool is_told_not_to = head->timeout_ns < 0 && (flags & (MSG_DONTWAIT | MSG_ERRQUEUE)) != 0;
+    call->timeout_ns = is_told_not_to ? 0 : head->timeout_ns;
     call->deadline_ns = 0;
     call->is_tcp = (head->family == AF_INET || head->family == AF_INET6) &&
                    (head->type & 0xff) == SOCK_STREAM &&
@@ -229,7 +231,7 @@ static PyObject *socket_recv(PyObject *self, PyObject *const *args, Py_ssize_t c
     if (length < 0)
         return errors_refuse(PyExc_ValueError, "negative buffersize in recv");
     socket_call call;
-    if (socket_begin(self, &call) < 0)
+    if (socket_begin(self, &call, (int)flags) < 0)
         return NULL;
     if (weft_unlikely(socket_wants_all(&call, (int)flags)))
         return socket_recv_all_bytes(self, &call, length, (int)flags);
@@ -260,7 +262,7 @@ static PyObject *socket_recv_into(PyObject *self, PyObject *args, PyObject *kwar
         errors_refuse(PyExc_ValueError, "negative buffersize in recv_into");
     else if (length > view.len)
         errors_refuse(PyExc_ValueError, "buffer too small for requested bytes");
-    else if (socket_begin(self, &call) == 0) {
+    else if (socket_begin(self, &call, flags) == 0) {
         size_t wanted = (size_t)(length != 0 ? length : view.len);
         Py_ssize_t got = socket_wants_all(&call, flags)
                              ? socket_recv_all_wait(self, &call, view.buf, wanted, flags)
@@ -321,7 +323,7 @@ static PyObject *socket_send(PyObject *self, PyObject *const *args, Py_ssize_t c
     if (socket_send_arguments(args, count, &view, &flags, "send(data, flags=0)") < 0)
         return NULL;
     socket_call call;
-    Py_ssize_t sent = socket_begin(self, &call);
+    Py_ssize_t sent = socket_begin(self, &call, flags);
     if (sent == 0)
         sent = socket_send_wait(self, &call, view.buf, (size_t)view.len, flags);
     PyBuffer_Release(&view);
@@ -335,7 +337,7 @@ static PyObject *socket_sendall(PyObject *self, PyObject *const *args, Py_ssize_
     if (socket_send_arguments(args, count, &view, &flags, "sendall(data, flags=0)") < 0)
         return NULL;
     socket_call call;
-    Py_ssize_t rc = socket_begin(self, &call);
+    Py_ssize_t rc = socket_begin(self, &call, flags);
     const char *data = view.buf;
     size_t left = (size_t)view.len;
     while (rc >= 0 && (left > 0 || data == view.buf)) {
@@ -384,7 +386,7 @@ static PyObject *socket_accept_fd(PyObject *self, PyObject *unused)
 {
     (void)unused;
     socket_call call;
-    if (socket_begin(self, &call) < 0)
+    if (socket_begin(self, &call, 0) < 0)
         return NULL;
     struct sockaddr_storage address;
     for (;;) {
