@@ -117,11 +117,13 @@ static ssize_t socket_try_recv(socket_call *call, char *buffer, size_t length, i
     return got;
 }
 
-/* A reader that knows the socket to be empty does not try. -1: an exception. */
+/* A reader that may wait, and knows the socket to be empty, does not try: the kernel will tell. One
+ * that may not wait must ask the kernel now. -1: an exception. */
 static int socket_recv_begin_wait(PyObject *self, socket_call *call, int flags)
 {
     bool is_empty = !(call->entry->ready & WEFT_READ) && call->entry->is_registered;
-    return is_empty && flags == 0 ? socket_wait(self, call, WEFT_READ) : 0;
+    bool may_wait = flags == 0 && call->timeout_ns != 0;
+    return is_empty && may_wait ? socket_wait(self, call, WEFT_READ) : 0;
 }
 
 /* After `got` of `length` bytes: is the socket empty now? */

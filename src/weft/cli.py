@@ -138,7 +138,7 @@ def _run_program(request: Request) -> None:
         _set_path(os.path.dirname(os.path.realpath(request.target)))
         _run_file(module, os.path.abspath(request.target))
     else:
-        _set_path(request.target)
+        _set_path(os.path.abspath(request.target))
         _run_module("__main__", False)
 
 

@@ -65,6 +65,9 @@ def _watch(changes: stdlib.epoll, fd: int, mask: int) -> None:
         pass  # a regular file never changes: the kernel has said what it is ready for
 
 
+_select: Callable[..., tuple[list[Any], list[Any], list[Any]]] = native.select
+
+
 def _fd(source: Any) -> int:
     return source if isinstance(source, int) else int(source.fileno())
 
@@ -96,7 +99,7 @@ def select(
     lists = [each if isinstance(each, list) else list(each) for each in (rlist, wlist, xlist)]
     if timeout != 0:
         _core.sleep(0)
-    found = native.select(*lists, 0)  # it judges the arguments, too
+    found = _select(*lists, 0)  # it judges the arguments, too
     if any(found) or timeout == 0:
         return found
     events: dict[int, int] = {}
@@ -105,7 +108,7 @@ def select(
             events[_fd(source)] = events.get(_fd(source), 0) | mask
 
     def ask() -> tuple[list[Any], list[Any], list[Any]] | None:
-        found = native.select(*lists, 0)
+        found = _select(*lists, 0)
         return found if any(found) else None
 
     return _until_ready(ask, events, timeout) or found

@@ -5,8 +5,8 @@ giving it weft's object makes it cooperative and changes nothing else.
 """
 
 import selectors as stdlib
-from selectors import *  # noqa: F403
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
+from typing import Any
 
 from weft import native, select
 
@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 
+_epoll: Any = select.epoll
 _stdlib_select = stdlib.EpollSelector.select
 
 
@@ -51,10 +52,12 @@ class EpollSelector(stdlib.EpollSelector):
 
     _selector_cls = select.epoll
 
+    _selector: Any
+
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         """As `selectors.EpollSelector.select`; one made before the patch becomes cooperative."""
         if isinstance(self._selector, native.epoll):
-            self._selector = select.epoll.around(self._selector)
+            self._selector = _epoll.around(self._selector)
         return _stdlib_select(self, timeout)
 
 

@@ -20,12 +20,7 @@ from collections.abc import Callable
 from errno import EAGAIN, EINPROGRESS, EINTR
 from select import POLLIN, POLLOUT
 from socket import *  # noqa: F403
-from socket import (  # what `gevent.socket` has and the line above leaves out
-    EBADF,
-    EWOULDBLOCK,
-    SocketIO,
-    _GLOBAL_DEFAULT_TIMEOUT,  # type: ignore[attr-defined]
-)
+from socket import EBADF, EWOULDBLOCK, SocketIO
 from types import FunctionType
 from typing import Any
 
@@ -50,7 +45,8 @@ __all__ = [
     "wait_write",
 ]
 
-_native = _socket.socket  # the C type: its methods are the system calls
+_GLOBAL_DEFAULT_TIMEOUT: object = vars(stdlib)["_GLOBAL_DEFAULT_TIMEOUT"]
+_native: Any = _socket.socket  # the C type: its methods are the system calls
 _stdlib_init = stdlib.socket.__init__
 _methods = _core.socket_methods
 _accept_fd = _methods["accept_fd"]
@@ -125,10 +121,16 @@ class socket(stdlib.socket):  # noqa: N801
         if _native.gettimeout(self) is None and os.get_blocking(self.fileno()):
             # Between "ready" and accept another process may take the connection.
             os.set_blocking(self.fileno(), False)
-        fd, address = _accept_fd(self)
         kind = socket if isinstance(self, socket) else stdlib.socket
-        peer = kind(_family(self), _type(self), self.proto, fd)
-        return peer, peer.getpeername() if address is None else address
+        while True:
+            fd, address = _accept_fd(self)
+            peer = kind(_family(self), _type(self), self.proto, fd)
+            if address is not None:
+                return peer, address
+            try:
+                return peer, peer.getpeername()
+            except OSError:
+                peer.close()  # it is gone already, as if it had never come
 
     def connect(self, address: Any, /) -> None:
         """Connect to an address; a host's name is looked up first."""
@@ -145,11 +147,11 @@ class socket(stdlib.socket):  # noqa: N801
                 raise
             return error.errno or EAGAIN  # a timeout of ours has no number
 
-    def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
+    def recvfrom(self, bufsize: int, flags: int = 0, /) -> Any:
         """Receive bytes and the sender's address."""
         return _repeat(self, POLLIN, flags, lambda now: _native.recvfrom(self, bufsize, now))
 
-    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> Any:
         """Receive into a buffer; the number of bytes and the sender's address."""
         return _repeat(
             self, POLLIN, flags, lambda now: _native.recvfrom_into(self, buffer, nbytes, now)
@@ -168,7 +170,7 @@ class socket(stdlib.socket):  # noqa: N801
             self, POLLIN, flags, lambda now: _native.recvmsg_into(self, buffers, ancbufsize, now)
         )
 
-    def sendto(self, data: Any, *flags_and_address: Any) -> int:
+    def sendto(self, data: Any, *flags_and_address: Any) -> Any:
         """Send to an address, given after the flags if there are any."""
         if len(flags_and_address) not in (1, 2):
             return _native.sendto(self, data, *flags_and_address)  # it says what is wrong
@@ -178,7 +180,7 @@ class socket(stdlib.socket):  # noqa: N801
 
     def sendmsg(
         self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None, /
-    ) -> int:
+    ) -> Any:
         """Send several buffers as one message, with ancillary data."""
         buffers, ancdata = list(buffers), list(ancdata)
         address = address and numeric_address(self, address)
@@ -190,11 +192,11 @@ class socket(stdlib.socket):  # noqa: N801
         """Give the descriptor away, blocking again if the socket was; the socket is closed."""
         fd = _native.fileno(self)
         _core.fd_forget(fd)
-        if fd >= 0 and _native.gettimeout(self) is None:
-            if _native.getsockopt(self, SOL_SOCKET, SO_ACCEPTCONN):
-                os.set_blocking(fd, True)  # `accept` may have changed it
+        is_blocking = fd >= 0 and _native.gettimeout(self) is None
+        if is_blocking and self.getsockopt(SOL_SOCKET, SO_ACCEPTCONN):
+            os.set_blocking(fd, True)  # `accept` may have changed it
         self._closed = True
-        return _native.detach(self)
+        return int(_native.detach(self))
 
     def _real_close(
         self, _close: Any = _native.close, _fd: Any = _native.fileno, _forget: Any = _core.fd_forget
@@ -203,7 +205,7 @@ class socket(stdlib.socket):  # noqa: N801
         _forget(_fd(self))
         _close(self)
 
-    def _sendfile_use_sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+    def _sendfile_use_sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> Any:
         if _native.gettimeout(self) is not None:
             return _sendfile(self, file, offset, count)
         os.set_blocking(self.fileno(), False)  # os.sendfile has no MSG_DONTWAIT
@@ -221,7 +223,7 @@ def _connect_now(sock: _socket.socket, address: Any) -> int:
     try:
         _native.connect(sock, address)
     except (BlockingIOError, InterruptedError) as error:
-        return error.errno
+        return int(error.errno or 0)
     finally:
         _native.settimeout(sock, timeout)
     return 0

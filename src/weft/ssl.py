@@ -115,13 +115,13 @@ class SSLSocket(stdlib.SSLSocket, _socket.socket):
 
     def write(self, data: Any) -> int:
         """Send data; the number of bytes that were taken."""
-        return _repeat(self, "write", self.gettimeout(), _write, self, data)  # type: ignore[no-any-return]
+        return int(_repeat(self, "write", self.gettimeout(), _write, self, data))
 
     def send(self, data: Any, flags: int = 0) -> int:
         """Send data; the number of bytes that were taken."""
         if self._sslobj is None:  # type: ignore[attr-defined]
             return _send(self, data, flags)
-        return _repeat(self, "write", self.gettimeout(), _send, self, data, flags)  # type: ignore[no-any-return]
+        return int(_repeat(self, "write", self.gettimeout(), _send, self, data, flags))
 
     def unwrap(self) -> Any:
         """End TLS with the peer's consent; the socket goes on in clear text."""

@@ -65,7 +65,7 @@ class LockType(_core.Semaphore):
     def __init__(self) -> None:
         super().__init__(1)
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # type: ignore[override]
         """Take the lock; False if it is taken and may not be waited for, or not any longer."""
         if timeout == -1:
             return _acquire(self, blocking)
@@ -92,7 +92,9 @@ class LockType(_core.Semaphore):
 
     def __repr__(self) -> str:
         state = "locked" if self.locked() else "unlocked"
-        return f"<{state} {type(self).__module__}.{type(self).__qualname__} object at {id(self):#x}>"
+        return (
+            f"<{state} {type(self).__module__}.{type(self).__qualname__} object at {id(self):#x}>"
+        )
 
 
 _acquire = _core.Semaphore.acquire
@@ -114,7 +116,7 @@ class RLock(_core.RLock):
     def __init__(self, *ignored: Any, **also_ignored: Any) -> None:
         super().__init__()
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # type: ignore[override]
         """Take the lock; False if another has it and may not be waited for, or not any longer."""
         if timeout == -1:
             return _acquire_again(self, blocking)
@@ -134,7 +136,9 @@ class RLock(_core.RLock):
 
     def __repr__(self) -> str:
         state = "locked" if self.locked() else "unlocked"
-        return f"<{state} {type(self).__module__}.{type(self).__qualname__} object at {id(self):#x}>"
+        return (
+            f"<{state} {type(self).__module__}.{type(self).__qualname__} object at {id(self):#x}>"
+        )
 
 
 _acquire_again = _core.RLock.acquire
@@ -166,16 +170,10 @@ def _run(function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[st
         pass
     finally:
         _running.discard(getcurrent())
+        # How `threading` until Python 3.12 learns of a thread's end.
         sentinel = vars(getcurrent()).pop("_sentinel", None)
-        if sentinel is not None and sentinel.locked():
+        if sentinel is not None:
             sentinel.release()
-
-
-def _set_sentinel() -> LockType:
-    """A lock that is released when the current task, as a thread, has ended (until Python 3.12)."""
-    sentinel = LockType()
-    vars(getcurrent())["_sentinel"] = sentinel
-    return sentinel
 
 
 def _count() -> int:

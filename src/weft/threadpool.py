@@ -82,16 +82,12 @@ class Workers:
         """
         with lock:
             self._spare += 1
-        native.idle_threads.add(native.get_ident())
-        try:
-            while True:
-                try:
-                    return jobs.get(timeout=self.idle_s)  # type: ignore[no-any-return]
-                except native.Empty:
-                    if self._leave(lock):
-                        return None
-        finally:
-            native.idle_threads.discard(native.get_ident())
+        while True:
+            try:
+                return _get_idle(jobs, self.idle_s)
+            except native.Empty:
+                if self._leave(lock):
+                    return None
 
     def _leave(self, lock: Any) -> bool:
         with lock:
@@ -100,6 +96,14 @@ class Workers:
             self._spare -= 1
             self.thread_count -= 1
             return True
+
+
+def _get_idle(jobs: Any, limit_s: float) -> Callable[[], object]:
+    native.idle_threads.add(native.get_ident())
+    try:
+        return jobs.get(timeout=limit_s)  # type: ignore[no-any-return]
+    finally:
+        native.idle_threads.discard(native.get_ident())
 
 
 class ThreadPool:

@@ -1,8 +1,8 @@
 """gevent and greenlet served by weft: `import gevent` and `import greenlet` get packages of ours.
 
-The idea: the two folders beside this file are ordinary packages that hold names and no behaviour. A
-finder at the front of `sys.meta_path` says that the top-level names `gevent` and `greenlet` are
-there; the rest of importing is Python's own, so submodules, specs and files are what programs expect.
+The idea: the two folders beside this file are ordinary packages that hold names and no behaviour.
+A finder at the front of `sys.meta_path` says that the top-level names `gevent` and `greenlet` are
+there; the rest of importing is Python's own, so submodules, specs and files are as expected.
 
 Invariant: a name that weft does not have yet is absent, and asking for it says so.
 Do not add: behaviour. What gevent does differently is done in weft, or not at all.

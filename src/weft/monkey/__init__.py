@@ -3,13 +3,13 @@
 The idea: as little as possible is replaced, and in place. Methods are put on the standard library's
 own classes, so a socket stays a `socket.socket` and a module that did `from socket import socket`
 before is served too; a function that was imported by name is found in the modules that have it, and
-rebound. `threading`, `queue` and `ssl.SSLContext` stay what they are, on primitives that park a fiber.
+rebound. `threading`, `queue` and `ssl.SSLContext` stay what they are, on locks that park a fiber.
 
-Importing weft patches nothing. What is patched is the table in `patches.py`; what was there before is
-kept in `saved.py`. Each function may be called any number of times, in any order.
+Importing weft patches nothing. What is patched is the table in `patches.py`; what was there before
+is kept in `saved.py`. Each function may be called any number of times, in any order.
 
-Not patched yet, and so blocking their native thread: the `os` and `signal` modules, waiting for
-child processes (`subprocess`; talking to them is served), and file I/O. `is_module_patched` says so.
+Not patched yet, and so blocking their native thread: the `os` module, waiting for child processes
+(`subprocess`; talking to them is served), and file I/O. `is_module_patched` says so.
 """
 
 import threading
@@ -177,7 +177,7 @@ def patch_signal() -> None:
 
 
 def patch_subprocess() -> None:
-    """Nothing yet: waiting for a child process blocks; `communicate` lets others run (patch_select).
+    """Nothing yet: waiting for a child process blocks; with `patch_select` `communicate` does not.
 
     Switches: never. Threads: any.
     """

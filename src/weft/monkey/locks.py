@@ -11,12 +11,9 @@ keep the old one.
 import sys
 from typing import Any
 
-from weft import native
 from weft.thread import LockType, RLock
 
-__all__ = ["NativeLock", "renew"]
-
-NativeLock = type(native.allocate_lock())
+__all__ = ["renew"]
 
 
 def renew() -> None:

@@ -1,7 +1,7 @@
 """The table of all patches: what of the standard library is replaced by what.
 
-The idea: a patch is a line: module, name, replacement. Parts of the table are applied as wholes, once;
-then the names that others imported before are rebound.
+The idea: a patch is a line: module, name, replacement. Parts of the table are applied as wholes,
+once; then the names that others imported before are rebound.
 
 Invariants: a part is applied entirely or, where this Python has no such module, not at all; each
 only once. Methods are put on the standard library's classes; no class that a program may have
@@ -25,18 +25,19 @@ class Patch(NamedTuple):
 
     module: str
     name: str  # "sleep", or "socket.recv" for a method of a class
-    source: str  # "module:name" of the replacement
+    source: str  # the replacement's module
+    source_name: str  # its name there
 
 
 def _methods(module: str, class_name: str, source: str, names: str) -> list[Patch]:
     return [
-        Patch(module, f"{class_name}.{name}", f"{source}:{class_name}.{name}")
+        Patch(module, f"{class_name}.{name}", source, f"{class_name}.{name}")
         for name in names.split()
     ]
 
 
 def _functions(module: str, source: str, names: str) -> list[Patch]:
-    return [Patch(module, name, f"{source}:{name}") for name in names.split()]
+    return [Patch(module, name, source, name) for name in names.split()]
 
 
 _THREADS = "weft.monkey.thread_3_13" if sys.version_info >= (3, 13) else "weft.monkey.thread_3_11"
@@ -57,7 +58,7 @@ PARTS: dict[str, list[Patch]] = {
             " recvmsg recvmsg_into send sendall sendto sendmsg _real_close _sendfile_use_sendfile",
         ),
         # Programs ask `socket.socket is gevent.socket.socket` to see whether they are patched.
-        Patch("weft.socket", "socket", "socket:socket"),
+        Patch("weft.socket", "socket", "socket", "socket"),
     ],
     "ssl": _methods(
         "ssl",
@@ -68,14 +69,14 @@ PARTS: dict[str, list[Patch]] = {
     ),
     "select": [
         *_functions("select", "weft.select", "select poll epoll"),
-        Patch("selectors", "SelectSelector._select", "weft.selectors:SelectSelector._select"),
-        Patch("selectors", "PollSelector._selector_cls", "weft.select:poll"),
-        Patch("selectors", "EpollSelector._selector_cls", "weft.select:epoll"),
-        Patch("selectors", "EpollSelector.select", "weft.selectors:EpollSelector.select"),
+        Patch("selectors", "SelectSelector._select", "weft.selectors", "SelectSelector._select"),
+        Patch("selectors", "PollSelector._selector_cls", "weft.select", "poll"),
+        Patch("selectors", "EpollSelector._selector_cls", "weft.select", "epoll"),
+        Patch("selectors", "EpollSelector.select", "weft.selectors", "EpollSelector.select"),
     ],
     "queue": [
-        Patch("_queue", "SimpleQueue", "weft.monkey.simple_queue:SimpleQueue"),
-        Patch("queue", "SimpleQueue", "weft.monkey.simple_queue:SimpleQueue"),
+        Patch("_queue", "SimpleQueue", "weft.monkey.simple_queue", "SimpleQueue"),
+        Patch("queue", "SimpleQueue", "weft.monkey.simple_queue", "SimpleQueue"),
     ],
     "thread": [
         *_functions(
@@ -83,13 +84,14 @@ PARTS: dict[str, list[Patch]] = {
             "weft.thread",
             "LockType allocate_lock RLock get_ident start_new_thread start_new _count _local",
         ),
-        Patch("_thread", "allocate", "weft.thread:allocate_lock"),
-        Patch("threading", "Lock", "weft.thread:LockType"),
-        Patch("threading", "_allocate_lock", "weft.thread:LockType"),
-        Patch("threading", "_CRLock", "weft.thread:RLock"),
-        Patch("threading", "get_ident", "weft.thread:get_ident"),
-        Patch("threading", "local", "weft.local:local"),
-        Patch("_threading_local", "local", "weft.local:local"),
+        Patch("_thread", "allocate", "weft.thread", "allocate_lock"),
+        Patch("threading", "Lock", "weft.thread", "LockType"),
+        Patch("threading", "_allocate_lock", "weft.thread", "LockType"),
+        Patch("threading", "_CRLock", "weft.thread", "RLock"),
+        Patch("threading", "get_ident", "weft.thread", "get_ident"),
+        Patch("threading", "local", "weft.local", "local"),
+        Patch("threading", "_DummyThread.__init__", "weft.monkey.dummies", "init_dummy"),
+        Patch("_threading_local", "local", "weft.local", "local"),
         *(Patch(*line) for line in importlib.import_module(_THREADS).PATCHES),
     ],
 }
@@ -104,7 +106,7 @@ def apply(parts: Iterable[str]) -> list[str]:
     """
     fresh = [part for part in parts if part not in _applied and _exists(part)]
     _applied.update(fresh)
-    lines = [(line, _find(line.source)) for part in fresh for line in PARTS[part]]
+    lines = [(line, _find(line)) for part in fresh for line in PARTS[part]]
     replaced = []
     for line, replacement in lines:
         original = put(importlib.import_module(line.module), line.name, replacement)
@@ -126,10 +128,9 @@ def _exists(part: str) -> bool:
     return True
 
 
-def _find(source: str) -> Any:
+def _find(line: Patch) -> Any:
     """The replacement itself; from a class as it stands there, not bound."""
-    module_name, _, path = source.partition(":")
-    found: Any = importlib.import_module(module_name)
-    for name in path.split("."):
+    found: Any = importlib.import_module(line.source)
+    for name in line.source_name.split("."):
         found = vars(found)[name]
     return found

@@ -17,7 +17,7 @@ from typing import Any
 
 __all__ = ["MonkeyPatchWarning", "rebind", "warn"]
 
-# The C modules below are what the replacements are made of; `select` and `_thread` are in the table.
+# The C modules below are what the replacements are made of; some of them are in the table.
 KEPT = {"weft", "_queue", "_socket", "_ssl", "_thread", "select"}
 
 
@@ -48,7 +48,8 @@ def rebind(replaced: list[tuple[Any, Any]]) -> list[tuple[str, str]]:
     Switches: never. Threads: any.
     """
     replacements = {id(old): (old, new) for old, new in replaced if _is_distinct(old)}
-    places, kept = [], []
+    places: list[tuple[str, str]] = []
+    kept: list[str] = []
     for module_name, module in list(sys.modules.items()):
         if not isinstance(module, ModuleType) or module_name.partition(".")[0] in KEPT:
             continue

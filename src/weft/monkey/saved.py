@@ -1,8 +1,8 @@
 """What was there before a patch: put something in place of a name, and find the original again.
 
-The idea: `saved` is {module: {name: original}}, as programs that look into gevent's expect; a method
-of a class is saved as "Class.method". A class that was patched in place has no original any more, so
-`get_original` makes one: a subclass with the original methods, which blocks its native thread.
+The idea: `saved` is {module: {name: original}}, as programs that look into gevent's expect; a
+method of a class is saved as "Class.method". A class that was patched in place has no original any
+more, so `get_original` makes one: a subclass with the original methods, which blocks.
 
 Invariant: what is saved for a name is what was there before the first patch, for ever.
 Do not add: what to patch; that is the table in patches.py.

@@ -19,7 +19,7 @@ class SimpleQueue(Queue):
     Switches: if it must wait. Threads: any.
     """
 
-    __class_getitem__ = classmethod(GenericAlias)
+    __class_getitem__: Any = classmethod(GenericAlias)
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,42 +1,71 @@
 """What only the `threading` of Python 3.11 and 3.12 needs to have threads that are tasks.
 
-The idea: there a thread's end is told by a lock that the interpreter releases when the thread's
-state goes away, its sentinel. A task has no such state, so the task itself releases it.
+The idea: there a thread's end is told by a lock, its sentinel, which the interpreter releases when
+the thread's state goes away. A task has no such state, so it has a sentinel of its own kind, and
+releases it itself.
 
 Do not add: what 3.13 needs as well; that is in the table and in locks.py.
 """
 
 import threading
-import weakref
 from typing import Any
 
 from weft import _core
+from weft._core import getcurrent
 from weft.monkey import locks
-from weft.thread import LockType
 
-__all__ = ["PATCHES", "adopt"]
+__all__ = ["PATCHES", "Sentinel", "adopt"]
 
 PATCHES = [
-    ("threading", "_start_new_thread", "weft.thread:start_new_thread"),
-    ("threading", "_set_sentinel", "weft.thread:_set_sentinel"),
-    ("threading", "_DummyThread.__init__", "weft.monkey.thread_3_11:init_dummy"),
+    ("threading", "_start_new_thread", "weft.thread", "start_new_thread"),
+    ("threading", "_set_sentinel", "weft.monkey.thread_3_11", "Sentinel"),
 ]
 
-_init_dummy = threading._DummyThread.__init__  # type: ignore[attr-defined]
 
+class Sentinel:
+    """The end of a thread, as the lock that `threading` takes it for.
 
-def init_dummy(self: Any) -> None:
-    """A task that is no Thread asked which Thread it is: its dummy goes when the task goes.
+    The fiber that acquires it first is the thread; when that one releases it, the thread has ended,
+    and all who wait for it go on. For others release does nothing, and acquire only waits:
+    `threading` releases what it did not get when its wait is interrupted, which would end a thread
+    that still runs.
 
-    Switches: never. Threads: any.
+    Switches: if it must wait. Threads: any.
     """
-    _init_dummy(self)
-    forget = weakref.finalize(_core.getcurrent(), _forget, self.ident)
-    forget.atexit = False
 
+    def __init__(self) -> None:
+        self._owner = 0
+        self._interrupted = 0  # whose wait was just ended by an exception
+        self._ended = _core.Event()
+        vars(getcurrent())["_sentinel"] = self
 
-def _forget(ident: int) -> None:
-    threading._active.pop(ident, None)  # type: ignore[attr-defined]
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Wait for the end; False if it may not be waited for, or not any longer."""
+        if not self._owner:
+            self._owner = id(getcurrent())
+            return True
+        if not blocking:
+            return self._ended.is_set()
+        try:
+            return self._ended.wait(None if timeout < 0 else timeout)
+        except BaseException:
+            self._interrupted = id(getcurrent())
+            raise
+
+    def release(self) -> None:
+        """Tell that the thread has ended, if it is the thread who says so."""
+        if id(getcurrent()) == self._owner:
+            self._ended.set()
+
+    def locked(self) -> bool:
+        """Whether the thread runs; False also for who asks because its wait was interrupted."""
+        if self._interrupted == id(getcurrent()):
+            self._interrupted = 0
+            return False
+        return not self._ended.is_set()
+
+    def _at_fork_reinit(self) -> None:
+        self.__init__()  # type: ignore[misc]
 
 
 def adopt() -> None:
@@ -46,11 +75,10 @@ def adopt() -> None:
     """
     main: Any = threading.main_thread()
     native_sentinel = main._tstate_lock
-    if native_sentinel is not None and isinstance(native_sentinel, locks.NativeLock):
-        sentinel = LockType()
-        sentinel.acquire()
-        main._tstate_lock = sentinel
+    if native_sentinel is not None and threading.get_ident() == main.ident:
+        main._tstate_lock = Sentinel()
+        main._tstate_lock.acquire()
         ends: set[Any] = threading._shutdown_locks  # type: ignore[attr-defined]
         ends.discard(native_sentinel)
-        ends.add(sentinel)
+        ends.add(main._tstate_lock)
     locks.renew()

@@ -1,7 +1,7 @@
 """What only the `threading` of Python 3.13 needs to have threads that are tasks.
 
-The idea: there a thread is known to `threading` by a handle that tells whether it is done. The class
-below is such a handle for a task.
+The idea: there a thread is known to `threading` by a handle that tells whether it is done. The
+class below is such a handle for a task.
 
 Invariant: who is done stays done. A handle belongs to no native thread in particular.
 Do not add: what 3.11 needs as well; that is in the table and in locks.py.
@@ -20,16 +20,16 @@ from weft.thread import get_ident, start_new_thread
 __all__ = ["PATCHES", "Handle", "adopt"]
 
 PATCHES = [
-    ("_thread", "lock", "weft.thread:LockType"),
-    ("_thread", "start_joinable_thread", "weft.monkey.thread_3_13:start_joinable_thread"),
-    ("_thread", "_ThreadHandle", "weft.monkey.thread_3_13:Handle"),
-    ("_thread", "_make_thread_handle", "weft.monkey.thread_3_13:make_handle"),
-    ("threading", "_LockType", "weft.thread:LockType"),
-    ("threading", "_start_joinable_thread", "weft.monkey.thread_3_13:start_joinable_thread"),
-    ("threading", "_ThreadHandle", "weft.monkey.thread_3_13:Handle"),
-    ("threading", "_make_thread_handle", "weft.monkey.thread_3_13:make_handle"),
-    ("threading", "_thread_shutdown", "weft.monkey.thread_3_13:shut_down"),
-    ("threading", "_thread_local_info", "weft.monkey.thread_3_13:thread_local_info"),
+    ("_thread", "lock", "weft.thread", "LockType"),
+    ("_thread", "start_joinable_thread", "weft.monkey.thread_3_13", "start_joinable_thread"),
+    ("_thread", "_ThreadHandle", "weft.monkey.thread_3_13", "Handle"),
+    ("_thread", "_make_thread_handle", "weft.monkey.thread_3_13", "make_handle"),
+    ("threading", "_LockType", "weft.thread", "LockType"),
+    ("threading", "_start_joinable_thread", "weft.monkey.thread_3_13", "start_joinable_thread"),
+    ("threading", "_ThreadHandle", "weft.monkey.thread_3_13", "Handle"),
+    ("threading", "_make_thread_handle", "weft.monkey.thread_3_13", "make_handle"),
+    ("threading", "_thread_shutdown", "weft.monkey.thread_3_13", "shut_down"),
+    ("threading", "_thread_local_info", "weft.monkey.thread_3_13", "thread_local_info"),
 ]
 
 thread_local_info = local()

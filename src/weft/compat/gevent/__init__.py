@@ -3,9 +3,20 @@
 from typing import Any
 
 import weft
-from weft import GreenletExit, Timeout, get_hub, getcurrent, joinall, kill, killall, sleep, spawn
+from weft import (
+    GreenletExit,
+    Timeout,
+    get_hub,
+    getcurrent,
+    joinall,
+    kill,
+    killall,
+    sleep,
+    spawn,
+    spawn_later,
+    with_timeout,
+)
 from weft import Task as Greenlet
-from weft import spawn_later, with_timeout
 
 # gevent's own is at 20.0 for ever; programs compare the text.
 __version__ = "26.9.0"

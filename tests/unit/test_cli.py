@@ -1,0 +1,189 @@
+"""`weft run`: a program under weft finds all as under `python`, and ends the same way."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import weft
+from tests.conftest import LIMIT_S, PACKAGE_PARENT
+
+PYTHON = [sys.executable]
+WEFT = [sys.executable, "-m", "weft", "run"]
+
+
+class Finished(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where programs are written, and started."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*command: str) -> Finished:
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": PACKAGE_PARENT},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def same(*arguments: str) -> Finished:
+    """What a program does under weft, which must be what it does under python."""
+    under_weft = run(*WEFT, *arguments)
+    assert under_weft == run(*PYTHON, *arguments)
+    return under_weft
+
+
+SHOW = """
+import os, sys
+import __main__
+print(__name__, __file__, __spec__ and __spec__.name, __package__, __doc__, __cached__)
+print(sys.argv, sys.path[0], __builtins__)
+print(__main__ is sys.modules["__main__"], vars(__main__) is globals(), type(__loader__).__name__)
+def function(): pass
+print(function.__module__, sorted(name for name in vars() if not name.startswith("_")))
+"""
+
+
+def test_a_program_finds_all_as_under_python(folder: Path) -> None:
+    (folder / "sub").mkdir()
+    (folder / "sub" / "show.py").write_text(SHOW)
+    (folder / "link.py").symlink_to("sub/show.py")
+    for path in ("sub/show.py", str(folder / "sub" / "show.py"), "link.py"):
+        out = same(path, "--version", "-m", "x y").out
+        assert out.startswith("__main__ ")
+        assert repr([path, "--version", "-m", "x y"]) in out
+
+
+def test_a_module_finds_all_as_under_python(folder: Path) -> None:
+    (folder / "package").mkdir()
+    for name in ("__init__", "__main__", "part"):
+        (folder / "package" / f"{name}.py").write_text(SHOW if name != "__init__" else "")
+    for name in ("package", "package.part"):
+        assert "__main__ " in same("-m", name, "--gevent").out
+
+
+def test_a_folder_and_an_archive_are_run(folder: Path) -> None:
+    (folder / "app").mkdir()
+    (folder / "app" / "__main__.py").write_text(SHOW)
+    with zipfile.ZipFile(folder / "app.zip", "w") as archive:
+        archive.write(folder / "app" / "__main__.py", "__main__.py")
+    for path in ("app", "app.zip"):
+        assert "__main__ " in same(path, "argument").out
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import sys; sys.exit(7)",
+        "import sys; sys.exit('a message')",
+        "raise SystemExit",
+        "def inner():\n    1 / 0\ninner()",
+        "try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    raise ValueError('x') from error",
+        "this is no Python",
+        "# -*- coding: latin-1 -*-\nprint('caf\\351')",
+        "raise KeyboardInterrupt",
+        "import sys\nsys.excepthook = lambda *a: print('hook', a[0].__name__, a[2].tb_lineno)\n1/0",
+        "import atexit\natexit.register(print, 'bye')\nraise LookupError",
+    ],
+)
+def test_a_program_ends_as_under_python(folder: Path, program: str) -> None:
+    (folder / "program.py").write_bytes(program.encode("latin-1"))
+    same("program.py")
+
+
+def test_ctrl_c_ends_a_program_as_under_python(folder: Path) -> None:
+    program = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nimport time\ntime.sleep(9)\n"
+    (folder / "program.py").write_text(program)
+    done = run(*WEFT, "program.py")
+    assert done.status == -signal.SIGINT
+    assert re.search(r'^Traceback .*\n  File ".*/program.py", line [234]', done.err)
+    assert done.err.endswith("KeyboardInterrupt\n")
+
+
+WHAT_IS_PATCHED = """
+from weft import monkey
+import sys
+try:
+    import gevent
+    served = gevent.__weft_version__ is not None
+except (ImportError, AttributeError):
+    served = False
+print(monkey.is_anything_patched(), served)
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "answer"),
+    [
+        ([], "True False"),
+        (["--no-patch"], "False False"),
+        (["--gevent"], "False True"),
+        (["--gevent", "--patch"], "True True"),
+        (["--gevent", "--no-patch", "--"], "False True"),
+    ],
+)
+def test_options_say_what_is_patched_and_served(
+    folder: Path, options: list[str], answer: str
+) -> None:
+    (folder / "program.py").write_text(WHAT_IS_PATCHED)
+    assert run(*WEFT, *options, "program.py") == Finished(0, answer + "\n", "")
+
+
+def test_the_program_runs_in_the_main_fiber(folder: Path) -> None:
+    (folder / "program.py").write_text(
+        "import time, weft\n"
+        "assert weft.getcurrent() is weft.get_hub().main\n"
+        "task = weft.spawn_later(0.001, print, 'task')\n"
+        "time.sleep(0.01)\n"
+        "weft.spawn(time.sleep, 60)\n"
+        "print('end')\n"
+    )
+    assert run(*WEFT, "program.py") == Finished(0, "task\nend\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "missing.py"], "weft: cannot run 'missing.py': there is no such file."),
+        (["run"], "weft: nothing to run. Give the path of a program"),
+        (["run", "-m"], "weft: nothing to run."),
+        (["run", "--fast", "x.py"], "weft: `weft run` has no option '--fast'."),
+        (["jump"], "weft: there is no command 'jump'."),
+        ([], "weft: no command is given."),
+    ],
+)
+def test_what_cannot_be_done_is_said(folder: Path, arguments: list[str], message: str) -> None:
+    done = run(sys.executable, "-m", "weft", *arguments)
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith(message)
+
+
+def test_a_missing_module_is_told_as_by_python(folder: Path) -> None:
+    assert "No module named" in same("-m", "missing_module").err
+
+
+def test_version_and_help() -> None:
+    for option in ("--version", "-V"):
+        done = run(sys.executable, "-m", "weft", option)
+        assert done == Finished(0, f"weft {weft.__version__}\n", "")
+    for options in (["--help"], ["-h"], ["run", "--help"]):
+        done = run(sys.executable, "-m", "weft", *options)
+        assert (done.status, done.err) == (0, "")
+        assert done.out.startswith("usage: weft run")

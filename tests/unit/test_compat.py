@@ -1,0 +1,127 @@
+"""The gevent and greenlet names: real packages that hold weft's objects, and nothing pretended."""
+
+import pytest
+
+from tests.conftest import Interpreter
+
+INSTALL = "from weft import compat; compat.install(); compat.install()\n"
+
+
+def test_the_packages_are_real(interpreter: Interpreter) -> None:
+    text = """
+        import importlib, importlib.util, sys
+        for name in ("gevent", "greenlet", "gevent.queue"):
+            spec = importlib.util.find_spec(name)
+            module = importlib.import_module(name)
+            assert spec.name == name == module.__name__ == module.__spec__.name, name
+            assert module.__file__ == spec.origin and "compat" in module.__file__
+            assert sys.modules[name] is module
+        import gevent, greenlet
+        assert gevent.__path__ and greenlet.__path__ and gevent.__package__ == "gevent"
+        assert importlib.reload(gevent) is gevent
+        """
+    assert interpreter.out(INSTALL + _plain(text)) == ""
+
+
+def test_every_way_to_import_gives_wefts_objects(interpreter: Interpreter) -> None:
+    text = """
+        import gevent
+        import gevent.queue
+        import gevent.lock as lock
+        from gevent import monkey, socket, Greenlet
+        from gevent.event import AsyncResult
+        from gevent.hub import get_hub
+        from greenlet import greenlet, getcurrent, GreenletExit
+        import weft.queue, weft.lock, weft.event, weft.monkey, weft.socket
+        pairs = [
+            (gevent.queue.Queue, weft.queue.Queue), (lock.Semaphore, weft.lock.Semaphore),
+            (monkey.patch_all, weft.monkey.patch_all), (socket.socket, weft.socket.socket),
+            (Greenlet, weft.Task), (AsyncResult, weft.event.AsyncResult),
+            (get_hub, weft.hub.get_hub), (greenlet, weft.Fiber), (getcurrent, weft.getcurrent),
+            (GreenletExit, gevent.GreenletExit), (gevent.Timeout, weft.Timeout),
+            (gevent.spawn, weft.spawn), (monkey.saved, weft.monkey.saved),
+        ]
+        assert all(ours is wefts for ours, wefts in pairs)
+        """
+    assert interpreter.out(INSTALL + _plain(text)) == ""
+
+
+def test_submodules_that_gevent_loads_itself_are_attributes(interpreter: Interpreter) -> None:
+    text = """
+        import gevent
+        print(gevent.hub.get_hub is gevent.get_hub, gevent.greenlet.Greenlet is gevent.Greenlet,
+              gevent.event.__name__, gevent.timeout.Timeout is gevent.Timeout,
+              gevent.exceptions.LoopExit.__name__)
+        """
+    assert interpreter.out(INSTALL + _plain(text)) == "True True gevent.event True LoopExit\n"
+
+
+def test_every_module_imports_and_has_all_that_it_names(interpreter: Interpreter) -> None:
+    text = """
+        import importlib, pkgutil, gevent
+        for info in pkgutil.iter_modules(gevent.__path__):
+            module = importlib.import_module("gevent." + info.name)
+            missing = [name for name in module.__all__ if not hasattr(module, name)]
+            assert not missing, (info.name, missing)
+            print(info.name)
+        """
+    names = interpreter.out(INSTALL + _plain(text)).split()
+    assert {"event", "hub", "lock", "monkey", "queue", "select", "socket", "ssl"} <= set(names)
+
+
+def test_versions_are_those_that_programs_look_for(interpreter: Interpreter) -> None:
+    text = """
+        import gevent, greenlet, weft
+        print(gevent.__version__, gevent.version_info[:3], greenlet.__version__)
+        print(gevent.__weft_version__ == greenlet.__weft_version__ == weft.__version__)
+        """
+    out = interpreter.out(INSTALL + _plain(text))
+    assert out.splitlines() == ["26.9.0 (26, 9, 0) 3.5.6", "True"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("import gevent; gevent.no_such", "AttributeError: module 'gevent' has no attribute"),
+        ("import greenlet; greenlet.no_such", "AttributeError: module 'greenlet' has no attr"),
+        (
+            "import gevent.no_such",
+            "ModuleNotFoundError: cannot import 'gevent.no_such': weft serves",
+        ),
+        ("from gevent import no_such", "ImportError: cannot import name 'no_such' from 'gevent'"),
+        ("from gevent.queue import no_such", "ImportError: cannot import name 'no_such'"),
+    ],
+)
+def test_what_is_not_there_is_said(interpreter: Interpreter, statement: str, message: str) -> None:
+    done = interpreter.run(INSTALL + statement)
+    assert done.status == 1
+    assert message in done.err.splitlines()[-1]
+
+
+def test_looking_for_a_name_that_is_not_there_is_no_error(interpreter: Interpreter) -> None:
+    text = """
+        import gevent
+        print(hasattr(gevent, "no_such"), getattr(gevent, "no_such", None))
+        """
+    assert interpreter.out(INSTALL + _plain(text)) == "False None\n"
+
+
+def test_it_refuses_when_the_real_one_is_imported(interpreter: Interpreter) -> None:
+    interpreter.folder.joinpath("greenlet.py").write_text("")
+    done = interpreter.run("import greenlet\n" + INSTALL)
+    assert done.status == 1
+    assert "cannot serve 'greenlet' by weft: it is imported already, from" in done.err
+
+
+def test_without_install_nothing_is_served(interpreter: Interpreter) -> None:
+    text = """
+        import sys, weft, weft.compat
+        print("gevent" in sys.modules, len([f for f in sys.meta_path if "weft" in repr(f)]))
+        """
+    assert interpreter.out(_plain(text)) == "False 0\n"
+
+
+def _plain(text: str) -> str:
+    import textwrap
+
+    return textwrap.dedent(text)

@@ -1,0 +1,156 @@
+"""Name resolution: numeric hosts at once, names in native threads, the same question asked once."""
+
+import _socket
+import socket as stdlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import weft
+from weft import native, resolver, socket
+
+ADDRESS = [(2, 1, 6, "", ("192.0.2.1", 80))]
+
+
+class Lookups:
+    """Stands for the C library's resolver: names wait until they are let go."""
+
+    def __init__(self) -> None:
+        self.real = _socket.getaddrinfo
+        self.threads: list[int] = []
+        self.names: list[object] = []
+        self.gate = native.allocate_lock()
+        self.error: Exception | None = None
+
+    def getaddrinfo(self, host: Any, port: Any, *options: int) -> Any:
+        if not str(host).endswith(".invalid") or options[-1] & stdlib.AI_NUMERICHOST:
+            self.threads.append(native.get_ident())
+            return self.real(host, port, *options)
+        self.names.append(host)
+        self.threads.append(native.get_ident())
+        with self.gate:
+            if self.error is not None:
+                raise self.error
+            return ADDRESS
+
+
+@pytest.fixture
+def lookups(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lookups]:
+    made = Lookups()
+    monkeypatch.setattr(_socket, "getaddrinfo", made.getaddrinfo)
+    yield made
+    if made.gate.locked():
+        made.gate.release()
+
+
+def until(is_met: Any) -> None:
+    """Give native threads the time that they need; 20 s at most."""
+    for _ in range(20_000):
+        if is_met():
+            return
+        weft.sleep(0.001)
+    pytest.fail("waited for 20 s")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", b"127.0.0.1", None, "fe80::1%1"])
+def test_a_numeric_host_never_leaves_the_thread(fresh: None, lookups: Lookups, host: Any) -> None:
+    others: list[int] = []
+    weft.spawn(others.append, 1)
+    assert resolver.getaddrinfo(host, 80) == stdlib.getaddrinfo(host, 80)
+    assert set(lookups.threads) == {native.get_ident()}
+    assert others == []
+    weft.sleep(0)
+
+
+def test_results_are_the_standard_librarys_with_its_enum_members(fresh: None) -> None:
+    found = resolver.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)
+    assert found == stdlib.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)
+    assert isinstance(found[0][0], stdlib.AddressFamily)
+    assert isinstance(found[0][1], stdlib.SocketKind)
+    assert {type(entry) for entry in found} == {tuple}
+
+
+def test_others_run_while_a_name_is_looked_up(fresh: None, lookups: Lookups) -> None:
+    lookups.gate.acquire()
+    task = weft.spawn(resolver.getaddrinfo, "example.invalid", 80)
+    until(lambda: lookups.names)
+    assert not task.ready()
+    lookups.gate.release()
+    assert task.get() == ADDRESS
+    assert lookups.threads[-1] != native.get_ident()
+
+
+def test_the_same_question_at_the_same_time_is_asked_once(fresh: None, lookups: Lookups) -> None:
+    lookups.gate.acquire()
+    tasks = [weft.spawn(resolver.getaddrinfo, "example.invalid", 80) for _ in range(50)]
+    tasks.append(weft.spawn(resolver.getaddrinfo, "other.invalid", 80))
+    until(lambda: len(lookups.names) == 2)
+    lookups.gate.release()
+    answers = [task.get() for task in tasks]
+    assert answers == [ADDRESS] * 51
+    assert answers[0] is not answers[1]
+    assert sorted(map(str, lookups.names)) == ["example.invalid", "other.invalid"]
+
+
+def test_a_question_after_the_answer_is_asked_again(fresh: None, lookups: Lookups) -> None:
+    for _ in range(3):
+        resolver.getaddrinfo("example.invalid", 80)
+    assert len(lookups.names) == 3
+
+
+def test_an_error_comes_to_each_who_asked_as_its_own(fresh: None, lookups: Lookups) -> None:
+    lookups.gate.acquire()
+    lookups.error = stdlib.gaierror(stdlib.EAI_AGAIN, "not now")
+    tasks = [weft.spawn(resolver.getaddrinfo, "example.invalid", 80) for _ in range(3)]
+    until(lambda: lookups.names)
+    lookups.gate.release()
+    weft.joinall(tasks)
+    errors = [task.exception for task in tasks]
+    assert [(type(error), error.args) for error in errors if error] == [
+        (stdlib.gaierror, (stdlib.EAI_AGAIN, "not now"))
+    ] * 3
+    assert len({id(error) for error in errors}) == 3
+
+
+def test_who_is_killed_while_waiting_does_not_spoil_it_for_others(
+    fresh: None, lookups: Lookups
+) -> None:
+    lookups.gate.acquire()
+    first, second = (weft.spawn(resolver.getaddrinfo, "example.invalid", 80) for _ in range(2))
+    until(lambda: lookups.names)
+    first.kill()
+    lookups.gate.release()
+    assert second.get() == ADDRESS
+    assert weft.get_hub().statistics()["expected"] == 0
+
+
+def test_a_bad_numeric_question_is_refused_as_the_standard_library_does(fresh: None) -> None:
+    for ask in (resolver.getaddrinfo, stdlib.getaddrinfo):
+        with pytest.raises(stdlib.gaierror):
+            ask("127.0.0.1", "no such service")
+        with pytest.raises(TypeError):
+            ask(object(), 80)
+        with pytest.raises(UnicodeError):
+            ask("a" * 100 + ".invalid", 80)
+
+
+def test_the_older_functions_answer_as_the_standard_librarys(fresh: None) -> None:
+    assert socket.gethostbyname("") == stdlib.gethostbyname("")
+    for host in ("localhost", "127.0.0.1"):
+        assert socket.gethostbyname(host) == stdlib.gethostbyname(host)
+        assert socket.gethostbyname_ex(host) == stdlib.gethostbyname_ex(host)
+    assert socket.gethostbyaddr("127.0.0.1") == stdlib.gethostbyaddr("127.0.0.1")
+    assert socket.getfqdn("localhost") == stdlib.getfqdn("localhost")
+    for flags in (0, socket.NI_NUMERICHOST):
+        address = ("127.0.0.1", 80)
+        assert socket.getnameinfo(address, flags) == stdlib.getnameinfo(address, flags)
+
+
+def test_only_a_name_in_an_internet_address_is_replaced(fresh: None, lookups: Lookups) -> None:
+    with socket.socket() as sock, socket.socket(socket.AF_UNIX) as unix:
+        for address in (("127.0.0.1", 1), ("", 1), ("<broadcast>", 1), (), "text", None):
+            assert resolver.numeric_address(sock, address) is address
+        assert resolver.numeric_address(unix, "/path") == "/path"
+        assert lookups.names == []
+        assert resolver.numeric_address(sock, ("example.invalid", 7)) == ("192.0.2.1", 7)

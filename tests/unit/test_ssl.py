@@ -1,0 +1,297 @@
+"""TLS: the standard library's sockets and errors, and others run while one waits."""
+
+import socket as stdlib_socket
+import ssl as stdlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import weft
+from tests.conftest import Interpreter, Sim
+from weft import socket, ssl
+
+trustme = pytest.importorskip("trustme")
+
+HOST = "example.invalid"
+
+
+class World(NamedTuple):
+    """Two ends of TLS that trust each other."""
+
+    server: stdlib.SSLContext
+    client: stdlib.SSLContext
+    certificate: str
+    authority: str
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("tls")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    certificate = authority.issue_cert(HOST)
+    certificate.private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
+    server = ssl.cooperate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    server.load_cert_chain(folder / "server.pem")
+    client = ssl.create_default_context(cafile=folder / "ca.pem")
+    return World(server, client, str(folder / "server.pem"), str(folder / "ca.pem"))
+
+
+Ends = tuple[ssl.SSLSocket, ssl.SSLSocket]
+
+
+@pytest.fixture
+def connect(world: World) -> Iterator[Callable[[], Ends]]:
+    """Makes a server's and a client's socket after the handshake, in the thread that calls it."""
+    made: list[Any] = []
+
+    def connected() -> Ends:
+        left, right = socket.socketpair()
+        task = weft.spawn(world.server.wrap_socket, left, server_side=True)
+        client = world.client.wrap_socket(right, server_hostname=HOST)
+        made.extend([task.get(), client])
+        return task.get(), client  # type: ignore[return-value]
+
+    yield connected
+    for sock in made:
+        sock.close()
+
+
+def test_the_sockets_are_the_standard_librarys_and_wefts(fresh: None, connect: Any) -> None:
+    server, client = connect()
+    for sock in (server, client):
+        assert isinstance(sock, stdlib.SSLSocket)
+        assert isinstance(sock, socket.socket)
+    assert client.getpeercert()["subjectAltName"] == (("DNS", HOST),)
+    assert type(client.context) is stdlib.SSLContext
+
+
+def test_the_context_is_the_standard_librarys() -> None:
+    assert ssl.SSLContext is stdlib.SSLContext
+    assert stdlib.SSLContext.sslsocket_class is stdlib.SSLSocket
+    assert set(stdlib.__dict__) - {n for n in vars(stdlib) if n[0] == "_"} <= set(vars(ssl))
+
+
+def test_data_goes_both_ways_while_others_run(fresh: None, connect: Any) -> None:
+    server, client = connect()
+    order: list[object] = []
+    task = weft.spawn(lambda: order.append(server.recv(10)))
+    weft.sleep(0)
+    order.append("sending")
+    client.sendall(b"hello")
+    task.get()
+    assert order == ["sending", b"hello"]
+    buffer = bytearray(10)
+    task = weft.spawn(client.recv_into, buffer)
+    weft.sleep(0)
+    assert server.send(b"back") == 4
+    assert (task.get(), bytes(buffer[:4])) == (4, b"back")
+
+
+def test_more_than_fits_is_sent_while_another_reads(fresh: None, connect: Any) -> None:
+    server, client = connect()
+    data = bytes(range(256)) * 8192
+    task = weft.spawn(server.sendall, data)
+    with client.makefile("rb") as file:
+        assert file.read(len(data)) == data
+    task.get()
+
+
+def test_both_directions_at_once(fresh: None, connect: Any) -> None:
+    server, client = connect()
+    data = bytes(1 << 20)
+
+    def receive(sock: ssl.SSLSocket) -> int:
+        count = 0
+        while count < len(data):
+            count += len(sock.recv(1 << 16))
+        return count
+
+    tasks = [weft.spawn(sock.sendall, data) for sock in (server, client)]
+    tasks += [weft.spawn(receive, sock) for sock in (server, client)]
+    assert [task.get() for task in tasks] == [None, None, len(data), len(data)]
+
+
+def test_reading_gives_up_in_time(sim: Sim, world: World) -> None:
+    # Without a handshake: in the simulated world no byte arrives.
+    left, right = socket.socketpair()
+    left.settimeout(3)
+    began = sim.now()
+    with right, pytest.raises(TimeoutError, match=r"^The handshake operation timed out$"):
+        world.server.wrap_socket(left, server_side=True)
+    assert sim.now() - began == pytest.approx(3)
+
+
+def test_a_read_that_waits_too_long_times_out(fresh: None, connect: Any) -> None:
+    server, client = connect()
+    client.settimeout(0.001)
+    with pytest.raises(TimeoutError, match=r"^The read operation timed out$"):
+        client.recv(1)
+    with pytest.raises(TimeoutError, match=r"^The write operation timed out$"):
+        client.sendall(bytes(1 << 24))
+    server.close()
+
+
+def test_timeout_0_raises_what_it_wants_and_never_switches(fresh: None, connect: Any) -> None:
+    _, client = connect()
+    client.setblocking(False)
+    others: list[int] = []
+    weft.spawn(others.append, 1)
+    with pytest.raises(stdlib.SSLWantReadError):
+        client.recv(1)
+    assert others == []
+    weft.sleep(0)
+
+
+def test_the_timeout_that_is_seen_is_the_one_that_was_set(fresh: None, connect: Any) -> None:
+    server, client = connect()
+    assert client.gettimeout() is None
+    for value in (5.0, 0.0, None, 2.5):
+        client.settimeout(value)
+        assert (client.gettimeout(), client.timeout) == (value, value)
+        server.send(b"x")
+        socket.wait_read(client.fileno())
+        assert client.recv(1) == b"x"
+        assert (client.gettimeout(), client.timeout) == (value, value)
+        assert client.getblocking() is (value != 0)
+    with pytest.raises(ValueError, match="out of range"):
+        client.settimeout(-1)
+    assert client.gettimeout() == 2.5
+
+
+def test_a_handshake_may_be_asked_for_later(fresh: None, world: World) -> None:
+    left, right = socket.socketpair()
+    server = world.server.wrap_socket(left, server_side=True, do_handshake_on_connect=False)
+    client = world.client.wrap_socket(right, server_hostname=HOST, do_handshake_on_connect=False)
+    client.setblocking(False)
+    task = weft.spawn(server.do_handshake)
+    client.do_handshake(block=True)
+    task.get()
+    assert client.gettimeout() == 0
+    assert client.version() == server.version()
+    client.close()
+    server.close()
+
+
+def test_after_unwrap_the_socket_goes_on_in_clear_text(fresh: None, connect: Any) -> None:
+    server, client = connect()
+    server.settimeout(20)
+    task = weft.spawn(server.unwrap)
+    plain = client.unwrap()
+    assert task.get().gettimeout() == 20
+    task = weft.spawn(plain.recv, 10)
+    weft.sleep(0)
+    server.sendall(b"clear")
+    assert task.get() == b"clear"
+
+
+def test_the_end_of_the_stream_is_no_data(fresh: None, connect: Any) -> None:
+    server, client = connect()
+    task = weft.spawn(client.recv, 1)
+    weft.sleep(0)
+    server.close()
+    assert task.get() == b""
+
+
+def test_closing_ends_waiting(fresh: None, connect: Any) -> None:
+    _, client = connect()
+    task = weft.spawn(client.recv, 1)
+    weft.sleep(0)
+    client.close()
+    weft.joinall([task])
+    assert isinstance(task.exception, OSError)
+
+
+def test_a_detached_socket_is_in_the_mode_that_was_set(fresh: None, connect: Any) -> None:
+    server, client = connect()
+    server.send(b"x")
+    assert client.recv(1) == b"x"
+    with stdlib_socket.socket(fileno=client.detach()) as plain:
+        assert stdlib_socket.SocketType.getblocking(plain)
+
+
+def test_a_refused_certificate_is_told_to_both(fresh: None, world: World) -> None:
+    left, right = socket.socketpair()
+    task = weft.spawn(world.server.wrap_socket, left, server_side=True)
+    with pytest.raises(stdlib.SSLCertVerificationError):
+        world.client.wrap_socket(right, server_hostname="other.invalid")
+    weft.joinall([task])
+    assert isinstance(task.exception, stdlib.SSLError)
+
+
+def test_a_tls_listener_accepts_and_a_client_connects(fresh: None, world: World) -> None:
+    listener = world.server.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True)
+    task = weft.spawn(listener.accept)
+    client = world.client.wrap_socket(socket.socket(), server_hostname=HOST)
+    client.connect(listener.getsockname())
+    server, address = task.get()
+    assert address == client.getsockname()
+    server.send(b"x")
+    assert client.recv(1) == b"x"
+    for sock in (server, client, listener):
+        sock.close()
+
+
+def test_a_servers_certificate_can_be_fetched(fresh: None, world: World) -> None:
+    listener = world.server.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True)
+
+    def serve() -> None:
+        listener.accept()[0].close()
+
+    task = weft.spawn(serve)
+    text = ssl.get_server_certificate(listener.getsockname(), timeout=20)
+    task.get()
+    assert text in Path(world.certificate).read_text()
+    listener.close()
+
+
+PATCHED_AFTER_WRAPPING = """
+    import socket, ssl, threading
+    certificate, authority, host = {arguments!r}
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate)
+    client = ssl.create_default_context(cafile=authority)
+    left, right = socket.socketpair()
+    ends = []
+    thread = threading.Thread(
+        target=lambda: ends.append(server.wrap_socket(left, server_side=True)))
+    thread.start()
+    ends.append(client.wrap_socket(right, server_hostname=host))
+    thread.join()
+    ends.sort(key=lambda end: end.server_side)
+
+    from weft import monkey
+    monkey.patch_all()
+    import weft
+
+    context_class = type(client)
+    task = weft.spawn(ends[0].recv, 5)
+    weft.sleep(0)
+    ends[1].sendall(b"hello")
+    print(task.get(), type(ends[0]) is ssl.SSLSocket, context_class is ssl.SSLContext)
+    client.minimum_version = ssl.TLSVersion.TLSv1_2
+    for end in ends:
+        end.close()
+    """
+
+
+def test_sockets_wrapped_before_the_patch_are_served(
+    interpreter: Interpreter, world: World
+) -> None:
+    arguments = (world.certificate, world.authority, HOST)
+    program = PATCHED_AFTER_WRAPPING.format(arguments=arguments)
+    assert interpreter.out(program) == "b'hello' True True\n"
+
+
+def test_tls_sockets_leave_nothing_behind(fresh: None, world: World, growth: Any) -> None:
+    def use() -> None:
+        left, right = socket.socketpair()
+        task = weft.spawn(world.server.wrap_socket, left, server_side=True)
+        client = world.client.wrap_socket(right, server_hostname=HOST)
+        with client, task.get() as server:
+            server.send(b"x")
+            client.recv(1)
+
+    growth.refuse(use, times=30)
