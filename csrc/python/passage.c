@@ -61,7 +61,7 @@ static int fiber_raise_thrown(weft_record *self)
 
 /* The rare half of fiber_arrive. What was thrown is taken before the left fiber is dropped:
  * dropping runs arbitrary code, whose own waits must not meet what was meant for this one. */
-static int fiber_arrive_laden(weft_thread *thread, PyObject **value)
+static __attribute__((noinline)) int fiber_arrive_laden(weft_thread *thread, PyObject **value)
 {
     weft_record *self = thread_current(thread);
     PyObject *thrown = self->thrown != NULL ? fiber_take_thrown(self) : NULL;
@@ -152,7 +152,7 @@ static PyObject *fiber_throw_and_return_switch(weft_thread *thread, weft_record 
 /* Is this the usual switch, between two fibers that were both left and entered by hand? */
 static inline bool fiber_is_plain_switch(const weft_thread *thread, const weft_record *target)
 {
-    return thread != NULL && target->thread == thread && !target->core.is_held &&
+    return target->thread == thread && !target->core.is_held &&
            target->core.state == WEFT_FIBER_SUSPENDED &&
            thread->hub.current->state == WEFT_FIBER_RUNNING;
 }

@@ -5,9 +5,9 @@ raises SSLWantReadError instead of waiting. So while a TLS socket is in use its 
 0, the one its user set is kept beside it, and each operation is tried, waits for what it wants, and
 is tried again. The standard library's own methods are what is tried.
 
-Invariants: `SSLContext` is the standard library's, neither replaced nor subclassed. `_timeout` is
-in a socket's `__dict__` if and only if its C-level timeout is 0 for this reason, so a socket that
-was wrapped before a patch is simply one that has not been used yet.
+Invariants: `SSLContext` is the standard library's, neither replaced nor subclassed. A
+`_weft_timeout` is in a socket's `__dict__` if and only if its C-level timeout is 0 for this reason:
+a socket that was wrapped before a patch is simply one that has not been used yet.
 The methods must not use `super()` without arguments: `weft.monkey` puts them on `ssl.SSLSocket`.
 Do not add: anything that does not wait.
 """
@@ -41,13 +41,13 @@ def _take_over(sock: stdlib.SSLSocket) -> None:
     timeout = _native.gettimeout(sock)
     if timeout != 0:
         _native.settimeout(sock, 0)
-        vars(sock)["_timeout"] = timeout
+        vars(sock)["_weft_timeout"] = timeout
 
 
 def _give_back(sock: stdlib.SSLSocket) -> None:
     """Let the C-level timeout be what the user set: TLS has ended."""
-    if "_timeout" in vars(sock):
-        _native.settimeout(sock, vars(sock).pop("_timeout"))
+    if "_weft_timeout" in vars(sock):
+        _native.settimeout(sock, vars(sock).pop("_weft_timeout"))
 
 
 def _repeat(
@@ -82,14 +82,14 @@ class SSLSocket(stdlib.SSLSocket, _socket.socket):
 
     def gettimeout(self) -> float | None:
         """Seconds that an operation may wait; None for ever."""
-        if "_timeout" in vars(self):
-            return vars(self)["_timeout"]  # type: ignore[no-any-return]
+        if "_weft_timeout" in vars(self):
+            return vars(self)["_weft_timeout"]  # type: ignore[no-any-return]
         return _native.gettimeout(self)
 
     def settimeout(self, value: float | None, /) -> None:
         """Set the seconds that an operation may wait; None for ever, 0 not at all."""
         _native.settimeout(self, value)
-        vars(self).pop("_timeout", None)
+        vars(self).pop("_weft_timeout", None)
 
     def setblocking(self, flag: bool, /) -> None:
         """settimeout(None) or settimeout(0)."""

@@ -22,7 +22,7 @@ KEPT = {"weft", "_queue", "_socket", "_ssl", "_thread", "select"}
 
 
 class MonkeyPatchWarning(RuntimeWarning):
-    """Something keeps a blocking original, so the task that calls it blocks all the others."""
+    """Something keeps an original: what blocks all other tasks, or is shared among them."""
 
 
 def warn(message: str) -> None:
@@ -61,7 +61,7 @@ def rebind(replaced: list[tuple[Any, Any]]) -> list[tuple[str, str]]:
                 kept += _kept_by_class(value, replacements)
     if kept:
         warn(
-            f"{', '.join(kept)}: imported before the patch, and keeps what blocks. "
+            f"{', '.join(kept)}: imported before the patch, so it keeps the original. "
             "Patch first thing in the program, or run it by `weft run`."
         )
     return places
