@@ -5,9 +5,9 @@ raises SSLWantReadError instead of waiting. So while a TLS socket is in use its 
 0, the one its user set is kept beside it, and each operation is tried, waits for what it wants, and
 is tried again. The standard library's own methods are what is tried.
 
-Invariants: `SSLContext` is the standard library's, neither replaced nor subclassed. A
-`_weft_timeout` is in a socket's `__dict__` if and only if its C-level timeout is 0 for this reason:
-a socket that was wrapped before a patch is simply one that has not been used yet.
+Invariants: `SSLContext` is the standard library's, neither replaced nor subclassed. A socket has
+`_weft_timeout` in its `__dict__` if and only if its C-level timeout is 0 for this reason; so one
+that was wrapped before a patch is simply one that has not been used yet.
 The methods must not use `super()` without arguments: `weft.monkey` puts them on `ssl.SSLSocket`.
 Do not add: anything that does not wait.
 """
