@@ -143,8 +143,15 @@ typedef enum {
     WEFT_FIBER_LOST,      /* its thread ended or was forked away: can never run again */
 } weft_fiber_state;
 
+/* Where a stack goes on. What else the ABI has a call keep lies on that stack. */
+typedef struct {
+    void *sp; /* stack pointer */
+    void *fp; /* frame pointer */
+    void *pc; /* program counter */
+} weft_context;
+
 struct weft_fiber {
-    void *sp; /* where to go on; meaningful while not running, NULL when NEW or DONE */
+    weft_context context; /* where to go on; meaningful while not running */
     weft_stack *stack; /* NULL for a thread's main fiber, and when NEW or DONE */
     weft_hub *hub; /* the thread it belongs to, for ever */
     weft_link ready; /* listed in hub->ready from wake to run */

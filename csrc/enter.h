@@ -17,7 +17,7 @@ static inline __attribute__((always_inline)) void weft_fiber_enter_switch(weft_f
 {
     weft_hub *hub = target->hub;
     weft_fiber *source = hub->current;
-    assert(source != target && source->state != WEFT_FIBER_RUNNING && target->sp != NULL);
+    assert(source != target && source->state != WEFT_FIBER_RUNNING && target->context.sp != NULL);
     assert(target->state != WEFT_FIBER_DONE && target->state != WEFT_FIBER_LOST);
     target->state = WEFT_FIBER_RUNNING;
     target->is_held = false;
@@ -25,7 +25,7 @@ static inline __attribute__((always_inline)) void weft_fiber_enter_switch(weft_f
     weft_embed_swap(source, target);
     void *fake = NULL;
     weft_sanitizer_leave(source->state == WEFT_FIBER_DONE ? NULL : &fake, target);
-    weft_context_switch(&source->sp, target->sp);
+    weft_context_switch(&source->context, &target->context);
     weft_sanitizer_arrive(fake);
 }
 

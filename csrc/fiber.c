@@ -48,7 +48,7 @@ void weft_fiber_cancel(weft_fiber *fiber)
     if (fiber->stack != NULL)
         weft_stack_give(&fiber->hub->stacks, fiber->stack);
     fiber->stack = NULL;
-    fiber->sp = NULL;
+    fiber->context.sp = NULL;
     fiber->is_held = false;
     fiber->state = WEFT_FIBER_DONE;
     weft_list_remove(&fiber->all);
@@ -90,7 +90,7 @@ static void fiber_main(void *argument)
         weft_stack *stack = fiber->stack;
         fiber->state = WEFT_FIBER_DONE;
         fiber->stack = NULL;
-        fiber->sp = NULL;
+        fiber->context.sp = NULL;
         weft_list_remove(&fiber->all);
         if (next->state != WEFT_FIBER_NEW) {
             /* SAFE: see stack.c: nobody takes or unmaps this stack before we have left it. */
@@ -117,7 +117,7 @@ int weft_fiber_prepare(weft_fiber *fiber)
     int rc = weft_stack_take(&fiber->hub->stacks, &fiber->stack);
     if (rc < 0)
         return rc;
-    fiber->sp = weft_context_make(weft_stack_top(fiber->stack), fiber_main, fiber);
+    weft_context_make(&fiber->context, weft_stack_top(fiber->stack), fiber_main, fiber);
     weft_embed_fresh(fiber);
     return 0;
 }

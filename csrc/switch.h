@@ -1,18 +1,16 @@
 /*
- * switch.h: the contract of a stack switch; switch/ has one file per machine and ABI.
+ * switch.h: the contract of a stack switch; switch/ has two files per machine and ABI: a header
+ * with the switch, inline, and an assembly file with the first frame.
  *
- *   weft_context_make    lays out a first frame below `top`, so that a switch to the returned
- *                        stack pointer calls entry(argument) on that stack
- *   weft_context_switch  saves the callee-saved registers on this stack, stores the stack pointer
- *                        through `source`, and continues on `target`
- *
- * The idea: the compiler believes that weft_context_switch is an ordinary call. The ABI lets an
- * ordinary call destroy all registers but the callee-saved ones, so only those are kept.
+ *   weft_context_make    lays out a first frame below `top`, so that a switch to the context calls
+ *                        entry(argument) on that stack
+ *   weft_context_switch  stores where this stack goes on, and continues where the other one does
+ *   weft_context_start   the first frame (assembly): takes entry and argument from the stack
  *
  * Sanitizers: ASan must be told that the stack changes; the two functions below do that and are
  * empty otherwise. They are the only place that knows.
- * Rules for a new ABI file: draw the slots; keep the frame-pointer chain valid and end it with 0 at
- * entry; end the unwind information at entry; no stack protector between the two stacks.
+ * Rules for a new ABI: draw the slots; keep the frame-pointer chain valid and end it with 0 at
+ * entry; end the unwind information at entry; write nothing below the stack pointer.
  */
 #ifndef WEFT_SWITCH_H
 #define WEFT_SWITCH_H
@@ -23,39 +21,30 @@
 #error "weft runs on Linux on x86-64 and aarch64; this machine has no switch/ file yet"
 #endif
 
-void weft_context_switch(void **source, void *target);
-void *weft_context_make(void *top, void (*entry)(void *), void *argument);
+void weft_context_start(void);
 
-/* The floating-point modes (rounding, flush-to-zero, exception masks), which the ABI has a function
- * preserve. Who parks keeps its own; comparing first, because they practically never differ. */
+/* Each ABI's header also has the floating-point modes (rounding, flush-to-zero, exception masks),
+ * which the ABI has a function preserve: weft_float_modes, weft_float_restore. Who parks keeps its
+ * own; comparing first, because they practically never differ. */
+
 #if defined(__x86_64__)
-static inline uint64_t weft_float_modes(void)
-{
-    uint16_t x87;
-    __asm__ volatile("fnstcw %0" : "=m"(x87));
-    return (uint64_t)x87 << 32 | (__builtin_ia32_stmxcsr() & ~0x3fu); /* without the status flags */
-}
-static inline void weft_float_restore(uint64_t modes)
-{
-    if (weft_likely(weft_float_modes() == modes))
-        return;
-    uint16_t x87 = (uint16_t)(modes >> 32);
-    __asm__ volatile("fldcw %0" : : "m"(x87));
-    __builtin_ia32_ldmxcsr((uint32_t)modes);
-}
+#include "switch/x86_64_sysv.h"
 #else
-static inline uint64_t weft_float_modes(void)
-{
-    uint64_t fpcr;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
-    return fpcr;
-}
-static inline void weft_float_restore(uint64_t modes)
-{
-    if (weft_unlikely(weft_float_modes() != modes))
-        __asm__ volatile("msr fpcr, %0" : : "r"(modes));
-}
+#include "switch/aarch64_aapcs.h"
 #endif
+
+/* Lays out the first frame below `top`: who switches to the context calls entry(argument) there. */
+static inline void weft_context_make(weft_context *context, void *top, void (*entry)(void *),
+                                     void *argument)
+{
+    void **slots = (void **)((uintptr_t)top & ~(uintptr_t)15) - 4;
+    slots[0] = (void *)entry;
+    slots[1] = argument;
+    slots[2] = slots[3] = NULL; /* where a frame-pointer walker would look next */
+    context->sp = slots;
+    context->fp = NULL;
+    context->pc = (void *)weft_context_start;
+}
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <pthread.h>

@@ -26,7 +26,10 @@ TOP = Path(__file__).resolve().parent.parent
 OUTPUT = TOP / "build" / "core"
 LIMIT_S = 60
 SKIPPED = 77
-SWITCH_FILES = {"x86_64": "csrc/switch/x86_64_sysv.S"}  # as in meson.build
+SWITCH_FILES = {  # as in meson.build
+    "x86_64": "csrc/switch/x86_64_sysv.S",
+    "aarch64": "csrc/switch/aarch64_aapcs.S",
+}
 COMPILER = shlex.split(os.environ.get("CC", "cc"))
 WARNINGS = ["-Wall", "-Wextra", "-Werror"]
 VARIANTS = {

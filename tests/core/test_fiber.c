@@ -119,7 +119,7 @@ static void cancelled_after_it_got_a_stack_it_gives_it_back(void)
     CHECK_EQUAL(test_hub.stacks.live_count, 1);
     weft_fiber_cancel(&fibers[0].core);
     CHECK_EQUAL(test_hub.stacks.live_count, 0);
-    CHECK(fibers[0].core.sp == NULL && fibers[0].core.stack == NULL);
+    CHECK(fibers[0].core.context.sp == NULL && fibers[0].core.stack == NULL);
     weft_fiber_drop(&fibers[0].core);
     test_close();
 }
