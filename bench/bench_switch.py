@@ -1,12 +1,18 @@
 """Switch: what it costs to hand control, or control and one value, from one fiber to another.
 
-Two fibers switch back and forth; the figure is one way. A generator's `__next__` goes there and
-back too (resume, yield), so its one way is half a call. It is the limit of what the interpreter
-itself does for suspended Python code, though it needs no stack and can suspend one frame only.
+Two fibers switch back and forth; the figure is one way. A call of a generator's `__next__` goes there
+and back too (resume, yield): it is given whole, because a program that consumes a generator pays
+that for a value, and halved, as the limit of what the interpreter itself does for suspended Python
+code. A generator needs no stack and can suspend one frame only.
+
+In the chain each fiber starts the next one from within, so that the stacks nest, and then they are
+switched through in a ring. Where fibers share the thread's stack, that costs more the longer the
+chain is; here it costs no more instructions, but a thousand stacks are more than the caches hold.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from itertools import repeat
 from typing import Any
@@ -24,7 +30,7 @@ def no_argument(fiber_type: Any, main: Any, effort: Effort) -> Sample:
             back()
 
     forth = fiber_type(partner).switch
-    return cost_of(lambda count: call(forth, count), effort)
+    return cost_of(lambda count: turn(forth, count // 2), effort)
 
 
 def one_argument(fiber_type: Any, main: Any, effort: Effort) -> Sample:
@@ -35,30 +41,63 @@ def one_argument(fiber_type: Any, main: Any, effort: Effort) -> Sample:
             value = back(value)
 
     forth = fiber_type(partner).switch
-    return cost_of(lambda count: call_with(forth, count), effort)
+    return cost_of(lambda count: turn_with(forth, count // 2), effort)
 
 
-def call(forth: Callable[[], object], count: int) -> None:
-    """There and back count / 2 times. `repeat`, because `range` makes a number each time round."""
-    for _ in repeat(None, count // 2):
+def chain(length: int) -> Callable[..., Sample]:
+    """`length` fibers, each started by the one before it; main and they take turns in a ring."""
+
+    def case(fiber_type: Any, main: Any, effort: Effort) -> Sample:
+        switches: list[Callable[[], object]] = []
+        sys.setrecursionlimit(10 * length)  # greenlet counts on from the creator's depth
+
+        def link() -> None:
+            if len(switches) < length:
+                forth = add()
+            else:
+                forth = main.switch
+            while True:
+                forth()
+
+        def add() -> Callable[[], object]:
+            forth: Callable[[], object] = fiber_type(link).switch
+            switches.append(forth)
+            forth()
+            return forth
+
+        first = add()
+        return cost_of(lambda count: turn(first, count // (length + 1)), effort)
+
+    return case
+
+
+def turn(forth: Callable[[], object], count: int) -> None:
+    """`repeat`, because `range` makes a number each time round."""
+    for _ in repeat(None, count):
         forth()
 
 
-def call_with(forth: Callable[[object], object], count: int) -> None:
-    for _ in repeat(None, count // 2):
+def turn_with(forth: Callable[[object], object], count: int) -> None:
+    for _ in repeat(None, count):
         forth(count)
 
 
-def weft(case: Callable[..., Sample], effort: Effort) -> Sample:
-    from weft import Fiber, getcurrent
+def weft(case: Callable[..., Sample]) -> Callable[[Effort], Sample]:
+    def run(effort: Effort) -> Sample:
+        from weft import Fiber, getcurrent
 
-    return case(Fiber, getcurrent(), effort)
+        return case(Fiber, getcurrent(), effort)
+
+    return run
 
 
-def greenlet(case: Callable[..., Sample], effort: Effort) -> Sample:
-    from greenlet import getcurrent, greenlet
+def greenlet(case: Callable[..., Sample]) -> Callable[[Effort], Sample]:
+    def run(effort: Effort) -> Sample:
+        from greenlet import getcurrent, greenlet
 
-    return case(greenlet, getcurrent(), effort)
+        return case(greenlet, getcurrent(), effort)
+
+    return run
 
 
 def yielding() -> Iterator[None]:
@@ -72,33 +111,42 @@ def echoing() -> Any:
         value = yield value
 
 
-def generator_next(effort: Effort) -> Sample:
-    forth = yielding().__next__
-    return cost_of(lambda count: call(forth, count), effort)
+def generator_next(ways: int) -> Callable[[Effort], Sample]:
+    """A call there and back counts as so many ways."""
+
+    def run(effort: Effort) -> Sample:
+        forth = yielding().__next__
+        return cost_of(lambda count: turn(forth, count // ways), effort)
+
+    return run
 
 
-def generator_send(effort: Effort) -> Sample:
-    generator = echoing()
-    next(generator)
-    return cost_of(lambda count: call_with(generator.send, count), effort)
+def generator_send(ways: int) -> Callable[[Effort], Sample]:
+    def run(effort: Effort) -> Sample:
+        generator = echoing()
+        next(generator)
+        return cost_of(lambda count: turn_with(generator.send, count // ways), effort)
+
+    return run
 
 
+def line_up(of: Callable[..., Callable[[Effort], Sample]]) -> dict[str, Callable[[Effort], Sample]]:
+    cases = {NONE: no_argument, ONE: one_argument, CHAIN: chain(1000)}
+    return {name: of(case) for name, case in cases.items()}
+
+
+NONE, ONE, CHAIN = "no argument", "one argument", "through a chain of 1,000"
 CONTEST = contest.Contest(
     name="switch",
     title="Switch, one way",
-    how="Two fibers switch back and forth; half of there-and-back. Generator: half of `__next__`, "
-    "half of `send`.",
+    how="Two fibers switch back and forth; half of there-and-back. The chain: 1,000 fibers, each "
+    "started by the one before, in a ring. Generator: a call of `__next__` (of `send`), and half.",
     metrics=NANOSECONDS,
     contenders={
-        "weft": {
-            "no argument": lambda effort: weft(no_argument, effort),
-            "one argument": lambda effort: weft(one_argument, effort),
-        },
-        "greenlet": {
-            "no argument": lambda effort: greenlet(no_argument, effort),
-            "one argument": lambda effort: greenlet(one_argument, effort),
-        },
-        "generator (limit)": {"no argument": generator_next, "one argument": generator_send},
+        "weft": line_up(weft),
+        "greenlet": line_up(greenlet),
+        "generator": {NONE: generator_next(1), ONE: generator_send(1)},
+        "half of it (limit)": {NONE: generator_next(2), ONE: generator_send(2)},
     },
 )
 

@@ -23,9 +23,11 @@ class Goal:
 
 
 GOALS = (
-    Goal("switch ≤ 1/6 of greenlet's", "switch", "no argument", "greenlet", 6),
-    Goal("the same with an argument", "switch", "one argument", "greenlet", 6),
-    Goal("create + run + finish ≤ 1/10 of greenlet's", "create", "one fiber", "greenlet", 10),
+    Goal("switch ≤ 1/8 of greenlet's", "switch", "no argument", "greenlet", 8),
+    Goal("the same with an argument", "switch", "one argument", "greenlet", 8),
+    Goal("switch no slower than `__next__`", "switch", "no argument", "generator", 1),
+    Goal("switch with an argument than `send`", "switch", "one argument", "generator", 1),
+    Goal("create + run + finish ≤ 1/15 of greenlet's", "create", "one fiber", "greenlet", 15),
     Goal("spawn + join ≤ 1/8 of gevent's", "spawn", "one by one", "gevent", 8),
     Goal("echo, 64 connections, ≥ 2.2 times gevent", "echo", "64 connections", "gevent", 2.2),
     Goal("the same, ≥ 0.85 times C epoll", "echo", "64 connections", "C epoll (limit)", 0.85),
