@@ -20,10 +20,12 @@
 
 #include "python/errors.c"
 #include "python/wait.c"
+#include "python/thread.c"
 #include "python/embed.c"
 #include "python/passage.c"
 #include "python/life.c"
 #include "python/fiber_switch.c"
+#include "python/death.c"
 #include "python/fiber_type.c"
 #include "python/task_life.c"
 #include "python/task_type.c"

@@ -107,7 +107,7 @@ static int seconds_to_deadline(weft_thread *thread, PyObject *seconds, uint64_t 
 static PyObject *timeout_raise(PyObject *seconds);
 static int waiters_visit(const weft_link *list, visitproc visit, void *arg);
 
-/* ---- embed.c: threads ---- */
+/* ---- thread.c: native threads ---- */
 extern weft_link weft_all_threads; /* every thread of the process that uses weft */
 static void thread_after_fork(void);
 
@@ -158,18 +158,20 @@ static PyObject *fiber_type_switch(PyObject *self, PyObject *const *args, Py_ssi
                                    PyObject *names);
 static PyObject *fiber_type_throw(PyObject *self, PyObject *args);
 
-/* ---- fiber_type.c: the type; tasks and the hub derive from it ---- */
-extern PyTypeObject weft_fiber_type;
-extern const char weft_throw_doc[];
-static PyObject *fiber_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
-static PyObject *fiber_get_parent(PyObject *self, void *unused);
-static int fiber_set_parent(PyObject *self, PyObject *value, void *unused);
+/* ---- death.c: collected, unwound, freed ---- */
 static int fiber_traverse(PyObject *self, visitproc visit, void *arg);
 static int fiber_clear(PyObject *self);
 static void fiber_finalize(PyObject *self);
 static void fiber_free(PyObject *self);
 static bool fiber_is_saved(PyObject *self);
 static void fiber_dealloc(PyObject *self);
+
+/* ---- fiber_type.c: the type; tasks and the hub derive from it ---- */
+extern PyTypeObject weft_fiber_type;
+extern const char weft_throw_doc[];
+static PyObject *fiber_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
+static PyObject *fiber_get_parent(PyObject *self, void *unused);
+static int fiber_set_parent(PyObject *self, PyObject *value, void *unused);
 
 /* ---- hub_type.c: callbacks and the outside's view ---- */
 extern PyTypeObject weft_hub_type;
