@@ -1,9 +1,9 @@
 """Switch: what it costs to hand control, or control and one value, from one fiber to another.
 
-Two fibers switch back and forth; the figure is one way. A call of a generator's `__next__` goes there
-and back too (resume, yield): it is given whole, because a program that consumes a generator pays
-that for a value, and halved, as the limit of what the interpreter itself does for suspended Python
-code. A generator needs no stack and can suspend one frame only.
+Two fibers switch back and forth; the figure is one way. A call of a generator's `__next__` goes
+there and back too (resume, yield): it is given whole, because a program that consumes a generator
+pays that for a value, and halved, as the limit of what the interpreter itself does for suspended
+Python code. A generator needs no stack and can suspend one frame only.
 
 In the chain each fiber starts the next one from within, so that the stacks nest, and then they are
 switched through in a ring. Where fibers share the thread's stack, that costs more the longer the
