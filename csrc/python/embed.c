@@ -20,7 +20,7 @@ static void weft_embed_fresh(weft_fiber *fiber)
 {
     weft_record *record = (weft_record *)fiber;
     state_fresh(&record->state, record->thread->ts, weft_stack_embed(fiber->stack),
-                WEFT_STACK_EMBED_BYTES, fiber->stack->bytes - WEFT_STACK_GUARD_BYTES);
+                WEFT_STACK_EMBED_BYTES, weft_stack_low(fiber->stack));
 }
 
 static void weft_embed_hold(weft_fiber *fiber) { Py_INCREF(((weft_record *)fiber)->self); }

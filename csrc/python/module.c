@@ -188,7 +188,7 @@ static int module_fill(PyObject *module)
 PyMODINIT_FUNC PyInit__core(void)
 {
     weft_empty_tuple = PyTuple_New(0);
-    if (weft_empty_tuple == NULL || errors_import() < 0)
+    if (weft_empty_tuple == NULL || errors_import() < 0 || state_learn(PyThreadState_Get()) < 0)
         return NULL;
     PyObject *module = PyModule_Create(&module_def);
     if (module != NULL && module_fill(module) < 0)

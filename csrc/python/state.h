@@ -3,8 +3,8 @@
  *
  * The idea: CPython keeps the running coroutine's state (frames, recursion depth, handled
  * exception, context, data stack) in fields of the thread state. A switch moves those fields into
- * the record of the fiber that is left and brings in those of the fiber that is entered. Which
- * fields, per version, and why each: the project's DESIGN.md. Nothing else may touch these fields.
+ * the record of the fiber that is left and brings in those of the fiber that is entered. Nothing
+ * else may touch them. Which fields, per version, and why each: DESIGN.md.
  *
  *   state_save(s, ts)    the fiber is left: move its share out of the thread state
  *   state_load(s, ts)    the fiber is entered: move it in
@@ -13,34 +13,35 @@
  *   state_visit(s, ...)  the garbage collector asks what a parked share refers to
  *   state_frame(s, ts)   the innermost Python frame of a parked share, as an object, or NULL
  *   state_place(ts, ...) where the running fiber is, without making a frame object
- *
+ *   state_learn(ts)      once, at import: what only the interpreter that runs can tell
+ *   state_adopt(s, ts)   it is the thread's main fiber: what it has and every fiber must own
  * Between save and load nothing may allocate, decref or let go of the GIL: in 3.11 the collector
  * can run inside any allocation, and would find the thread state half moved.
  *
- * Data stack: Python frames live in chunks. A fiber brings its first chunk along, embedded at the
- * top of its stack; being the root chunk (previous == NULL) it is never freed by CPython. Chunks
- * pushed on top of it come from the arena allocator and are freed by state_drop.
- *
- * One file per CPython minor version supplies the parts marked `version_`.
+ * Data stack: a fiber brings its first chunk along, embedded at the top of its stack; being the
+ * root chunk (previous == NULL) it is never freed by CPython. Chunks pushed on top of it come from
+ * the arena allocator and are freed by state_drop. The parts marked `version_` are state_3_NN.h's.
  */
 #ifndef WEFT_STATE_H
 #define WEFT_STATE_H
 
 #include "compat.h"
 
-#define Py_BUILD_CORE 1
-#include "internal/pycore_frame.h"
-#undef Py_BUILD_CORE
-
+#define Py_BUILD_CORE 1 /* for the headers of frames and thread states */
 #if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030C0000
 #include "state_3_11.h"
 #elif PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030D0000
 #include "state_3_12.h"
 #elif PY_VERSION_HEX >= 0x030D0000 && PY_VERSION_HEX < 0x030E0000
 #include "state_3_13.h"
+#elif PY_VERSION_HEX >= 0x030E0000 && PY_VERSION_HEX < 0x030F0000
+#include "state_3_14.h"
+#elif PY_VERSION_HEX >= 0x030F0000 && PY_VERSION_HEX < 0x03100000
+#include "state_3_15.h"
 #else
-#error "weft knows the inside of CPython 3.11, 3.12 and 3.13; this version has no state file yet"
+#error "weft knows the inside of CPython 3.11 to 3.15; this version has no state file yet"
 #endif
+#undef Py_BUILD_CORE
 
 typedef struct {
     version_state version;        /* frame head, recursion depth, and what else the version has */
@@ -79,11 +80,12 @@ static inline void state_load(weft_state *state, PyThreadState *ts)
     ts->datastack_limit = state->chunk_limit;
 }
 
-/* `embed` is at least 16-aligned memory that lives as long as the fiber runs. */
+/* The C stack is what lies from `low` to `embed`, which is at least 16-aligned memory that lives as
+ * long as the fiber runs. */
 static inline void state_fresh(weft_state *state, PyThreadState *ts, char *embed,
-                               size_t embed_bytes, size_t stack_bytes)
+                               size_t embed_bytes, char *low)
 {
-    version_fresh(&state->version, ts, stack_bytes);
+    version_fresh(&state->version, ts, low, embed);
     state->exc_bottom = (_PyErr_StackItem){0};
     state->exc_info = &state->exc_bottom;
     _PyStackChunk *chunk = (_PyStackChunk *)embed;
@@ -125,17 +127,23 @@ static int state_visit(weft_state *state, visitproc visit, void *arg)
 /* A new reference, or NULL without an error. */
 static PyFrameObject *state_frame(weft_state *state, PyThreadState *ts)
 {
-    version_state current;
     /* The collector would run Python code with the wrong frames loaded (3.11 runs it when the frame
      * object is allocated). */
     int was_enabled = PyGC_Disable();
-    version_save(&current, ts);
-    version_load(&state->version, ts);
+    version_exchange_frames(&state->version, ts);
     PyFrameObject *frame = PyThreadState_GetFrame(ts);
-    version_load(&current, ts);
+    version_exchange_frames(&state->version, ts);
     if (was_enabled)
         PyGC_Enable();
     return frame;
+}
+
+/* 0, or -1 with ImportError. */
+static int state_learn(PyThreadState *ts) { return version_learn(ts); }
+
+static inline void state_adopt(weft_state *state, PyThreadState *ts)
+{
+    version_adopt(&state->version, ts);
 }
 
 static inline PyCodeObject *state_place(PyThreadState *ts, int *offset)

@@ -10,6 +10,8 @@
  * but knows nothing of parked fibers.
  * Included by state.h only.
  */
+#include "internal/pycore_frame.h"
+
 typedef struct {
     _PyCFrame *cframe; /* innermost eval loop's, on the fiber's C stack; or `bottom` */
     _PyCFrame bottom;  /* where a fiber's frame chain ends */
@@ -35,9 +37,10 @@ static inline void version_load(version_state *state, PyThreadState *ts)
 
 /* 3 MiB hold the default limit of 1000 in the worst measured kind: sorted() with a Python key, two
  * units and 4981 bytes a level. */
-static inline void version_fresh(version_state *state, PyThreadState *ts, size_t stack_bytes)
+static inline void version_fresh(version_state *state, PyThreadState *ts, char *low, char *top)
 {
-    (void)stack_bytes;
+    (void)low;
+    (void)top;
     state->bottom = (_PyCFrame){.use_tracing = ts->cframe->use_tracing,
                                 .current_frame = NULL,
                                 .previous = &ts->root_cframe};
@@ -72,6 +75,27 @@ static inline PyCodeObject *version_place(PyThreadState *ts, int *offset)
     PyCodeObject *code = frame->f_code;
     *offset = (int)((char *)frame->prev_instr - (char *)_PyCode_CODE(code));
     return code;
+}
+
+/* Shows the share's frames to who asks the thread state; done twice, all is as it was. */
+static inline void version_exchange_frames(version_state *state, PyThreadState *ts)
+{
+    _PyCFrame *cframe = ts->cframe;
+    ts->cframe = state->cframe;
+    state->cframe = cframe;
+}
+
+/* All that is used here lies where the headers have it, in every patch release. */
+static int version_learn(PyThreadState *ts)
+{
+    (void)ts;
+    return 0;
+}
+
+static inline void version_adopt(version_state *state, PyThreadState *ts)
+{
+    (void)state; /* it keeps nothing that does not come with each save */
+    (void)ts;
 }
 
 #define WEFT_PYTHON_VERSION "3.11"

@@ -7,6 +7,8 @@
  * 10000), and was made for the main thread's 8 MiB.
  * Included by state.h only.
  */
+#include "internal/pycore_frame.h"
+
 typedef struct {
     _PyCFrame *cframe; /* innermost eval loop's, on the fiber's C stack; or `bottom` */
     _PyCFrame bottom;  /* where a fiber's frame chain ends */
@@ -31,12 +33,12 @@ static inline void version_load(version_state *state, PyThreadState *ts)
     ts->trash.delete_nesting = state->trash_nesting;
 }
 
-static inline void version_fresh(version_state *state, PyThreadState *ts, size_t stack_bytes)
+static inline void version_fresh(version_state *state, PyThreadState *ts, char *low, char *top)
 {
     state->bottom = (_PyCFrame){.current_frame = NULL, .previous = &ts->root_cframe};
     state->cframe = &state->bottom;
     state->depth = 0;
-    state->c_remaining = weft_c_recursion_budget(stack_bytes);
+    state->c_remaining = weft_c_recursion_budget((size_t)(top - low));
     state->trash_nesting = 0;
 }
 
@@ -65,6 +67,27 @@ static inline PyCodeObject *version_place(PyThreadState *ts, int *offset)
     PyCodeObject *code = frame->f_code;
     *offset = (int)((char *)frame->prev_instr - (char *)_PyCode_CODE(code));
     return code;
+}
+
+/* Shows the share's frames to who asks the thread state; done twice, all is as it was. */
+static inline void version_exchange_frames(version_state *state, PyThreadState *ts)
+{
+    _PyCFrame *cframe = ts->cframe;
+    ts->cframe = state->cframe;
+    state->cframe = cframe;
+}
+
+/* All that is used here lies where the headers have it, in every patch release. */
+static int version_learn(PyThreadState *ts)
+{
+    (void)ts;
+    return 0;
+}
+
+static inline void version_adopt(version_state *state, PyThreadState *ts)
+{
+    (void)state; /* it keeps nothing that does not come with each save */
+    (void)ts;
 }
 
 #define WEFT_PYTHON_VERSION "3.12"

@@ -7,6 +7,8 @@
  * back on the thread's own stack; weft_c_recursion_budget sees to it.
  * Included by state.h only.
  */
+#include "internal/pycore_frame.h"
+
 typedef struct {
     struct _PyInterpreterFrame *frame; /* innermost frame; NULL where a fiber's chain ends */
     int depth;                         /* depth of Python calls */
@@ -27,12 +29,12 @@ static inline void version_load(version_state *state, PyThreadState *ts)
     ts->c_recursion_remaining = state->c_remaining;
 }
 
-static inline void version_fresh(version_state *state, PyThreadState *ts, size_t stack_bytes)
+static inline void version_fresh(version_state *state, PyThreadState *ts, char *low, char *top)
 {
     (void)ts;
     state->frame = NULL;
     state->depth = 0;
-    state->c_remaining = weft_c_recursion_budget(stack_bytes);
+    state->c_remaining = weft_c_recursion_budget((size_t)(top - low));
 }
 
 /* Locals only, as in 3.11 (see there). */
@@ -61,6 +63,27 @@ static inline PyCodeObject *version_place(PyThreadState *ts, int *offset)
     PyCodeObject *code = (PyCodeObject *)frame->f_executable;
     *offset = (int)((char *)frame->instr_ptr - (char *)_PyCode_CODE(code));
     return code;
+}
+
+/* Shows the share's frames to who asks the thread state; done twice, all is as it was. */
+static inline void version_exchange_frames(version_state *state, PyThreadState *ts)
+{
+    struct _PyInterpreterFrame *frame = ts->current_frame;
+    ts->current_frame = state->frame;
+    state->frame = frame;
+}
+
+/* All that is used here lies where the headers have it, in every patch release. */
+static int version_learn(PyThreadState *ts)
+{
+    (void)ts;
+    return 0;
+}
+
+static inline void version_adopt(version_state *state, PyThreadState *ts)
+{
+    (void)state; /* it keeps nothing that does not come with each save */
+    (void)ts;
 }
 
 #define WEFT_PYTHON_VERSION "3.13"

@@ -136,6 +136,7 @@ static weft_thread *thread_make(void)
     }
     weft_hub_init(&thread->hub, &record->core, weft_stack_bytes);
     thread->main = record;
+    state_adopt(&record->state, thread->ts);
     PyObject_GC_Track(main);
     if (thread_watch_end(thread) < 0) {
         thread->is_closed = true;

@@ -10,7 +10,7 @@ import sys
 
 __all__ = ["refusal"]
 
-_MINORS = {(3, 11), (3, 12), (3, 13)}
+_MINORS = {(3, 11), (3, 12), (3, 13), (3, 14), (3, 15)}
 _MACHINES = {"x86_64"}
 
 
@@ -21,7 +21,7 @@ def refusal() -> str | None:
     """
     here = f"{platform.python_implementation()} {platform.python_version()}"
     if sys.implementation.name != "cpython" or sys.version_info[:2] not in _MINORS:
-        return f"weft runs on CPython 3.11, 3.12 and 3.13; this is {here}. Use one of those."
+        return f"weft runs on CPython 3.11 to 3.15; this is {here}. Use one of those."
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         return (
             f"weft needs a Python with the GIL; this {here} runs without. Use the ordinary build."
