@@ -35,7 +35,9 @@ static int task_refuse_lost(PyObject *self)
     return -1;
 }
 
-/* 0: it has ended; 1: the deadline came first; -1: an exception for the caller. */
+/* 0: it has ended; 1: the deadline came first; -1: an exception for the caller.
+ * SAFE: whoever calls a method of `self` keeps it until the method returns. A reference of our own
+ * would be one that the collector cannot see: tasks that join each other would live for ever. */
 static int task_wait(PyObject *self, PyObject *timeout)
 {
     task_object *task = task_of(self);
@@ -49,12 +51,8 @@ static int task_wait(PyObject *self, PyObject *timeout)
         return task_refuse_lost(self);
     weft_waiter waiter = {0};
     weft_park park = {deadline_ns, "to join", self, &waiter, &task->joiners};
-    Py_INCREF(self);
     int rc = fiber_park_wait(thread, &park);
-    if (rc == 2)
-        rc = task_refuse_lost(self);
-    Py_DECREF(self);
-    return rc;
+    return rc == 2 ? task_refuse_lost(self) : rc;
 }
 
 static PyObject *task_raise(task_object *task)
