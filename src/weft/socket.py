@@ -15,6 +15,7 @@ Do not add: what does not block; it is inherited, or comes from the standard lib
 import _socket
 import os
 import socket as stdlib
+import sys
 from _socket import MSG_DONTWAIT, MSG_ERRQUEUE, SO_ACCEPTCONN, SOL_SOCKET
 from collections.abc import Callable
 from errno import EAGAIN, EINPROGRESS, EINTR
@@ -24,7 +25,7 @@ from socket import EBADF, EWOULDBLOCK, SocketIO
 from types import FunctionType
 from typing import Any
 
-from weft import _core, native, selectors
+from weft import _core, native
 from weft.deadline import Deadline
 from weft.resolver import (
     getaddrinfo,
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 _GLOBAL_DEFAULT_TIMEOUT: object = vars(stdlib)["_GLOBAL_DEFAULT_TIMEOUT"]
+_NoSendfile: Any = vars(stdlib)["_GiveupOnSendfile"]
 _native: Any = _socket.socket  # the C type: its methods are the system calls
 _stdlib_init = stdlib.socket.__init__
 _methods = _core.socket_methods
@@ -205,15 +207,45 @@ class socket(stdlib.socket):  # noqa: N801
         _forget(_fd(self))
         _close(self)
 
-    def _sendfile_use_sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> Any:
+    def _sendfile_use_sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        self._check_sendfile_params(file, offset, count)  # type: ignore[attr-defined]
         if _native.gettimeout(self) is not None:
-            return _sendfile(self, file, offset, count)
+            return _send_file(self, file, offset, count)
         os.set_blocking(self.fileno(), False)  # os.sendfile has no MSG_DONTWAIT
         try:
-            return _sendfile(self, file, offset, count)
+            return _send_file(self, file, offset, count)
         finally:
             if self.fileno() >= 0:
                 os.set_blocking(self.fileno(), True)
+
+
+def _send_part(sock: _socket.socket, source: int, offset: int, size: int) -> int:
+    """os.sendfile, waiting for room as long as the timeout says."""
+    while True:
+        try:
+            return os.sendfile(sock.fileno(), source, offset, min(size, 1 << 30))
+        except BlockingIOError:
+            if not _core.wait_write(sock.fileno(), _native.gettimeout(sock), True):
+                raise TimeoutError("timed out") from None
+
+
+def _send_file(sock: _socket.socket, file: Any, offset: int, count: int | None) -> int:
+    """Send `count` bytes of a file, or all, and leave its position behind what was sent."""
+    if _native.gettimeout(sock) == 0:
+        raise ValueError("non-blocking sockets are not supported")
+    begin, end = offset, sys.maxsize if count is None else offset + count
+    try:
+        source = file.fileno()
+        while offset < end and (sent := _send_part(sock, source, offset, end - offset)):
+            offset += sent
+    except (AttributeError, OSError) as error:
+        if offset > begin or isinstance(error, TimeoutError):
+            raise
+        raise _NoSendfile(error) from None  # the caller reads the file, and sends that
+    finally:
+        if offset > begin and hasattr(file, "seek"):
+            file.seek(offset)
+    return offset - begin
 
 
 def _connect_now(sock: _socket.socket, address: Any) -> int:
@@ -281,7 +313,6 @@ def _with_our_names(function: Any) -> Any:
     """The standard library's function, reading our names where they differ from its own."""
     ours = {
         "socket": socket,
-        "selectors": selectors,
         "getaddrinfo": getaddrinfo,
         "gethostbyaddr": gethostbyaddr,
     }
@@ -292,7 +323,6 @@ def _with_our_names(function: Any) -> Any:
     return copy
 
 
-_sendfile = _with_our_names(stdlib.socket._sendfile_use_sendfile)  # type: ignore[attr-defined]
 create_connection = _with_our_names(stdlib.create_connection)
 create_server = _with_our_names(stdlib.create_server)
 fromfd = _with_our_names(stdlib.fromfd)

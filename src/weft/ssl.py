@@ -123,6 +123,12 @@ class SSLSocket(stdlib.SSLSocket, _socket.socket):
             return _send(self, data, flags)
         return int(_repeat(self, "write", self.gettimeout(), _send, self, data, flags))
 
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """Send a file; the number of bytes. Through TLS it is read and sent piece by piece."""
+        if self._sslobj is None:  # type: ignore[attr-defined]
+            return super(_stdlib, self).sendfile(file, offset, count)
+        return int(self._sendfile_use_send(file, offset, count))  # type: ignore[attr-defined]
+
     def unwrap(self) -> Any:
         """End TLS with the peer's consent; the socket goes on in clear text."""
         plain = _repeat(self, "read", self.gettimeout(), _unwrap, self)

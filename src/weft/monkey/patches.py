@@ -65,7 +65,7 @@ PARTS: dict[str, list[Patch]] = {
         "SSLSocket",
         "weft.ssl",
         "gettimeout settimeout setblocking getblocking timeout do_handshake read write send unwrap"
-        " shutdown detach",
+        " shutdown detach sendfile",
     ),
     "select": [
         *_functions("select", "weft.select", "select poll epoll"),
