@@ -10,7 +10,12 @@ import pytest
 import weft
 
 RUNNER = Path(__file__).with_name("run_examples.py")
-NOT_FOR_IMPORT = {"weft.__main__", "weft.monkey.thread_3_11", "weft.monkey.thread_3_13"}
+NOT_FOR_IMPORT = {
+    "weft.__main__",
+    "weft.monkey.thread_3_11",
+    "weft.monkey.thread_3_13",
+    "weft.monkey.thread_3_14",
+}
 
 
 def modules():

@@ -363,6 +363,30 @@ def test_the_program_waits_for_its_threads_but_not_for_daemons(interpreter: Inte
     assert interpreter.out(text).splitlines() == ["main ends", "None", "worked", "exit"]
 
 
+def test_a_thread_that_is_a_task_does_not_rename_the_native_thread(
+    interpreter: Interpreter,
+) -> None:
+    """From 3.14 on a thread's name is given to the system, too."""
+    text = """
+        from weft import monkey
+        monkey.patch_all()
+        import threading
+        names = []
+
+        def work():
+            threading.current_thread().name = "later"
+            names.append(threading.current_thread().name)
+            names.append(open("/proc/self/comm").read().strip())
+
+        before = open("/proc/self/comm").read().strip()
+        thread = threading.Thread(target=work, name="worker")
+        thread.start()
+        thread.join()
+        print(names == ["later", before])
+        """
+    assert interpreter.out(text) == "True\n"
+
+
 def test_a_task_that_asks_for_its_thread_leaves_nothing_behind(interpreter: Interpreter) -> None:
     text = """
         from weft import monkey

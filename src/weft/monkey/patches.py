@@ -40,7 +40,11 @@ def _functions(module: str, source: str, names: str) -> list[Patch]:
     return [Patch(module, name, source, name) for name in names.split()]
 
 
-_THREADS = "weft.monkey.thread_3_13" if sys.version_info >= (3, 13) else "weft.monkey.thread_3_11"
+_THREADS = "weft.monkey.thread_3_11"  # what `threading` needs differs from version to version
+if sys.version_info >= (3, 13):
+    _THREADS = "weft.monkey.thread_3_13"
+if sys.version_info >= (3, 14):
+    _THREADS = "weft.monkey.thread_3_14"
 
 PARTS: dict[str, list[Patch]] = {
     "time": _functions("time", "weft.time", "sleep"),

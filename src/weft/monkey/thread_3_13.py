@@ -1,4 +1,4 @@
-"""What only the `threading` of Python 3.13 needs to have threads that are tasks.
+"""What the `threading` of Python 3.13 needs, and later ones too, to have threads that are tasks.
 
 The idea: there a thread is known to `threading` by a handle that tells whether it is done. The
 class below is such a handle for a task.
@@ -122,12 +122,12 @@ def _after_fork() -> None:
             handle._set_done()
 
 
-def adopt() -> None:
+def adopt(handle_name: str = "_handle") -> None:
     """Let tasks wait for the main thread's end, and for the locks that are there already.
 
     Switches: never. Threads: owner; called once, by patch_thread.
     """
     main: Any = threading.main_thread()
-    main._handle = make_handle(main.ident)
+    setattr(main, handle_name, make_handle(main.ident))
     os.register_at_fork(after_in_child=_after_fork)
     locks.renew()
