@@ -161,7 +161,8 @@ def _run_file(module: ModuleType, path: str) -> None:
         source = file.read()
     module.__file__ = path
     module.__loader__ = SourceFileLoader("__main__", path)
-    module.__dict__["__cached__"] = None
+    if sys.version_info < (3, 15):
+        module.__dict__["__cached__"] = None
     code = compile(source, path, "exec", dont_inherit=True)
     exec(code, module.__dict__)
 

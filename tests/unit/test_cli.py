@@ -53,7 +53,8 @@ def same(*arguments: str) -> Finished:
 SHOW = """
 import os, sys
 import __main__
-print(__name__, __file__, __spec__ and __spec__.name, __package__, __doc__, __cached__)
+print(__name__, __file__, __spec__ and __spec__.name, __package__, __doc__)
+print(globals().get("__cached__", "not there"))
 print(sys.argv, sys.path[0], __builtins__)
 print(__main__ is sys.modules["__main__"], vars(__main__) is globals(), type(__loader__).__name__)
 def function(): pass

@@ -145,6 +145,8 @@ def test_waiting_for_a_native_thread_is_no_dead_end(fresh: None) -> None:
     until(lambda: weft.get_hub().statistics()["expected"] == 0)
 
 
+# From 3.12 on a fork beside other threads is warned of; from 3.15 on that is an error here.
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_the_child_of_a_fork_has_threads_of_its_own(fresh: None) -> None:
     pool = ThreadPool(2)
     assert pool.apply(int) == 0
