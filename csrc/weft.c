@@ -36,4 +36,5 @@
 #include "python/queue_type.c"
 #include "python/fd_type.c"
 #include "python/socket_type.c"
+#include "python/greenlet_api.c"
 #include "python/module.c"

@@ -26,5 +26,6 @@ static weft_keyword_function module_wait_read, module_wait_write; /* fd_type.c *
 static PyObject *module_fd_forget(PyObject *module, PyObject *number);
 static PyObject *module_set_queue_classes(PyObject *module, PyObject *args); /* queue_type.c */
 static PyObject *socket_methods_make(void);                                 /* socket_type.c */
+static PyObject *greenlet_api_make(void);                                   /* greenlet_api.c */
 
 #endif

@@ -180,7 +180,8 @@ static int module_fill(PyObject *module)
             PyModule_AddObjectRef(module, types[i].name, (PyObject *)types[i].type) < 0)
             return -1;
     }
-    if (module_add(module, "socket_methods", socket_methods_make()) < 0)
+    if (module_add(module, "socket_methods", socket_methods_make()) < 0 ||
+        module_add(module, "greenlet_api", greenlet_api_make()) < 0)
         return -1;
     return module_add(module, "python_version", PyUnicode_FromString(WEFT_PYTHON_VERSION));
 }

@@ -48,5 +48,6 @@ static PyObject *task_spawn_later(PyObject *type, PyObject *args, PyObject *kwar
 
 /* ---- task_type.c ---- */
 static PyObject *exception_from_argument(PyObject *exception);
+static PyObject *task_throw(PyObject *self, PyObject *args);
 
 #endif

@@ -143,6 +143,7 @@ static weft_record *record_make(PyObject *self, weft_thread *thread);
 static void record_free(weft_record *record);
 static void record_release(weft_record *record);
 static void record_cancel_start(weft_record *record);
+static weft_record *record_parent(weft_record *record);
 static weft_record *record_living_ancestor(weft_record *record);
 static PyObject *value_from_exit(PyObject *value);
 static weft_record *fiber_body(weft_record *record);
@@ -153,6 +154,8 @@ extern PyObject *weft_empty_tuple; /* what switch() without arguments hands over
 static PyObject *tuple_from_vector(PyObject *const *args, Py_ssize_t count);
 static int fiber_resolve_run(weft_record *target);
 static PyObject *dict_from_vector(PyObject *const *values, PyObject *names);
+static PyObject *fiber_switch_arguments(weft_thread *thread, weft_record *named, PyObject *args,
+                                        PyObject *kwargs);
 static int throw_set_exception(PyObject *type, PyObject *value, PyObject *traceback);
 static PyObject *fiber_type_switch(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                    PyObject *names);
@@ -178,6 +181,7 @@ extern PyTypeObject weft_hub_type;
 static int hub_call_soon(weft_thread *thread, PyObject *fn, PyObject *args);
 static PyObject *hub_get(weft_thread *thread);
 static weft_record *hub_fiber_get(weft_thread *thread);
+static PyObject *hub_throw(PyObject *self, PyObject *args);
 static void hub_report_error(weft_thread *thread, PyObject *context);
 
 /* ---- fd_type.c: descriptors ---- */

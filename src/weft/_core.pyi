@@ -141,6 +141,7 @@ def fd_forget(fd: int) -> None:
 # sendall, accept_fd (-> (fd, address)). Cooperative, with the timeout of the socket
 # (gettimeout(): None waits for ever, 0 never waits, else seconds): the file descriptor need not be
 # O_NONBLOCK for the first four (MSG_DONTWAIT); for accept_fd it must be.
+greenlet_api: Any  # the capsule greenlet._C_API
 socket_methods: dict[str, Any]
 
 def sim_install() -> None:

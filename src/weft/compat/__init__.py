@@ -15,10 +15,14 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-__all__ = ["install"]
+__all__ = ["NAMES", "VERSIONS", "get_include", "install"]
+
+NAMES = ("gevent", "greenlet")
+# Which version of each weft stands for: programs and package metadata compare them.
+VERSIONS = {"gevent": "26.9.0", "greenlet": "3.5.6"}
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
-_NAMES = ("gevent", "greenlet")
+_served: set[str] = set()
 
 
 class _Finder:
@@ -29,7 +33,7 @@ class _Finder:
         name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         top, _, rest = name.partition(".")
-        if top not in _NAMES or not _is_ours(sys.modules.get(top)):
+        if top not in _served or not _is_ours(sys.modules.get(top)):
             return None
         place = os.path.join(_FOLDER, *name.split("."))
         if os.path.isdir(place):
@@ -61,7 +65,7 @@ def install() -> None:
     >>> gevent.spawn(len, "abc").get()
     3
     """
-    for name in _NAMES:
+    for name in NAMES:
         if not _is_ours(module := sys.modules.get(name)):
             raise ImportError(
                 f"cannot serve {name!r} by weft: it is imported already, from "
@@ -69,5 +73,23 @@ def install() -> None:
                 "or run the program by `weft run --gevent`.",
                 name=name,
             )
+    _serve(*NAMES)
+
+
+def get_include() -> str:
+    """The folder for a C compiler's -I, so that `#include <greenlet/greenlet.h>` finds weft's.
+
+    Switches: never. Threads: any.
+
+    >>> import os
+    >>> from weft import compat
+    >>> os.path.exists(os.path.join(compat.get_include(), "greenlet", "greenlet.h"))
+    True
+    """
+    return _FOLDER
+
+
+def _serve(*names: str) -> None:
+    _served.update(names)
     if _Finder not in sys.meta_path:
         sys.meta_path.insert(0, _Finder)

@@ -17,9 +17,10 @@ from weft import (
     with_timeout,
 )
 from weft import Task as Greenlet
+from weft.compat import VERSIONS as _VERSIONS
 
+__version__ = _VERSIONS["gevent"]
 # gevent's own is at 20.0 for ever; programs compare the text.
-__version__ = "26.9.0"
 version_info = (26, 9, 0, "final", 0)
 __weft_version__ = weft.__version__
 
