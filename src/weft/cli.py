@@ -1,7 +1,7 @@
-"""The `weft` command: run a program under weft as `python` would run it.
+"""The `weft` command: run a program under weft as `python` would run it, or write the shim.
 
-The idea: the standard library is patched, or the `gevent` and `greenlet` names are served, before
-the program's first line; then the program gets what it would have from `python`: sys.argv,
+The idea of `run`: the standard library is patched, or the `gevent` and `greenlet` names are served,
+before the program's first line; then the program gets what it would have from `python`: sys.argv,
 sys.path[0], a `__main__` module that is its own, its exit code, and tracebacks that begin in it.
 
 Do not add: options of the runtime; those are set in the program or its environment.
@@ -10,23 +10,26 @@ Do not add: options of the runtime; those are set in the program or its environm
 import builtins
 import os
 import runpy
+import shlex
 import sys
 from importlib.machinery import SourceFileLoader
 from types import ModuleType, TracebackType
 from typing import Any, NamedTuple
 
 import weft
+from weft import compat, shim
 
 __all__ = ["main"]
 
 USAGE = """\
 usage: weft run [--gevent] [--no-patch] PROGRAM [ARGUMENT…]
        weft run [--gevent] [--no-patch] -m MODULE [ARGUMENT…]
-       weft --version | --help
+       weft shim [--only gevent|greenlet] FOLDER
+       weft --version | COMMAND --help
 """
 HELP = f"""\
 {USAGE}
-Run a Python program whose waiting lets its other tasks run.
+run: run a Python program whose waiting lets its other tasks run.
 
   PROGRAM      path of a Python file, or of a folder or zip file with a __main__.py
   -m MODULE    a module, as for `python -m`
@@ -34,6 +37,15 @@ Run a Python program whose waiting lets its other tasks run.
                the standard library itself, so nothing is patched for it
   --patch      patch all the same
   --no-patch   leave the standard library as it is
+
+shim: write packages called gevent and greenlet into a folder, which hand over to weft.
+With that folder on PYTHONPATH, a program and each Python that it starts get them:
+
+  weft shim shims && PYTHONPATH=shims python program.py
+
+  FOLDER       is made if need be; packages in it that weft did not write are left alone,
+               and refused if they are called gevent or greenlet
+  --only NAME  just that one: --only greenlet runs the real gevent on weft's fibers
 """
 _OURS = (os.path.dirname(os.path.abspath(__file__)) + os.sep, "<frozen runpy>", "<frozen importlib")
 
@@ -61,24 +73,56 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments[:1] in (["--version"], ["-V"]):
         print(f"weft {weft.__version__}")
         return 0
-    if arguments[:1] in (["--help"], ["-h"]) or set(arguments) in (
-        {"run", "--help"},
-        {"run", "-h"},
-    ):
+    asked = arguments[1:] if arguments[:1] in (["run"], ["shim"]) else arguments
+    if asked in (["--help"], ["-h"]):
         print(HELP, end="")
         return 0
     try:
-        request = _read(arguments)
+        if arguments[:1] == ["shim"]:
+            return _write_shim(*_read_shim(arguments))
+        request = _read_run(arguments)
     except UsageError as error:
         print(f"weft: {error}\n{USAGE}", end="", file=sys.stderr)
         return 2
     return _run(request)
 
 
-def _read(arguments: list[str]) -> Request:
+def _read_shim(arguments: list[str]) -> tuple[str, tuple[str, ...]]:
+    names: tuple[str, ...] = compat.NAMES
+    folders = []
+    rest = arguments[1:]
+    while rest:
+        argument = rest.pop(0)
+        if not argument.startswith("-"):
+            folders.append(argument)
+            continue
+        option, _, name = argument.partition("=")
+        if option != "--only":
+            raise UsageError(f"`weft shim` has no option {option!r}. `weft --help` lists them.")
+        name = name or (rest.pop(0) if rest else "")
+        if name not in compat.NAMES:
+            raise UsageError(f"--only takes gevent or greenlet, not {name!r}.")
+        names = (name,)
+    if len(folders) != 1 or not folders[0]:
+        raise UsageError(f"`weft shim` writes into one folder; {len(folders)} are given.")
+    return folders[0], names
+
+
+def _write_shim(folder: str, names: tuple[str, ...]) -> int:
+    try:
+        written = shim.write(folder, names)
+    except shim.ShimError as error:
+        print(f"weft: {error}", file=sys.stderr)
+        return 1
+    place = os.path.abspath(folder)
+    print(f"{place}: {', '.join(written)}. Programs get this by PYTHONPATH={shlex.quote(place)}")
+    return 0
+
+
+def _read_run(arguments: list[str]) -> Request:
     if arguments[:1] != ["run"]:
         given = f"there is no command {arguments[0]!r}" if arguments else "no command is given"
-        raise UsageError(f"{given}. The command is `run`.")
+        raise UsageError(f"{given}. The commands are `run` and `shim`.")
     is_gevent, is_patched = False, None
     rest = arguments[1:]
     while rest and rest[0].startswith("-") and rest[0] not in ("-m", "--", "-"):
@@ -108,8 +152,6 @@ def _run(request: Request) -> int:
         )
         return 2
     if request.is_gevent:
-        from weft import compat
-
         compat.install()
     if request.is_patched:
         from weft import monkey

@@ -8,6 +8,7 @@ Invariant: a name that weft does not have yet is absent, and asking for it says 
 Do not add: behaviour. What gevent does differently is done in weft, or not at all.
 """
 
+import importlib
 import importlib.util
 import os
 import sys
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-__all__ = ["NAMES", "VERSIONS", "get_include", "install"]
+__all__ = ["NAMES", "VERSIONS", "get_include", "install", "take_over"]
 
 NAMES = ("gevent", "greenlet")
 # Which version of each weft stands for: programs and package metadata compare them.
@@ -74,6 +75,26 @@ def install() -> None:
                 name=name,
             )
     _serve(*NAMES)
+
+
+def take_over(name: str) -> None:
+    """Put weft's package in the place of the thin one that is being imported under that name.
+
+    The packages that `weft shim` writes call this, and nobody else has a reason to.
+
+    Switches: never. Threads: any. Raises ValueError for other names than gevent and greenlet.
+    """
+    if name not in NAMES:
+        raise ValueError(f"cannot take the place of {name!r}: weft serves {' and '.join(NAMES)}")
+    thin = sys.modules.pop(name, None)
+    _serve(name)
+    try:
+        # The import that is under way hands out what it finds in sys.modules at its end.
+        importlib.import_module(name)
+    except BaseException:
+        if thin is not None:
+            sys.modules.setdefault(name, thin)  # the failing import takes it away again
+        raise
 
 
 def get_include() -> str:

@@ -1,0 +1,261 @@
+"""`weft shim`: a folder on PYTHONPATH puts weft under a program, and harms nothing in it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import weft
+from tests.conftest import LIMIT_S, PACKAGE_PARENT, Finished, Interpreter
+from weft import compat, shim
+
+HERE = {"PYTHONPATH": PACKAGE_PARENT}
+
+
+def command(*arguments: str, **env: str) -> Finished:
+    done = subprocess.run(
+        [sys.executable, "-m", "weft", "shim", *arguments],
+        env={**os.environ, **HERE, **env},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the shim goes: not there yet."""
+    return tmp_path / "some folder" / "shims"
+
+
+def path(*folders: Path) -> str:
+    return os.pathsep.join([*map(str, folders), PACKAGE_PARENT])
+
+
+def test_a_program_and_its_children_get_weft(folder: Path, interpreter: Interpreter) -> None:
+    done = command(str(folder))
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith(f"{folder}: gevent 26.9.0, greenlet 3.5.6. ")
+    text = """
+        import subprocess, sys, gevent, greenlet, weft
+        import gevent.queue
+        from gevent import monkey
+        from greenlet import greenlet as Greenlet
+        assert Greenlet is weft.Fiber and gevent.spawn is weft.spawn
+        assert gevent.queue is sys.modules["gevent.queue"]
+        assert gevent.queue.Queue is weft.queue.Queue
+        assert sys.modules["gevent"] is gevent and gevent.__spec__.name == "gevent"
+        assert "compat" in gevent.__file__ and "compat" in greenlet.__file__
+        if len(sys.argv) == 1:
+            subprocess.run([sys.executable, __file__, "child"], check=True)
+        print(gevent.spawn(len, "abc").get(), flush=True)
+        """
+    assert interpreter.out(text, PYTHONPATH=path(folder)) == "3\n3\n"
+
+
+def test_importing_weft_first_and_installing_as_well_are_fine(
+    folder: Path, interpreter: Interpreter
+) -> None:
+    shim.write(str(folder))
+    text = """
+        import weft
+        from weft import compat
+        import greenlet
+        compat.install()
+        import gevent, gevent.event
+        assert gevent.Greenlet is weft.Task and greenlet.greenlet is weft.Fiber
+        import importlib
+        assert importlib.reload(greenlet) is greenlet
+        """
+    assert interpreter.out(text, PYTHONPATH=path(folder)) == ""
+
+
+def test_metadata_answer_what_is_installed(folder: Path, interpreter: Interpreter) -> None:
+    shim.write(str(folder))
+    text = """
+        from importlib import metadata
+        for name, version in (("greenlet", "3.5.6"), ("gevent", "26.9.0")):
+            found = metadata.distribution(name)
+            assert found.version == version == __import__(name).__version__
+            assert found.metadata["Name"] == name and found.requires == ["weft"]
+            assert name in metadata.packages_distributions()
+            for file in found.files:
+                assert file.locate().exists(), file
+                assert file.hash is None or file.size == file.locate().stat().st_size
+        """
+    assert interpreter.out(text, PYTHONPATH=path(folder)) == ""
+
+
+def test_pip_counts_them_as_installed(folder: Path, tmp_path: Path) -> None:
+    shim.write(str(folder))
+    # What gevent's own metadata ask for.
+    info = tmp_path / "site" / "needy-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: needy\nVersion: 1\nRequires-Dist: greenlet>=3.2.2\n"
+        "Requires-Dist: gevent>=25\n"
+    )
+    check = [sys.executable, "-m", "pip", "--disable-pip-version-check", "check"]
+    for folders, status in (((info.parent,), 1), ((folder, info.parent), 0)):
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
+        done = subprocess.run(check, env=env, capture_output=True, text=True, check=False)
+        assert (done.returncode, "needy 1 requires" in done.stdout) == (status, status == 1)
+
+
+def test_only_one_of_them_is_written(folder: Path, interpreter: Interpreter) -> None:
+    site = folder.parent / "site"
+    (site / "gevent").mkdir(parents=True)
+    (site / "gevent" / "__init__.py").write_text("import greenlet\n")
+    for options in (("--only", "greenlet"), ("--only=greenlet",)):
+        assert command(*options, str(folder)).status == 0
+        assert sorted(p.name for p in folder.iterdir()) == ["greenlet", "greenlet-3.5.6.dist-info"]
+    text = """
+        import gevent, weft, sys
+        assert gevent.greenlet.greenlet is weft.Fiber and "site" in gevent.__file__
+        try:
+            import gevent.queue
+        except ModuleNotFoundError as error:
+            assert str(error) == "No module named 'gevent.queue'"
+        """
+    assert interpreter.out(text, PYTHONPATH=path(folder, site)) == ""
+
+
+def test_writing_again_changes_nothing(folder: Path) -> None:
+    shim.write(str(folder))
+    before = contents(folder)
+    stamps = [p.stat().st_mtime_ns for p in sorted(folder.rglob("*"))]
+    assert shim.write(str(folder)) == ["gevent 26.9.0", "greenlet 3.5.6"]
+    assert contents(folder) == before
+    assert [p.stat().st_mtime_ns for p in sorted(folder.rglob("*"))] == stamps
+
+
+def test_what_is_not_asked_for_any_more_goes_away(folder: Path) -> None:
+    shim.write(str(folder))
+    stale = folder / "greenlet-1.0.dist-info"
+    (folder / "greenlet-3.5.6.dist-info").rename(stale)
+    (folder / "notes.txt").write_text("the user's")
+    shim.write(str(folder), ["greenlet"])
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "greenlet",
+        "greenlet-3.5.6.dist-info",
+        "notes.txt",
+    ]
+
+
+def test_a_damaged_file_is_written_anew(folder: Path) -> None:
+    shim.write(str(folder))
+    before = contents(folder)
+    (folder / "greenlet" / "greenlet.h").write_text("")
+    (folder / "greenlet-3.5.6.dist-info" / "RECORD").unlink()
+    shim.write(str(folder))
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "greenlet/__init__.py",
+        "greenlet/something.py",
+        "greenlet.py",
+        "gevent.cpython-311-x86_64-linux-gnu.so",
+        "greenlet-3.5.6.dist-info/METADATA",
+        "gevent-24.1.egg-info/PKG-INFO",
+    ],
+)
+def test_what_others_wrote_is_never_touched(folder: Path, foreign: str) -> None:
+    (folder / foreign).parent.mkdir(parents=True)
+    (folder / foreign).write_text("foreign")
+    done = command(str(folder))
+    assert (done.status, done.out) == (1, "")
+    assert foreign.split("/")[0] in done.err
+    assert "`weft shim` did not write" in done.err
+    assert contents(folder) == {foreign: b"foreign"}
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for place in ("file", "file/below"):
+        done = command(str(tmp_path / place))
+        assert done.status == 1
+        assert "not a folder" in done.err.lower() or "Not a directory" in done.err
+
+
+def test_a_folder_that_cannot_be_written_is_named() -> None:
+    done = command("/proc/self/shims")
+    assert done.status == 1
+    assert done.err.startswith("weft: cannot write '/proc/self/shims")
+    assert "Give a folder that you may write to" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "`weft shim` writes into one folder; 0 are given."),
+        (["a", "b"], "`weft shim` writes into one folder; 2 are given."),
+        ([""], "`weft shim` writes into one folder; 1 are given."),
+        (["--only"], "--only takes gevent or greenlet, not ''."),
+        (["a", "--only", "eventlet"], "--only takes gevent or greenlet, not 'eventlet'."),
+        (["--all", "a"], "`weft shim` has no option '--all'."),
+    ],
+)
+def test_what_cannot_be_understood_is_said(arguments: list[str], message: str) -> None:
+    done = command(*arguments)
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith(f"weft: {message}")
+
+
+def test_help_is_given() -> None:
+    for option in ("--help", "-h"):
+        done = command(option)
+        assert (done.status, done.err) == (0, "")
+        assert "weft shim [--only gevent|greenlet] FOLDER" in done.out
+        assert "PYTHONPATH=shims python program.py" in done.out
+
+
+def test_without_weft_it_says_what_is_missing(folder: Path, interpreter: Interpreter) -> None:
+    shim.write(str(folder))
+    # -S: no site-packages, so no weft, wherever it is installed.
+    done = interpreter.run("import greenlet", "-S", PYTHONPATH=str(folder))
+    assert done.status == 1
+    last = done.err.strip().splitlines()[-1]
+    assert "cannot serve 'greenlet' by weft: No module named 'weft'." in last
+    assert str(folder) in last
+    assert sys.executable in last
+
+
+def test_only_the_two_names_can_be_taken_over() -> None:
+    with pytest.raises(ValueError, match="weft serves gevent and greenlet"):
+        compat.take_over("eventlet")
+
+
+def test_when_weft_s_package_fails_to_import_the_error_is_seen(
+    folder: Path, interpreter: Interpreter
+) -> None:
+    shim.write(str(folder))
+    text = """
+        import sys
+        from weft import _core
+        del _core.greenlet_api
+        for _ in range(2):
+            try:
+                import greenlet
+            except ImportError as error:
+                print(type(error).__name__, "greenlet_api" in str(error), "greenlet" in sys.modules)
+        """
+    out = interpreter.out(text, PYTHONPATH=path(folder))
+    assert out == "ImportError True False\n" * 2
+
+
+def test_the_header_lies_beside_each_package(folder: Path) -> None:
+    shim.write(str(folder))
+    served = Path(compat.get_include(), "greenlet", "greenlet.h")
+    assert (folder / "greenlet" / "greenlet.h").read_bytes() == served.read_bytes()
+    assert served.parent.parent == Path(weft.__file__).parent / "compat"
