@@ -224,6 +224,7 @@ struct weft_hub {
     uint32_t expected; /* wake-ups promised from outside (native threads, a host): no stall */
     uint32_t fd_waiter_count; /* fibers parked on file descriptors */
     uint64_t float_modes;             /* the thread's at first use; a task starts with them */
+    const char *cxx_sign; /* eight bytes, zero but for C++ exceptions in flight; see cxx.h */
     bool is_blocked; /* inside weft_embed_block: others must call poller->wake */
     bool is_open; /* the poller is open (it is opened when first needed) */
     uint64_t (*now)(weft_hub *hub); /* its clock, ns, never backwards */
@@ -253,6 +254,10 @@ extern const weft_poller weft_poller_sim; /* tests: a clock that jumps, readines
 int weft_sim_install(weft_hub *hub);
 void weft_sim_remove(weft_hub *hub);
 int weft_sim_feed(weft_hub *hub, int fd, unsigned ready);
+
+/* ---- cxx.c: exceptions of C++ in flight ---------------------------------------------------- */
+void weft_cxx_watch(weft_hub *hub);
+void weft_cxx_enter_switch(weft_fiber *target);
 
 /* ---- what the embedder supplies ------------------------------------------------------------- */
 

@@ -9,16 +9,15 @@
 #ifndef WEFT_ENTER_H
 #define WEFT_ENTER_H
 
+#include "cxx.h"
 #include "switch.h"
 
-/* Runs `target` now. The caller has set the state of the current fiber to what it leaves as, and
- * has taken the target out of the ready queue and of its waits. Returns when somebody enters it. */
-static inline __attribute__((always_inline)) void weft_fiber_enter_switch(weft_fiber *target)
+/* Leaves the current fiber for `target`, whatever is in flight. Only for the function below and
+ * cxx.c. */
+static inline __attribute__((always_inline)) void weft_fiber_pass_switch(weft_fiber *target)
 {
     weft_hub *hub = target->hub;
     weft_fiber *source = hub->current;
-    assert(source != target && source->state != WEFT_FIBER_RUNNING && target->context.sp != NULL);
-    assert(target->state != WEFT_FIBER_DONE && target->state != WEFT_FIBER_LOST);
     target->state = WEFT_FIBER_RUNNING;
     target->is_held = false;
     hub->current = target;
@@ -27,6 +26,19 @@ static inline __attribute__((always_inline)) void weft_fiber_enter_switch(weft_f
     weft_sanitizer_leave(source->state == WEFT_FIBER_DONE ? NULL : &fake, target);
     weft_context_switch(&source->context, &target->context);
     weft_sanitizer_arrive(fake);
+}
+
+/* Runs `target` now. The caller has set the state of the current fiber to what it leaves as, and
+ * has taken the target out of the ready queue and of its waits. Returns when somebody enters it. */
+static inline __attribute__((always_inline)) void weft_fiber_enter_switch(weft_fiber *target)
+{
+    assert(target != target->hub->current && target->context.sp != NULL);
+    assert(target->hub->current->state != WEFT_FIBER_RUNNING);
+    assert(target->state != WEFT_FIBER_DONE && target->state != WEFT_FIBER_LOST);
+    if (weft_cxx_is_quiet(target->hub))
+        weft_fiber_pass_switch(target);
+    else
+        weft_cxx_enter_switch(target);
 }
 
 #endif

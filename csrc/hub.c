@@ -35,6 +35,7 @@ void weft_hub_init(weft_hub *hub, weft_fiber *main, size_t stack_bytes)
     hub->expected = 0;
     hub->fd_waiter_count = 0;
     hub->float_modes = weft_float_modes();
+    weft_cxx_watch(hub);
     hub->is_blocked = hub->is_open = false;
     hub->now = weft_hub_now;
     hub->poller = &weft_poller_epoll;

@@ -11,6 +11,7 @@
 #include "enter.h"
 #include "stack.c"
 #include "timer.c"
+#include "cxx.c"
 #include "waiter.c"
 #include "fiber.c"
 #include "fd.c"

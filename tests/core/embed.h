@@ -52,6 +52,7 @@ __attribute__((unused)) static int test_madvise(void *at, size_t bytes, int advi
 #undef mmap
 #undef madvise
 #include "timer.c"
+#include "cxx.c"
 #include "waiter.c"
 #include "fiber.c"
 #include "fd.c"

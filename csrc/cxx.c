@@ -1,0 +1,94 @@
+/*
+ * cxx.c: exceptions of C++ in flight: where they are kept, and the switch that keeps them apart.
+ *
+ * C++'s run-time library may be loaded at any time, by whoever loads an extension written in C++,
+ * and weft must not load it itself: another version than the extension wants could be found. Until
+ * it is there, the sign (cxx.h) is the end of the list of loaded libraries: null until another one
+ * is loaded, and then somebody looks which. From then on it is the thread's exceptions.
+ *
+ * Limits: a C++ library that is linked into an extension statically cannot be found, and of two
+ * different ones only the first of the table is looked after.
+ * Callers: the hub's own thread. Do not add: anything about Python's exceptions.
+ */
+#define _GNU_SOURCE 1 /* dlinfo and dl_iterate_phdr; weft.c says the same */
+
+#include "cxx.h"
+#include "enter.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <link.h>
+
+/* What the C++ ABI has in each thread (__cxa_eh_globals). */
+typedef struct {
+    void *caught;      /* exceptions that are being handled, innermost first */
+    unsigned uncaught; /* how many are on their way to a catch block */
+} cxx_globals;
+
+static const char cxx_nothing[8];             /* the sign where there is nothing to look at */
+static cxx_globals *(*cxx_get_globals)(void); /* NULL until the library is loaded */
+
+static void cxx_find_library(void)
+{
+    static const char *const names[] = {"libstdc++.so.6", "libc++abi.so.1"};
+    for (size_t i = 0; i < sizeof names / sizeof *names && cxx_get_globals == NULL; i++) {
+        void *library = dlopen(names[i], RTLD_LAZY | RTLD_NOLOAD);
+        void *symbol = library == NULL ? NULL : dlsym(library, "__cxa_get_globals");
+        /* The handle is kept: the library stays as long as we do. */
+        memcpy(&cxx_get_globals, &symbol, sizeof symbol);
+    }
+}
+
+static int cxx_note_name(struct dl_phdr_info *info, size_t size, void *name)
+{
+    (void)size;
+    size_t length = strnlen(info->dlpi_name, PATH_MAX - 1);
+    memcpy(name, info->dlpi_name, length);
+    ((char *)name)[length] = '\0';
+    return 0; /* go on to the last */
+}
+
+/* Where the loader will note the library that it loads next. */
+static const char *cxx_end_of_libraries(void)
+{
+    char name[PATH_MAX];
+    struct link_map *last = NULL;
+    dl_iterate_phdr(cxx_note_name, name);
+    /* SAFE: RTLD_NODELETE: what the sign points into is never unmapped. */
+    void *library = dlopen(name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+    if (library == NULL || dlinfo(library, RTLD_DI_LINKMAP, &last) < 0)
+        return cxx_nothing;
+    return (const char *)&last->l_next;
+}
+
+/* Chooses what this thread's switches look at. */
+void weft_cxx_watch(weft_hub *hub)
+{
+    if (cxx_get_globals == NULL)
+        cxx_find_library();
+    if (cxx_get_globals == NULL) {
+        hub->cxx_sign = cxx_end_of_libraries();
+        return;
+    }
+    /* Bytes 2 to 9: all of the pointer but its lowest 16 bits, and the lowest 16 bits of the count.
+     * No exception lies in the first 64 KiB of memory, and nobody throws 65,536 at once. */
+    _Static_assert(offsetof(cxx_globals, uncaught) == 8, "the count follows the pointer");
+    hub->cxx_sign = (const char *)cxx_get_globals() + 2;
+}
+
+/* What weft_fiber_enter_switch does when the sign is not zero. */
+void weft_cxx_enter_switch(weft_fiber *target)
+{
+    weft_hub *hub = target->hub;
+    weft_cxx_watch(hub);
+    if (weft_cxx_is_quiet(hub) || cxx_get_globals == NULL) {
+        weft_fiber_pass_switch(target);
+        return;
+    }
+    /* SAFE: the thread's own, and a fiber never leaves its thread. */
+    cxx_globals *globals = cxx_get_globals();
+    cxx_globals kept = *globals;
+    *globals = (cxx_globals){0};
+    weft_fiber_pass_switch(target);
+    *globals = kept;
+}

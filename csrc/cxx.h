@@ -1,0 +1,28 @@
+/*
+ * cxx.h: exceptions of C++ in flight: the question that every switch asks.
+ *
+ * C++ keeps for each thread a stack of exceptions that are being handled, and a count of those on
+ * their way; whoever runs on that thread changes them in nested order. Fibers do not nest: one may
+ * leave in a catch block, or in a destructor while the stack is unwound, and another then enters
+ * or ends a block of its own. So each fiber must have its own (the Itanium C++ ABI's 16 bytes).
+ *
+ * The idea: who leaves with something in flight keeps it on its own stack, and leaves nothing
+ * behind; so nothing is in flight after any switch, and only leaving has to ask. And it asks with
+ * one load and one test: hub->cxx_sign points to eight bytes that are zero as long as all is usual.
+ * What that costs: see DESIGN.md. Do not add: a second load.
+ */
+#ifndef WEFT_CXX_H
+#define WEFT_CXX_H
+
+#include "core.h"
+
+#include <string.h>
+
+static inline bool weft_cxx_is_quiet(const weft_hub *hub)
+{
+    uint64_t sign;
+    memcpy(&sign, hub->cxx_sign, sizeof sign);
+    return weft_likely(sign == 0);
+}
+
+#endif
