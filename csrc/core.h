@@ -29,6 +29,7 @@
 
 typedef struct weft_stack weft_stack;
 typedef struct weft_stack_pool weft_stack_pool;
+typedef struct weft_slab weft_slab;
 typedef struct weft_fiber weft_fiber;
 typedef struct weft_waiter weft_waiter;
 typedef struct weft_timer weft_timer;
@@ -42,51 +43,81 @@ typedef struct weft_hub weft_hub;
 #define weft_likely(condition) __builtin_expect(!!(condition), 1)
 #define weft_unlikely(condition) __builtin_expect(!!(condition), 0)
 
-/* ---- stack.c: mappings to run on ---------------------------------------------------------------
+/* ---- stack.c: what fibers run on ---------------------------------------------------------------
  *
  *   high  +----------------------+  <- base + bytes
+ *         |          ...         |  untouched pages cost nothing
+ *         | embed area, grows up |  WEFT_STACK_EMBED_BYTES for the embedder, while the fiber lives
  *         | weft_stack           |  this header
- *         | embed area           |  WEFT_STACK_EMBED_BYTES for the embedder, while it lives
  *         +----------------------+  <- weft_stack_top: the first frame starts here
  *         | C stack, grows down  |
  *         |          ...         |  untouched pages cost nothing
  *         +----------------------+  <- weft_stack_low
  *         | guard                |  touching it is SIGSEGV, never a neighbour's data
  *   low   +----------------------+  <- base
+ *
+ * One page holds the first frames, the header, and the first WEFT_STACK_NEAR_BYTES of the embed
+ * area: all that a shallow fiber touches. Both sides grow away from it.
  */
-#define WEFT_STACK_EMBED_BYTES 1536
+#define WEFT_STACK_NEAR_BYTES 1536u
+#define WEFT_STACK_EMBED_BYTES (3u * 4096u + WEFT_STACK_NEAR_BYTES)
 #define WEFT_STACK_GUARD_BYTES (64u * 1024u)
-#define WEFT_STACK_BYTES_MIN (256u * 1024u)
+#define WEFT_STACK_UNIT (64u * 1024u) /* sizes are multiples of it: of every machine's page */
+#define WEFT_STACK_BYTES_MIN (128u * 1024u)
+#define WEFT_STACK_FREE_MAX 64 /* free stacks that a pool keeps warm */
 
 struct weft_stack {
     weft_stack *next; /* the next free one, while in a pool */
-    char *base;       /* lowest byte of the mapping, the guard's first */
-    size_t bytes;     /* the whole mapping, guard included */
-    size_t reserved;  /* keeps the embed area 16-aligned */
+    weft_slab *slab;  /* the mapping that it is part of */
+    char *base;       /* its lowest byte, the guard's first */
+    size_t bytes;     /* from there to its end, guard included */
 };
-_Static_assert(sizeof(weft_stack) % 16 == 0, "the embed area below the header must stay aligned");
+_Static_assert(sizeof(weft_stack) % 16 == 0, "the embed area above the header must stay aligned");
 
+/* The stacks of one size, of one thread. */
 struct weft_stack_pool {
-    weft_stack *free;    /* free stacks, last used first: the warmest is taken first */
-    size_t free_count;   /* how many of them */
-    size_t live_count;   /* stacks that carry a fiber now */
-    size_t stack_bytes;  /* size of each new mapping */
-    size_t free_max;     /* beyond this, the pool gives mappings back to the kernel */
+    weft_stack *free;      /* warm ones, last used first: their pages are in memory */
+    size_t free_count;     /* how many of them */
+    size_t live_count;     /* stacks that carry a fiber now */
+    weft_stack *surplus;   /* the last given of those beyond the warm ones, or NULL */
+    size_t stack_bytes;    /* size of each */
+    weft_link slabs;       /* mappings that have room: cold or never used stacks */
+    weft_stack_pool *next; /* the thread's pool of another size, or NULL */
 };
 
 void weft_stack_pool_init(weft_stack_pool *pool, size_t stack_bytes);
 void weft_stack_pool_clear(weft_stack_pool *pool);
 int weft_stack_take(weft_stack_pool *pool, weft_stack **stack);
-void weft_stack_give(weft_stack_pool *pool, weft_stack *stack);
+void weft_stack_give(weft_stack *stack);
 static inline char *weft_stack_low(const weft_stack *stack)
 {
     return stack->base + WEFT_STACK_GUARD_BYTES;
 }
-static inline char *weft_stack_embed(weft_stack *stack)
+static inline char *weft_stack_embed(weft_stack *stack) { return (char *)(stack + 1); }
+static inline char *weft_stack_top(weft_stack *stack) { return (char *)stack; }
+static inline size_t weft_stack_room(weft_stack *stack)
 {
-    return (char *)stack - WEFT_STACK_EMBED_BYTES;
+    return (size_t)(weft_stack_top(stack) - weft_stack_low(stack));
 }
-static inline char *weft_stack_top(weft_stack *stack) { return weft_stack_embed(stack); }
+
+/* ---- slab.c: one mapping for many stacks ---------------------------------------------------- */
+#define WEFT_SLAB_STACKS_MAX 128
+
+struct weft_slab {
+    weft_link link;        /* in pool->slabs while it has room, else unlisted */
+    weft_stack_pool *pool; /* whose stacks these are */
+    char *mapping;         /* what the kernel gave */
+    size_t mapping_bytes;  /* all of it */
+    char *first;           /* the lowest stack's base */
+    uint32_t count;        /* stacks that there is place for */
+    uint32_t used_count;   /* those numbered below have been used once: they have their guard */
+    uint32_t cold_count;   /* of those, the ones that were given back: only the guard is left */
+    uint8_t cold[WEFT_SLAB_STACKS_MAX]; /* their numbers */
+};
+
+int weft_slab_take(weft_stack_pool *pool, weft_stack **stack);
+void weft_slab_give(weft_stack *stack);
+void weft_slab_clear(weft_stack_pool *pool);
 
 /* ---- timer.c: deadlines --------------------------------------------------------------------- */
 struct weft_timer {

@@ -46,7 +46,7 @@ void weft_fiber_cancel(weft_fiber *fiber)
     weft_list_remove(&fiber->ready);
     weft_timer_cancel(fiber->hub, &fiber->timer);
     if (fiber->stack != NULL)
-        weft_stack_give(&fiber->hub->stacks, fiber->stack);
+        weft_stack_give(fiber->stack);
     fiber->stack = NULL;
     fiber->context.sp = NULL;
     fiber->is_held = false;
@@ -75,7 +75,7 @@ void weft_fiber_end_idle(weft_fiber *fiber)
     weft_wake_fiber(fiber, WEFT_WAKE_CLOSED);
     weft_list_remove(&fiber->ready);
     weft_list_remove(&fiber->all);
-    weft_stack_give(&fiber->hub->stacks, fiber->stack);
+    weft_stack_give(fiber->stack);
     fiber->stack = NULL;
     fiber->state = WEFT_FIBER_DONE;
 }
@@ -94,7 +94,7 @@ static void fiber_main(void *argument)
         weft_list_remove(&fiber->all);
         if (next->state != WEFT_FIBER_NEW) {
             /* SAFE: see stack.c: nobody takes or unmaps this stack before we have left it. */
-            weft_stack_give(&fiber->hub->stacks, stack);
+            weft_stack_give(stack);
             weft_fiber_enter_switch(next);
             __builtin_trap();
         }

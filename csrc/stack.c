@@ -1,31 +1,27 @@
 /*
- * stack.c: maps stacks, guards them, and keeps a pool of them warm.
+ * stack.c: pools of stacks: which are kept warm, and how much memory they may keep.
  *
- * The idea: address space is free and pages are not. Each stack is a large mapping of which only
- * the touched pages cost anything; a finished fiber's stack goes back to a LIFO pool, so the next
- * fiber starts on pages that are mapped and in the cache. Creating a fiber therefore costs no
- * system call once the pool is warm (a mapping per fiber is what makes greenlet's creation 10 us).
+ * The idea: a finished fiber's stack goes back to a LIFO pool, so the next fiber starts on pages
+ * that are mapped and in the cache: creating a fiber costs no system call once the pool is warm (a
+ * mapping per fiber is what makes greenlet's creation 10 us). Beyond WEFT_STACK_FREE_MAX, stacks go
+ * back to their slabs, and their pages to the kernel.
  *
- * Guard: MADV_GUARD_INSTALL where the kernel has it (6.13), because it splits no mapping; else
- * mprotect, which costs two mappings a stack and so is limited by vm.max_map_count: running into
- * that limit is -ENOMEM, never an unguarded stack.
+ * A warm stack that went deep gives back the pages that a shallow fiber does not need. How deep it
+ * went is seen without a system call: a look at the bytes just below what it may keep. If they were
+ * never written they read as zeros, from a page that all processes share and that costs nothing.
+ * So a pool keeps at most 64 times KEPT_BYTES and the embed area, 2 MiB, and usually 0.3.
  *
- * Invariant: a stack is in exactly one of: a pool, a fiber. A pool belongs to one thread.
+ * Invariant: a stack is in exactly one of: a pool, a fiber, its slab. A pool belongs to one thread.
  * weft_stack_give may be called while still running on the stack that is given back: nothing
  * takes from the pool, or unmaps that stack, before the caller has switched away.
  */
 #include "core.h"
 
-#include <errno.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
-
-/* Enough that a server's connections come and go without system calls; 64 touched stacks are about
- * 1 MiB resident at most when each used four pages. */
-#define STACK_FREE_MAX 64
+#define KEPT_BYTES (16u * 1024u) /* of a warm stack, below its top */
+#define SEEN_BYTES 256u          /* no frame is that large and holds only zeros, in practice */
 
 #if defined(__SANITIZE_ADDRESS__)
 void __asan_unpoison_memory_region(const volatile void *start, size_t size);
@@ -33,50 +29,17 @@ void __asan_unpoison_memory_region(const volatile void *start, size_t size);
 /* The functions at the bottom of a fiber never return, so ASan never clears their red zones. */
 static void stack_unpoison(weft_stack *stack)
 {
-    char *low = weft_stack_low(stack);
-    __asan_unpoison_memory_region(low, (size_t)(weft_stack_top(stack) - low));
+    __asan_unpoison_memory_region(weft_stack_low(stack), weft_stack_room(stack));
 }
 #else
 static void stack_unpoison(weft_stack *stack) { (void)stack; }
 #endif
 
-static int stack_guard(char *base)
-{
-    static bool is_without_madvise; /* written once, to the same value, by any thread */
-    if (!is_without_madvise) {
-        if (madvise(base, WEFT_STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0)
-            return 0;
-        is_without_madvise = true;
-    }
-    return mprotect(base, WEFT_STACK_GUARD_BYTES, PROT_NONE) == 0 ? 0 : -errno;
-}
-
-static int stack_map(size_t bytes, weft_stack **stack)
-{
-    char *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (base == MAP_FAILED)
-        return -errno;
-    /* A huge page under a stack would make one touched page cost 2 MiB. */
-    (void)madvise(base, bytes, MADV_NOHUGEPAGE);
-    int rc = stack_guard(base);
-    if (rc < 0) {
-        munmap(base, bytes);
-        return rc;
-    }
-    *stack = (weft_stack *)(base + bytes) - 1;
-    (*stack)->next = NULL;
-    (*stack)->base = base;
-    (*stack)->bytes = bytes;
-    return 0;
-}
-
-static void stack_unmap(weft_stack *stack) { munmap(stack->base, stack->bytes); }
-
 void weft_stack_pool_init(weft_stack_pool *pool, size_t stack_bytes)
 {
-    assert(stack_bytes >= WEFT_STACK_BYTES_MIN && stack_bytes % 4096 == 0);
-    *pool = (weft_stack_pool){.stack_bytes = stack_bytes, .free_max = STACK_FREE_MAX};
+    assert(stack_bytes >= WEFT_STACK_BYTES_MIN && stack_bytes % WEFT_STACK_UNIT == 0);
+    *pool = (weft_stack_pool){.stack_bytes = stack_bytes};
+    weft_list_init(&pool->slabs);
 }
 
 void weft_stack_pool_clear(weft_stack_pool *pool)
@@ -84,9 +47,13 @@ void weft_stack_pool_clear(weft_stack_pool *pool)
     while (pool->free != NULL) {
         weft_stack *stack = pool->free;
         pool->free = stack->next;
-        stack_unmap(stack);
+        weft_slab_give(stack);
     }
     pool->free_count = 0;
+    if (pool->surplus != NULL)
+        weft_slab_give(pool->surplus);
+    pool->surplus = NULL;
+    weft_slab_clear(pool);
 }
 
 int weft_stack_take(weft_stack_pool *pool, weft_stack **stack)
@@ -95,8 +62,11 @@ int weft_stack_take(weft_stack_pool *pool, weft_stack **stack)
         *stack = pool->free;
         pool->free = (*stack)->next;
         pool->free_count--;
+    } else if (pool->surplus != NULL) {
+        *stack = pool->surplus;
+        pool->surplus = NULL;
     } else {
-        int rc = stack_map(pool->stack_bytes, stack);
+        int rc = weft_slab_take(pool, stack);
         if (rc < 0)
             return rc;
     }
@@ -105,18 +75,48 @@ int weft_stack_take(weft_stack_pool *pool, weft_stack **stack)
     return 0;
 }
 
-void weft_stack_give(weft_stack_pool *pool, weft_stack *stack)
+/* The lowest byte that a warm stack keeps. */
+static char *stack_kept(weft_stack *stack)
 {
+    static size_t page_bytes; /* written once, to the same value, by any thread */
+    if (page_bytes == 0)
+        page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    return (char *)((uintptr_t)(weft_stack_top(stack) - KEPT_BYTES) & ~(uintptr_t)(page_bytes - 1));
+}
+
+/* SAFE: reads below the frames of whoever runs on this stack: mapped memory that nobody uses. */
+__attribute__((no_sanitize("address"))) static bool stack_went_deep(const char *kept)
+{
+    const uint64_t *word = (const uint64_t *)(kept - SEEN_BYTES);
+    uint64_t seen = 0;
+    for (size_t i = 0; i < SEEN_BYTES / sizeof *word; i++)
+        seen |= word[i];
+    return seen != 0;
+}
+
+/* One too many. The caller may be running on it, so it goes back to its slab when the next one comes.
+ * Those that are kept are always the same, so that they hold few slabs back. */
+static void pool_add_surplus(weft_stack_pool *pool, weft_stack *stack)
+{
+    if (pool->surplus != NULL)
+        weft_slab_give(pool->surplus);
+    pool->surplus = stack;
+}
+
+void weft_stack_give(weft_stack *stack)
+{
+    weft_stack_pool *pool = stack->slab->pool;
     assert(pool->live_count > 0);
     pool->live_count--;
-    /* SAFE: unmaps the pool's former top, never `stack`, which the caller may be running on. */
-    if (pool->free_count >= pool->free_max) {
-        weft_stack *former = pool->free;
-        pool->free = former->next;
-        pool->free_count--;
-        stack_unmap(former);
+    if (weft_unlikely(pool->free_count >= WEFT_STACK_FREE_MAX)) {
+        pool_add_surplus(pool, stack);
+        return;
     }
     stack->next = pool->free;
     pool->free = stack;
     pool->free_count++;
+    char *kept = stack_kept(stack);
+    /* SAFE: who runs on it is in the first frames of a fiber, far less than KEPT_BYTES deep. */
+    if (weft_unlikely(stack_went_deep(kept)))
+        (void)madvise(weft_stack_low(stack), (size_t)(kept - weft_stack_low(stack)), MADV_DONTNEED);
 }

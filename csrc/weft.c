@@ -9,6 +9,7 @@
 #include "python/thread.h"
 
 #include "enter.h"
+#include "slab.c"
 #include "stack.c"
 #include "timer.c"
 #include "cxx.c"

@@ -19,8 +19,7 @@ static inline void weft_embed_swap(weft_fiber *source, weft_fiber *target)
 static void weft_embed_fresh(weft_fiber *fiber)
 {
     weft_record *record = (weft_record *)fiber;
-    state_fresh(&record->state, record->thread->ts, weft_stack_embed(fiber->stack),
-                WEFT_STACK_EMBED_BYTES, weft_stack_low(fiber->stack));
+    state_fresh(&record->state, record->thread->ts, fiber->stack);
 }
 
 static void weft_embed_hold(weft_fiber *fiber) { Py_INCREF(((weft_record *)fiber)->self); }

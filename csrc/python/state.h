@@ -18,7 +18,7 @@
  * Between save and load nothing may allocate, decref or let go of the GIL: in 3.11 the collector
  * can run inside any allocation, and would find the thread state half moved.
  *
- * Data stack: a fiber brings its first chunk along, embedded at the top of its stack; being the
+ * Data stack: a fiber brings its first chunk along, embedded above its C stack; being the
  * root chunk (previous == NULL) it is never freed by CPython. Chunks pushed on top of it come from
  * the arena allocator and are freed by state_drop. The parts marked `version_` are state_3_NN.h's.
  */
@@ -80,22 +80,20 @@ static inline void state_load(weft_state *state, PyThreadState *ts)
     ts->datastack_limit = state->chunk_limit;
 }
 
-/* The C stack is what lies from `low` to `embed`, which is at least 16-aligned memory that lives as
- * long as the fiber runs. */
-static inline void state_fresh(weft_state *state, PyThreadState *ts, char *embed,
-                               size_t embed_bytes, char *low)
+static inline void state_fresh(weft_state *state, PyThreadState *ts, weft_stack *stack)
 {
-    version_fresh(&state->version, ts, low, embed);
+    version_fresh(&state->version, ts, weft_stack_low(stack), weft_stack_top(stack));
     state->exc_bottom = (_PyErr_StackItem){0};
     state->exc_info = &state->exc_bottom;
+    char *embed = weft_stack_embed(stack);
     _PyStackChunk *chunk = (_PyStackChunk *)embed;
     chunk->previous = NULL;
-    chunk->size = embed_bytes;
+    chunk->size = WEFT_STACK_EMBED_BYTES;
     chunk->top = 0;
     state->chunk = chunk;
     state->chunk_top =
         &chunk->data[1]; /* a root chunk never hands out data[0], so is never freed */
-    state->chunk_limit = (PyObject **)(embed + embed_bytes);
+    state->chunk_limit = (PyObject **)(embed + WEFT_STACK_EMBED_BYTES);
 }
 
 /* Runs no Python code: what the context drags along is dropped later, by who owns `state`. */

@@ -22,18 +22,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* How many more mappings succeed, and whether the kernel is to look like one before 6.13. */
-static long test_maps_left = -1;
+/* What the hub's stacks measure. */
+#define TEST_STACK_BYTES (256u * 1024u)
+
+/* How much more can be mapped (negative: all), and whether the kernel is to look like one before
+ * 6.13. */
+static long test_bytes_left = -1;
 static bool test_is_old_kernel;
 
 __attribute__((unused)) static void *test_mmap(void *at, size_t bytes, int prot, int flags, int fd,
                                                off_t offset)
 {
-    if (test_maps_left == 0) {
+    if (test_bytes_left >= 0 && bytes > (size_t)test_bytes_left) {
         errno = ENOMEM;
         return MAP_FAILED;
     }
-    test_maps_left -= test_maps_left > 0;
+    if (test_bytes_left >= 0)
+        test_bytes_left -= (long)bytes;
     return mmap(at, bytes, prot, flags, fd, offset);
 }
 
@@ -48,6 +53,7 @@ __attribute__((unused)) static int test_madvise(void *at, size_t bytes, int advi
 
 #define mmap test_mmap
 #define madvise test_madvise
+#include "slab.c"
 #include "stack.c"
 #undef mmap
 #undef madvise
@@ -210,7 +216,7 @@ static inline void test_open(bool is_sim)
 {
     memset(&test_main, 0, sizeof test_main);
     memset(&test_hub, 0, sizeof test_hub);
-    weft_hub_init(&test_hub, &test_main.core, 256 * 1024);
+    weft_hub_init(&test_hub, &test_main.core, TEST_STACK_BYTES);
     test_main.references = 1;
     test_stall_count = test_interrupt_error = 0;
     test_on_stall = NULL;

@@ -1,4 +1,4 @@
-/* test_stack.c: stacks are mapped, guarded, pooled and given back. */
+/* test_stack.c: stacks lie as drawn, are guarded and pooled, and keep little memory. */
 #include "embed.h"
 
 #define BYTES (256u * 1024u)
@@ -12,19 +12,62 @@ static weft_stack *take(void)
     return stack;
 }
 
+static void give(weft_stack *stack) { weft_stack_give(stack); }
+
 static void a_stack_lies_as_drawn_in_core_h(void)
 {
     weft_stack_pool_init(&pool, BYTES);
     weft_stack *stack = take();
     CHECK_EQUAL(stack->bytes, BYTES);
-    CHECK((char *)(stack + 1) == stack->base + BYTES);
     CHECK(weft_stack_low(stack) == stack->base + WEFT_STACK_GUARD_BYTES);
-    CHECK(weft_stack_top(stack) == weft_stack_embed(stack));
-    CHECK(weft_stack_embed(stack) + WEFT_STACK_EMBED_BYTES == (char *)stack);
+    CHECK(weft_stack_top(stack) == (char *)stack);
+    CHECK(weft_stack_embed(stack) == (char *)(stack + 1));
+    CHECK(weft_stack_embed(stack) + WEFT_STACK_EMBED_BYTES == stack->base + BYTES);
     CHECK_EQUAL((uintptr_t)weft_stack_embed(stack) % 16, 0);
-    memset(weft_stack_low(stack), 0xa5, (size_t)((char *)stack - weft_stack_low(stack)));
+    CHECK_EQUAL(weft_stack_room(stack), weft_stack_top(stack) - weft_stack_low(stack));
+    memset(weft_stack_low(stack), 0xa5, weft_stack_room(stack));
+    memset(weft_stack_embed(stack), 0xa5, WEFT_STACK_EMBED_BYTES);
     CHECK_EQUAL(stack->bytes, BYTES);
-    weft_stack_give(&pool, stack);
+    give(stack);
+    weft_stack_pool_clear(&pool);
+}
+
+/* How many of the stack's pages are in memory. */
+static size_t resident_pages(const weft_stack *stack)
+{
+    unsigned char is_resident[BYTES / 4096];
+    size_t count = 0;
+    CHECK_EQUAL(mincore(stack->base, BYTES, is_resident), 0);
+    for (size_t i = 0; i < BYTES / (size_t)sysconf(_SC_PAGESIZE); i++)
+        count += is_resident[i] & 1;
+    return count;
+}
+
+/* First frames, header, and the near part of the embed area. */
+static void a_shallow_fiber_touches_one_page(void)
+{
+    weft_stack_pool_init(&pool, BYTES);
+    weft_stack *stack = take();
+    memset(weft_stack_embed(stack), 1, WEFT_STACK_NEAR_BYTES);
+    memset(weft_stack_top(stack) - 2048, 1, 2048);
+    CHECK_EQUAL(resident_pages(stack), 1);
+    give(stack);
+    weft_stack_pool_clear(&pool);
+}
+
+static void a_stack_that_went_deep_gives_back_what_a_shallow_one_does_not_need(void)
+{
+    weft_stack_pool_init(&pool, BYTES);
+    weft_stack *stack = take();
+    size_t whole = weft_stack_room(stack) / (size_t)sysconf(_SC_PAGESIZE);
+    memset(weft_stack_low(stack), 1, weft_stack_room(stack));
+    CHECK(resident_pages(stack) >= whole);
+    give(stack);
+    CHECK(take() == stack);
+    CHECK(resident_pages(stack) <= 16 * 1024 / 4096 + 2);
+    CHECK_EQUAL(*weft_stack_low(stack), 0);
+    CHECK_EQUAL(weft_stack_top(stack)[-1], 1);
+    give(stack);
     weft_stack_pool_clear(&pool);
 }
 
@@ -51,7 +94,7 @@ static void check_guard(void)
     CHECK_EQUAL(signal_of_writing_to(weft_stack_low(stack) - 1), SIGSEGV);
     CHECK_EQUAL(signal_of_writing_to(stack->base + WEFT_STACK_GUARD_BYTES / 2), SIGSEGV);
     CHECK_EQUAL(signal_of_writing_to(stack->base), SIGSEGV);
-    weft_stack_give(&pool, stack);
+    give(stack);
     weft_stack_pool_clear(&pool);
 }
 
@@ -84,21 +127,21 @@ static void the_last_given_is_the_first_taken(void)
     weft_stack *first = take(), *second = take();
     CHECK(first != second);
     CHECK_EQUAL(pool.live_count, 2);
-    weft_stack_give(&pool, first);
-    weft_stack_give(&pool, second);
+    give(first);
+    give(second);
     CHECK_EQUAL(pool.free_count, 2);
     CHECK_EQUAL(pool.live_count, 0);
     CHECK(take() == second);
     CHECK(take() == first);
     CHECK_EQUAL(pool.free_count, 0);
-    weft_stack_give(&pool, first);
-    weft_stack_give(&pool, second);
+    give(first);
+    give(second);
     weft_stack_pool_clear(&pool);
     CHECK_EQUAL(pool.free_count, 0);
     CHECK(pool.free == NULL);
 }
 
-static void a_full_pool_gives_mappings_back_to_the_kernel(void)
+static void a_full_pool_gives_memory_back_to_the_kernel(void)
 {
     enum { MANY = 300 };
     static weft_stack *stacks[MANY];
@@ -107,15 +150,38 @@ static void a_full_pool_gives_mappings_back_to_the_kernel(void)
         stacks[i] = take();
     CHECK_EQUAL(pool.live_count, MANY);
     for (int i = 0; i < MANY; i++) {
-        weft_stack_give(&pool, stacks[i]);
-        CHECK(pool.free_count <= pool.free_max);
-        CHECK(pool.free == stacks[i]); /* never unmaps what the caller runs on */
+        give(stacks[i]);
+        CHECK(pool.free_count <= WEFT_STACK_FREE_MAX);
+        weft_stack_top(stacks[i])[-1] = 1; /* the caller may still be running on it */
     }
     CHECK_EQUAL(pool.live_count, 0);
     size_t listed = 0;
     for (weft_stack *stack = pool.free; stack != NULL; stack = stack->next)
         listed++;
     CHECK_EQUAL(listed, pool.free_count);
+    CHECK(pool.surplus == stacks[MANY - 1]);
+    weft_stack_pool_clear(&pool);
+    CHECK(weft_list_is_empty(&pool.slabs));
+}
+
+/* The same few slabs each time: those kept are always the first that came. */
+static void burst_after_burst_keeps_no_more_slabs(void)
+{
+    enum { MANY = 1000 };
+    static weft_stack *stacks[MANY];
+    size_t slabs_kept = 0;
+    weft_stack_pool_init(&pool, BYTES);
+    for (int burst = 0; burst < 10; burst++) {
+        for (int i = 0; i < MANY; i++)
+            stacks[i] = take();
+        for (int i = 0; i < MANY; i++)
+            give(stacks[i]);
+        size_t slabs = 0;
+        for (weft_link *link = pool.slabs.next; link != &pool.slabs; link = link->next)
+            slabs++;
+        CHECK(burst == 0 || slabs <= slabs_kept + 1);
+        slabs_kept = burst == 0 ? slabs : slabs_kept;
+    }
     weft_stack_pool_clear(&pool);
 }
 
@@ -123,24 +189,30 @@ static void no_memory_is_an_error_and_leaves_the_pool_as_it_was(void)
 {
     weft_stack_pool_init(&pool, BYTES);
     weft_stack *kept = take(), *unset = NULL;
-    test_maps_left = 0;
+    weft_stack *others[3] = {take(), take(), take()}; /* the first slab's */
+    test_bytes_left = 0;
     CHECK_EQUAL(weft_stack_take(&pool, &unset), -ENOMEM);
     CHECK(unset == NULL);
-    CHECK_EQUAL(pool.live_count, 1);
-    weft_stack_give(&pool, kept);
+    CHECK_EQUAL(pool.live_count, 4);
+    give(kept);
     CHECK(take() == kept); /* needs no mapping */
-    test_maps_left = -1;
-    weft_stack_give(&pool, kept);
+    test_bytes_left = -1;
+    give(kept);
+    for (int i = 0; i < 3; i++)
+        give(others[i]);
     weft_stack_pool_clear(&pool);
 }
 
 int main(void)
 {
     RUN(a_stack_lies_as_drawn_in_core_h);
+    RUN(a_shallow_fiber_touches_one_page);
+    RUN(a_stack_that_went_deep_gives_back_what_a_shallow_one_does_not_need);
     RUN(touching_the_guard_is_a_segmentation_fault);
     RUN(before_linux_6_13_mprotect_makes_the_guard);
     RUN(the_last_given_is_the_first_taken);
-    RUN(a_full_pool_gives_mappings_back_to_the_kernel);
+    RUN(a_full_pool_gives_memory_back_to_the_kernel);
+    RUN(burst_after_burst_keeps_no_more_slabs);
     RUN(no_memory_is_an_error_and_leaves_the_pool_as_it_was);
     return test_end();
 }

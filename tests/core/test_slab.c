@@ -1,0 +1,166 @@
+/* test_slab.c: many stacks in one mapping, and their memory back to the kernel. */
+#include "embed.h"
+
+#define BYTES (256u * 1024u)
+#define MANY 400
+
+static weft_stack_pool pool;
+static weft_stack *stacks[MANY];
+
+static weft_stack *take(void)
+{
+    weft_stack *stack = NULL;
+    CHECK_EQUAL(weft_stack_take(&pool, &stack), 0);
+    return stack;
+}
+
+/* Straight to the slab, as the pool does when it has enough. */
+static void give_cold(weft_stack *stack)
+{
+    pool.live_count--;
+    weft_slab_give(stack);
+}
+
+static size_t take_many(size_t stack_bytes, size_t count)
+{
+    weft_stack_pool_init(&pool, stack_bytes);
+    for (size_t i = 0; i < count; i++) {
+        stacks[i] = take();
+        memset(weft_stack_top(stacks[i]) - 100, 1, 100);
+    }
+    return count;
+}
+
+static bool is_mapped(char *at)
+{
+    unsigned char unused;
+    return mincore(at, 1, &unused) == 0;
+}
+
+static void they_do_not_overlap(void)
+{
+    take_many(BYTES, MANY);
+    for (int i = 0; i < MANY; i++)
+        for (int j = 0; j < i; j++)
+            CHECK(stacks[i]->base >= stacks[j]->base + BYTES ||
+                  stacks[j]->base >= stacks[i]->base + BYTES);
+    for (int i = 0; i < MANY; i++)
+        give_cold(stacks[i]);
+    CHECK(weft_list_is_empty(&pool.slabs));
+}
+
+static void few_fibers_take_little_address_space(void)
+{
+    take_many(BYTES, 1);
+    CHECK_EQUAL(stacks[0]->slab->count, 4);
+    give_cold(stacks[0]);
+    take_many(BYTES, MANY);
+    CHECK_EQUAL(stacks[MANY - 1]->slab->count, WEFT_SLAB_STACKS_MAX);
+    for (int i = 0; i < MANY; i++)
+        give_cold(stacks[i]);
+}
+
+static void a_slab_is_unmapped_when_all_of_it_is_back(void)
+{
+    take_many(BYTES, MANY);
+    weft_slab *slab = stacks[MANY / 2]->slab;
+    char *mapping = slab->mapping;
+    size_t others = 0;
+    for (int i = 0; i < MANY; i++) {
+        if (stacks[i]->slab == slab)
+            give_cold(stacks[i]);
+        else
+            stacks[others++] = stacks[i];
+    }
+    CHECK(!is_mapped(mapping));
+    for (size_t i = 0; i < others; i++) {
+        CHECK(is_mapped(stacks[i]->base));
+        give_cold(stacks[i]);
+    }
+    CHECK(weft_list_is_empty(&pool.slabs));
+}
+
+static bool is_guarded(char *at)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGSEGV, SIG_DFL); /* a sanitizer has a handler of its own */
+        *(volatile char *)at = 1;
+        _exit(0);
+    }
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
+}
+
+static void a_cold_stack_gives_its_pages_back_and_keeps_its_guard(void)
+{
+    take_many(BYTES, 3);
+    char *base = stacks[1]->base, *top = weft_stack_top(stacks[1]);
+    give_cold(stacks[1]);
+    CHECK_EQUAL(top[-1], 0);
+    CHECK_EQUAL(weft_stack_top(stacks[0])[-1], 1);
+    weft_stack *again = take();
+    CHECK(again->base == base && again->bytes == BYTES);
+    CHECK(is_guarded(base) && is_guarded(base + WEFT_STACK_GUARD_BYTES - 1));
+    CHECK(!is_guarded(weft_stack_low(again)));
+    stacks[1] = again;
+    for (int i = 0; i < 3; i++)
+        give_cold(stacks[i]);
+}
+
+static void where_address_space_is_short_a_slab_is_small(void)
+{
+    take_many(BYTES, 40);
+    size_t taken = 40;
+    test_bytes_left = 20 * BYTES;
+    weft_stack *unset = NULL;
+    while (taken < MANY && weft_stack_take(&pool, &stacks[taken]) == 0)
+        taken++;
+    CHECK(taken >= 60);
+    CHECK_EQUAL(weft_stack_take(&pool, &unset), -ENOMEM);
+    test_bytes_left = -1;
+    for (size_t i = 0; i < taken; i++)
+        give_cold(stacks[i]);
+    CHECK(weft_list_is_empty(&pool.slabs));
+}
+
+/* The pages that each fiber touches cost one page of page tables, which maps 2 MiB. */
+static void the_top_of_a_large_stack_and_the_guard_above_are_in_one_page_table(void)
+{
+    const uintptr_t span = 2u << 20;
+    take_many(3u << 20, 80);
+    for (int i = 0; i < 80; i++) {
+        uintptr_t hot = (uintptr_t)weft_stack_top(stacks[i]) - 20 * 1024;
+        uintptr_t end = (uintptr_t)stacks[i]->base + stacks[i]->bytes + WEFT_STACK_GUARD_BYTES - 1;
+        CHECK_EQUAL(hot / span, end / span);
+    }
+    for (int i = 0; i < 80; i++)
+        give_cold(stacks[i]);
+}
+
+static void clearing_the_pool_leaves_the_slab_of_who_is_lost(void)
+{
+    take_many(BYTES, 3);
+    weft_stack_give(stacks[0]);
+    weft_stack_give(stacks[2]);
+    weft_slab *slab = stacks[1]->slab;
+    weft_stack_pool_clear(&pool);
+    CHECK(weft_list_is_empty(&pool.slabs));
+    CHECK_EQUAL(weft_stack_top(stacks[1])[-1], 1);
+    munmap(slab->mapping, slab->mapping_bytes);
+    free(slab);
+}
+
+int main(void)
+{
+    RUN(they_do_not_overlap);
+    RUN(few_fibers_take_little_address_space);
+    RUN(a_slab_is_unmapped_when_all_of_it_is_back);
+    RUN(a_cold_stack_gives_its_pages_back_and_keeps_its_guard);
+    RUN(where_address_space_is_short_a_slab_is_small);
+    RUN(the_top_of_a_large_stack_and_the_guard_above_are_in_one_page_table);
+    RUN(clearing_the_pool_leaves_the_slab_of_who_is_lost);
+    return test_end();
+}
