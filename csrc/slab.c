@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
@@ -31,14 +32,21 @@
 /* What one page of page tables maps: a touched page costs 4 KiB more where it is the only one. */
 #define TABLE_SPAN ((size_t)2 * 1024 * 1024)
 
+/* Asked once: an older kernel refuses, and an emulator may take any advice and do nothing. The
+ * kernel itself is made to read there: EFAULT instead of ENOENT (no name) says that nobody can. */
+static bool slab_may_guard_by_madvise(char *base)
+{
+    return madvise(base, WEFT_STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0 &&
+           access(base, F_OK) < 0 && errno == EFAULT;
+}
+
 static int slab_guard(char *base)
 {
-    static bool is_without_madvise; /* written once, to the same value, by any thread */
-    if (!is_without_madvise) {
-        if (madvise(base, WEFT_STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0)
-            return 0;
-        is_without_madvise = true;
-    }
+    static enum { UNKNOWN, MADVISE, MPROTECT } way; /* set once, to the same, by any thread */
+    if (weft_unlikely(way == UNKNOWN))
+        way = slab_may_guard_by_madvise(base) ? MADVISE : MPROTECT;
+    if (way == MADVISE && madvise(base, WEFT_STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0)
+        return 0;
     return mprotect(base, WEFT_STACK_GUARD_BYTES, PROT_NONE) == 0 ? 0 : -errno;
 }
 

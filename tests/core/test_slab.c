@@ -33,8 +33,7 @@ static size_t take_many(size_t stack_bytes, size_t count)
 
 static bool is_mapped(char *at)
 {
-    unsigned char unused;
-    return mincore(at, 1, &unused) == 0;
+    return access(at, F_OK) == 0 || errno != EFAULT; /* the kernel reads a name there */
 }
 
 static void they_do_not_overlap(void)
@@ -72,9 +71,9 @@ static void a_slab_is_unmapped_when_all_of_it_is_back(void)
         else
             stacks[others++] = stacks[i];
     }
-    CHECK(!is_mapped(mapping));
+    CHECK(!is_mapped(mapping + WEFT_STACK_GUARD_BYTES));
     for (size_t i = 0; i < others; i++) {
-        CHECK(is_mapped(stacks[i]->base));
+        CHECK(is_mapped(weft_stack_low(stacks[i])));
         give_cold(stacks[i]);
     }
     CHECK(weft_list_is_empty(&pool.slabs));

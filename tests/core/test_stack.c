@@ -36,9 +36,9 @@ static void a_stack_lies_as_drawn_in_core_h(void)
 static size_t resident_pages(const weft_stack *stack)
 {
     unsigned char is_resident[BYTES / 4096];
-    size_t count = 0;
-    CHECK_EQUAL(mincore(stack->base, BYTES, is_resident), 0);
-    for (size_t i = 0; i < BYTES / (size_t)sysconf(_SC_PAGESIZE); i++)
+    size_t bytes = BYTES - WEFT_STACK_GUARD_BYTES, count = 0;
+    CHECK_EQUAL(mincore(weft_stack_low(stack), bytes, is_resident), 0);
+    for (size_t i = 0; i < bytes / (size_t)sysconf(_SC_PAGESIZE); i++)
         count += is_resident[i] & 1;
     return count;
 }
