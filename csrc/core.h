@@ -64,7 +64,8 @@ typedef struct weft_hub weft_hub;
 #define WEFT_STACK_GUARD_BYTES (64u * 1024u)
 #define WEFT_STACK_UNIT (64u * 1024u) /* sizes are multiples of it: of every machine's page */
 #define WEFT_STACK_BYTES_MIN (128u * 1024u)
-#define WEFT_STACK_FREE_MAX 64 /* free stacks that a pool keeps warm */
+#define WEFT_STACK_BYTES_MAX ((size_t)64 << 30)
+#define WEFT_STACK_FREE_MAX 64 /* free stacks that a thread's first pool keeps warm */
 
 struct weft_stack {
     weft_stack *next; /* the next free one, while in a pool */
@@ -81,12 +82,15 @@ struct weft_stack_pool {
     size_t live_count;     /* stacks that carry a fiber now */
     weft_stack *surplus;   /* the last given of those beyond the warm ones, or NULL */
     size_t stack_bytes;    /* size of each */
+    size_t free_max;       /* how many are kept warm */
     weft_link slabs;       /* mappings that have room: cold or never used stacks */
     weft_stack_pool *next; /* the thread's pool of another size, or NULL */
 };
 
 void weft_stack_pool_init(weft_stack_pool *pool, size_t stack_bytes);
 void weft_stack_pool_clear(weft_stack_pool *pool);
+weft_stack_pool *weft_stack_pool_find(weft_stack_pool *first, size_t stack_bytes);
+size_t weft_stack_round(size_t stack_bytes);
 int weft_stack_take(weft_stack_pool *pool, weft_stack **stack);
 void weft_stack_give(weft_stack *stack);
 static inline char *weft_stack_low(const weft_stack *stack)
@@ -196,6 +200,7 @@ struct weft_fiber {
     const char *verb; /* what it is parked for ("to get from"), for reports; NULL: nothing */
     void *subject; /* what it is parked on, in the embedder's terms; valid while parked */
     int fd; /* the descriptor it is parked on, while is_fd_wait */
+    uint32_t stack_units; /* the size of stack it wants, in WEFT_STACK_UNIT; 0: the usual one */
 };
 
 void weft_fiber_init(weft_fiber *fiber, weft_hub *hub);
@@ -204,6 +209,9 @@ void weft_fiber_cancel(weft_fiber *fiber);
 void weft_fiber_lose(weft_fiber *fiber);
 void weft_fiber_end_idle(weft_fiber *fiber);
 int weft_fiber_prepare(weft_fiber *fiber);
+bool weft_fiber_fits(const weft_fiber *fiber);
+size_t weft_fiber_stack_bytes(const weft_fiber *fiber);
+void weft_fiber_want_stack(weft_fiber *fiber, size_t bytes);
 static inline bool weft_fiber_is_ready(const weft_fiber *fiber)
 {
     return weft_list_has(&fiber->ready);
@@ -265,7 +273,8 @@ struct weft_hub {
     void *poller_data; /* whatever else the poller needs */
     weft_fd **fds; /* by number; NULL where never used */
     size_t fds_length; /* entries in `fds` */
-    weft_stack_pool stacks; /* this thread's stacks */
+    size_t stack_bytes; /* of a stack for who wants no other size */
+    weft_stack_pool stacks; /* this thread's stacks, of the first usual size; chained: others */
     weft_event events[WEFT_HUB_EVENTS]; /* between block and dispatch */
 };
 
@@ -275,7 +284,7 @@ int weft_hub_open(weft_hub *hub);
 uint64_t weft_hub_prepare(weft_hub *hub);
 int weft_hub_block(weft_hub *hub, uint64_t timeout_ns);
 void weft_hub_dispatch(weft_hub *hub, int count);
-weft_fiber *weft_hub_next(weft_hub *hub, bool is_prepared);
+weft_fiber *weft_hub_next(weft_hub *hub, bool is_end);
 uint64_t weft_hub_now(weft_hub *hub);
 uint64_t weft_hub_deadline(weft_hub *hub, double seconds);
 void weft_hub_notify(weft_hub *hub);

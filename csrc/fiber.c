@@ -18,6 +18,8 @@
 #include "core.h"
 #include "enter.h"
 
+#include <errno.h>
+
 static void fiber_timer_fire(weft_hub *hub, weft_timer *timer);
 
 void weft_fiber_init(weft_fiber *fiber, weft_hub *hub)
@@ -80,6 +82,26 @@ void weft_fiber_end_idle(weft_fiber *fiber)
     fiber->state = WEFT_FIBER_DONE;
 }
 
+/* The size of its stack, or of the one that it will get. */
+size_t weft_fiber_stack_bytes(const weft_fiber *fiber)
+{
+    if (fiber->stack != NULL)
+        return fiber->stack->bytes;
+    if (weft_likely(fiber->stack_units == 0))
+        return fiber->hub->stack_bytes;
+    return (size_t)fiber->stack_units * WEFT_STACK_UNIT;
+}
+
+/* A NEW fiber shall have a stack of that size (a rounded one); 0: of the usual size. */
+void weft_fiber_want_stack(weft_fiber *fiber, size_t bytes)
+{
+    assert(fiber->state == WEFT_FIBER_NEW && bytes % WEFT_STACK_UNIT == 0);
+    if (fiber->stack != NULL)
+        weft_stack_give(fiber->stack);
+    fiber->stack = NULL;
+    fiber->stack_units = (uint32_t)(bytes / WEFT_STACK_UNIT);
+}
+
 /* The first function on every stack. Never returns. */
 static void fiber_main(void *argument)
 {
@@ -92,13 +114,15 @@ static void fiber_main(void *argument)
         fiber->stack = NULL;
         fiber->context.sp = NULL;
         weft_list_remove(&fiber->all);
-        if (next->state != WEFT_FIBER_NEW) {
+        if (next->state == WEFT_FIBER_NEW)
+            weft_float_restore(fiber->hub->float_modes);
+        if (next->state != WEFT_FIBER_NEW || next->stack != NULL) {
             /* SAFE: see stack.c: nobody takes or unmaps this stack before we have left it. */
             weft_stack_give(stack);
             weft_fiber_enter_switch(next);
             __builtin_trap();
         }
-        weft_float_restore(fiber->hub->float_modes);
+        assert(weft_fiber_stack_bytes(next) == stack->bytes);
         next->stack = stack;
         next->state = WEFT_FIBER_RUNNING;
         next->is_held = false;
@@ -109,12 +133,20 @@ static void fiber_main(void *argument)
     }
 }
 
+/* May the fiber take over the stack of the current one, which ends? Else it must be prepared. */
+bool weft_fiber_fits(const weft_fiber *fiber)
+{
+    return weft_fiber_stack_bytes(fiber) == fiber->hub->current->stack->bytes;
+}
+
 /* Gives a NEW fiber its stack and first frame. Nothing to do for any other. */
 int weft_fiber_prepare(weft_fiber *fiber)
 {
     if (fiber->state != WEFT_FIBER_NEW || fiber->stack != NULL)
         return 0;
-    int rc = weft_stack_take(&fiber->hub->stacks, &fiber->stack);
+    weft_stack_pool *pool =
+        weft_stack_pool_find(&fiber->hub->stacks, weft_fiber_stack_bytes(fiber));
+    int rc = pool == NULL ? -ENOMEM : weft_stack_take(pool, &fiber->stack);
     if (rc < 0)
         return rc;
     weft_context_make(&fiber->context, weft_stack_top(fiber->stack), fiber_main, fiber);

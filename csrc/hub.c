@@ -45,6 +45,7 @@ void weft_hub_init(weft_hub *hub, weft_fiber *main, size_t stack_bytes)
     hub->fds_length = 0;
     weft_list_init(&hub->ready);
     weft_list_init(&hub->fibers);
+    hub->stack_bytes = stack_bytes;
     weft_stack_pool_init(&hub->stacks, stack_bytes);
     weft_fiber_init(main, hub);
     main->state = WEFT_FIBER_RUNNING;
@@ -147,8 +148,9 @@ static void hub_turn(weft_hub *hub)
 }
 
 /* Who runs next; asks the kernel if nobody is ready, or if it was not asked for long. Called by a
- * fiber that leaves, which may itself be the answer. `is_prepared`: a NEW fiber gets its stack. */
-weft_fiber *weft_hub_next(weft_hub *hub, bool is_prepared)
+ * fiber that leaves, which may itself be the answer. A NEW fiber gets its stack, unless the current
+ * one ends (`is_end`) and can hand over its own. */
+weft_fiber *weft_hub_next(weft_hub *hub, bool is_end)
 {
     for (;;) {
         if (weft_list_is_empty(&hub->ready) || hub->budget == 0) {
@@ -158,7 +160,7 @@ weft_fiber *weft_hub_next(weft_hub *hub, bool is_prepared)
         hub->budget--;
         weft_fiber *fiber = weft_container_of(hub->ready.next, weft_fiber, ready);
         weft_list_remove(&fiber->ready);
-        if (weft_likely(fiber->state != WEFT_FIBER_NEW || !is_prepared))
+        if (weft_likely(fiber->state != WEFT_FIBER_NEW || (is_end && weft_fiber_fits(fiber))))
             return fiber;
         int rc = weft_fiber_prepare(fiber);
         if (weft_likely(rc == 0))

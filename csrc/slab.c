@@ -40,6 +40,9 @@ static bool slab_may_guard_by_madvise(char *base)
            access(base, F_OK) < 0 && errno == EFAULT;
 }
 
+/* Larger stacks, fewer together. */
+#define SLAB_BYTES_MAX ((size_t)1 << 30)
+
 static int slab_guard(char *base)
 {
     static enum { UNKNOWN, MADVISE, MPROTECT } way; /* set once, to the same, by any thread */
@@ -72,6 +75,8 @@ static int slab_map(weft_slab *slab, weft_stack_pool *pool)
     size_t count = pool->live_count < 4 ? 4 : pool->live_count;
     if (count > WEFT_SLAB_STACKS_MAX)
         count = WEFT_SLAB_STACKS_MAX;
+    if (count > SLAB_BYTES_MAX / pool->stack_bytes)
+        count = SLAB_BYTES_MAX / pool->stack_bytes + 1;
     for (; count > 0; count /= 2) {
         size_t bytes = count * pool->stack_bytes + slab_slack(pool->stack_bytes);
         char *mapping = mmap(NULL, bytes, PROT_READ | PROT_WRITE,

@@ -17,10 +17,12 @@
  */
 #include "core.h"
 
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define KEPT_BYTES (16u * 1024u) /* of a warm stack, below its top */
+#define ODD_FREE_MAX 16 /* warm stacks of each other size: there may be dozens of sizes */
 #define SEEN_BYTES 256u          /* no frame is that large and holds only zeros, in practice */
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -38,11 +40,40 @@ static void stack_unpoison(weft_stack *stack) { (void)stack; }
 void weft_stack_pool_init(weft_stack_pool *pool, size_t stack_bytes)
 {
     assert(stack_bytes >= WEFT_STACK_BYTES_MIN && stack_bytes % WEFT_STACK_UNIT == 0);
-    *pool = (weft_stack_pool){.stack_bytes = stack_bytes};
+    *pool = (weft_stack_pool){.stack_bytes = stack_bytes, .free_max = WEFT_STACK_FREE_MAX};
     weft_list_init(&pool->slabs);
 }
 
-void weft_stack_pool_clear(weft_stack_pool *pool)
+/* Up to one of a few sizes, so that a thread has few pools: four between a power of two and the
+ * next. What is added costs addresses, no memory. */
+size_t weft_stack_round(size_t stack_bytes)
+{
+    assert(stack_bytes > 0 && stack_bytes <= WEFT_STACK_BYTES_MAX);
+    size_t step = WEFT_STACK_UNIT;
+    while (step * 8 < stack_bytes)
+        step *= 2;
+    return (stack_bytes + step - 1) / step * step;
+}
+
+/* The thread's pool of that size, made when first needed; NULL if there is no memory. */
+weft_stack_pool *weft_stack_pool_find(weft_stack_pool *first, size_t stack_bytes)
+{
+    weft_stack_pool *pool = first;
+    while (pool != NULL && pool->stack_bytes != stack_bytes)
+        pool = pool->next;
+    if (weft_likely(pool != NULL))
+        return pool;
+    pool = malloc(sizeof *pool);
+    if (pool == NULL)
+        return NULL;
+    weft_stack_pool_init(pool, stack_bytes);
+    pool->free_max = ODD_FREE_MAX;
+    pool->next = first->next;
+    first->next = pool;
+    return pool;
+}
+
+static void pool_clear_one(weft_stack_pool *pool)
 {
     while (pool->free != NULL) {
         weft_stack *stack = pool->free;
@@ -54,6 +85,18 @@ void weft_stack_pool_clear(weft_stack_pool *pool)
         weft_slab_give(pool->surplus);
     pool->surplus = NULL;
     weft_slab_clear(pool);
+}
+
+/* This pool, and all that are chained to it. */
+void weft_stack_pool_clear(weft_stack_pool *pool)
+{
+    pool_clear_one(pool);
+    while (pool->next != NULL) {
+        weft_stack_pool *odd = pool->next;
+        pool->next = odd->next;
+        pool_clear_one(odd);
+        free(odd);
+    }
 }
 
 int weft_stack_take(weft_stack_pool *pool, weft_stack **stack)
@@ -94,8 +137,8 @@ __attribute__((no_sanitize("address"))) static bool stack_went_deep(const char *
     return seen != 0;
 }
 
-/* One too many. The caller may be running on it, so it goes back to its slab when the next one comes.
- * Those that are kept are always the same, so that they hold few slabs back. */
+/* One too many. The caller may be running on it, so it goes back to its slab when the next one
+ * comes. Those that are kept are always the same, so that they hold few slabs back. */
 static void pool_add_surplus(weft_stack_pool *pool, weft_stack *stack)
 {
     if (pool->surplus != NULL)
@@ -108,7 +151,7 @@ void weft_stack_give(weft_stack *stack)
     weft_stack_pool *pool = stack->slab->pool;
     assert(pool->live_count > 0);
     pool->live_count--;
-    if (weft_unlikely(pool->free_count >= WEFT_STACK_FREE_MAX)) {
+    if (weft_unlikely(pool->free_count >= pool->free_max)) {
         pool_add_surplus(pool, stack);
         return;
     }

@@ -129,7 +129,7 @@ static void fiber_leave_wait(weft_hub *hub)
     weft_fiber *self = hub->current;
     self->state = WEFT_FIBER_PARKED;
     self->is_held = true;
-    weft_fiber *next = weft_hub_next(hub, true);
+    weft_fiber *next = weft_hub_next(hub, false);
     if (next != self) {
         uint64_t float_modes = weft_float_modes();
         if (next->state == WEFT_FIBER_NEW)

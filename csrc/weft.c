@@ -28,6 +28,7 @@
 #include "python/life.c"
 #include "python/fiber_switch.c"
 #include "python/death.c"
+#include "python/stack_size.c"
 #include "python/fiber_type.c"
 #include "python/task_life.c"
 #include "python/task_type.c"

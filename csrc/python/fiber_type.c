@@ -136,9 +136,12 @@ static PyObject *fiber_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 
 static int fiber_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"run", "parent", NULL};
-    PyObject *run = NULL, *parent = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO:Fiber", names, &run, &parent))
+    static char *names[] = {"run", "parent", "stack_size", NULL};
+    PyObject *run = NULL, *parent = NULL, *stack_size = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO$O:Fiber", names, &run, &parent,
+                                     &stack_size))
+        return -1;
+    if (stack_size != Py_None && fiber_set_stack_size(self, stack_size, NULL) < 0)
         return -1;
     if (run != NULL && run != Py_None && fiber_set_run(self, run, NULL) < 0)
         return -1;
@@ -158,6 +161,8 @@ static PyGetSetDef fiber_getset[] = {
     {"run", fiber_get_run, fiber_set_run, "What it will call; gone once it has started.", NULL},
     {"parent", fiber_get_parent, fiber_set_parent, "Where control goes when it ends.", NULL},
     {"dead", fiber_get_dead, NULL, "True once it has ended, or its thread has.", NULL},
+    {"stack_size", fiber_get_stack_size, fiber_set_stack_size,
+     "Bytes of its stack, or of the one that it will get; may be set until it starts.", NULL},
     {"gr_frame", fiber_get_frame, NULL, "Innermost frame while it is away, else None.", NULL},
     {0},
 };
@@ -193,12 +198,14 @@ static PyNumberMethods fiber_number = {.nb_bool = fiber_is_true};
 
 PyDoc_STRVAR(
     fiber_doc,
-    "Fiber(run=None, parent=None)\n--\n\n"
+    "Fiber(run=None, parent=None, *, stack_size=None)\n--\n\n"
     "A coroutine with a stack of its own, which wraps a plain function and is switched to by "
     "name.\n\n"
     "run: what it calls when first switched to. parent: the fiber that gets its result or its "
     "exception\n"
-    "when it ends; the creating fiber by default.\n\n"
+    "when it ends; the creating fiber by default. stack_size: bytes for its C stack, for code that "
+    "needs\n"
+    "more than usual (weft.stack_size()); they cost memory only once touched.\n\n"
     "Switches: never. Threads: any; the fiber belongs to the native thread that makes it.\n\n"
     ">>> from weft import Fiber, getcurrent\n"
     ">>> main = getcurrent()\n"

@@ -220,9 +220,14 @@ static PyObject *hub_statistics(PyObject *self, PyObject *unused)
 {
     (void)unused;
     weft_hub *hub = &hub_thread(self)->hub;
-    return Py_BuildValue("{s:n,s:n,s:n,s:I,s:I}", "stacks_live", (Py_ssize_t)hub->stacks.live_count,
-                         "stacks_free", (Py_ssize_t)hub->stacks.free_count, "stack_bytes",
-                         (Py_ssize_t)hub->stacks.stack_bytes, "fd_waiters", hub->fd_waiter_count,
+    size_t live_count = 0, free_count = 0;
+    for (weft_stack_pool *pool = &hub->stacks; pool != NULL; pool = pool->next) {
+        live_count += pool->live_count;
+        free_count += pool->free_count;
+    }
+    return Py_BuildValue("{s:n,s:n,s:n,s:I,s:I}", "stacks_live", (Py_ssize_t)live_count,
+                         "stacks_free", (Py_ssize_t)free_count, "stack_bytes",
+                         (Py_ssize_t)hub->stack_bytes, "fd_waiters", hub->fd_waiter_count,
                          "expected", hub->expected);
 }
 

@@ -104,6 +104,16 @@ typedef struct {
     PyObject *args;  /* owned: (value,), for an ancestor that starts with it, or NULL */
 } fiber_legacy;
 
+/* One that will start takes over the stack of who ends; if it wants another size, it gets its own
+ * now, while there is still somebody who can be told that there is no memory. */
+static int fiber_heir_set_stack(weft_record *heir)
+{
+    int rc = weft_fiber_fits(&heir->core) ? 0 : weft_fiber_prepare(&heir->core);
+    if (rc < 0)
+        errors_stack(rc);
+    return rc < 0 ? -1 : 0;
+}
+
 /* An ancestor that never ran starts with the result, as greenlet has it; a task has arguments of
  * its own. Making ready for that can run any code.
  * 0: ready, and no code ran; 1: choose again; -1: it cannot start. */
@@ -113,7 +123,7 @@ static int fiber_heir_settle(weft_record *heir, fiber_legacy *legacy)
         return 0;
     if (heir->body != fiber_body) {
         if (legacy->value == NULL || legacy->value == Py_None)
-            return 0;
+            return fiber_heir_set_stack(heir);
         Py_SETREF(legacy->value, Py_NewRef(Py_None)); /* nobody will ask for it */
         return 1;
     }
@@ -124,7 +134,7 @@ static int fiber_heir_settle(weft_record *heir, fiber_legacy *legacy)
         return 1;
     }
     if (legacy->value == NULL || legacy->args != NULL)
-        return 0;
+        return fiber_heir_set_stack(heir);
     legacy->args = PyTuple_Pack(1, legacy->value);
     return legacy->args == NULL ? -1 : 1;
 }

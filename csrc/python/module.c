@@ -133,6 +133,14 @@ static PyMethodDef module_methods[] = {
     {"throw_later", module_throw_later, METH_VARARGS,
      "throw_later(fiber, exception, /)\n--\n\nLeave an exception for a fiber, to be raised when "
      "its hub next runs it.\n\nSwitches: never. Threads: any."},
+    {"stack_size", module_stack_size, METH_VARARGS,
+     "stack_size(size=None, /)\n--\n\nReturn the size of a fiber's stack in bytes; with an "
+     "argument, set it for fibers that start from now on,\nin any thread, and return the former "
+     "one. 0: the size that this version of CPython needs.\n\nAs threading.stack_size does for "
+     "threads. One fiber may have another: Fiber(fn, stack_size=...), or\ntask.stack_size before "
+     "it starts. Sizes are rounded up.\n\nSwitches: never. Threads: any. Raises ValueError for "
+     "what is too small to be safe.\n\n>>> import weft\n>>> former = weft.stack_size(8 << 20)\n"
+     ">>> weft.stack_size(former) >> 20\n8\n"},
     {"set_hub_class", module_set_hub_class, METH_O, "What get_hub() makes instances of."},
     {"set_timeout_class", module_set_timeout_class, METH_O, "What blocking calls raise in time."},
     {"set_queue_classes", module_set_queue_classes, METH_VARARGS, "What get and put raise."},

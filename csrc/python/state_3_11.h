@@ -12,6 +12,10 @@
  */
 #include "internal/pycore_frame.h"
 
+#define WEFT_PYTHON_VERSION "3.11"
+#define WEFT_PYTHON_STACK_BYTES (3072u * 1024u)
+#define WEFT_PYTHON_STACK_BYTES_MIN (1024u * 1024u)
+
 typedef struct {
     _PyCFrame *cframe; /* innermost eval loop's, on the fiber's C stack; or `bottom` */
     _PyCFrame bottom;  /* where a fiber's frame chain ends */
@@ -36,16 +40,17 @@ static inline void version_load(version_state *state, PyThreadState *ts)
 }
 
 /* 3 MiB hold the default limit of 1000 in the worst measured kind: sorted() with a Python key, two
- * units and 4981 bytes a level. */
+ * units and 4981 bytes a level. A fiber with a smaller stack begins at a depth from which the limit
+ * is only as far away as the stack reaches. Who raises the limit is on his own, as on a thread. */
 static inline void version_fresh(version_state *state, PyThreadState *ts, char *low, char *top)
 {
-    (void)low;
-    (void)top;
+    int budget = weft_c_recursion_budget((size_t)(top - low));
+    bool is_small = (size_t)(top - low) < WEFT_PYTHON_STACK_BYTES / 8 * 7;
     state->bottom = (_PyCFrame){.use_tracing = ts->cframe->use_tracing,
                                 .current_frame = NULL,
                                 .previous = &ts->root_cframe};
     state->cframe = &state->bottom;
-    state->depth = 0;
+    state->depth = is_small && budget < ts->recursion_limit ? ts->recursion_limit - budget : 0;
     state->trash_nesting = 0;
 }
 
@@ -97,6 +102,3 @@ static inline void version_adopt(version_state *state, PyThreadState *ts)
     (void)state; /* it keeps nothing that does not come with each save */
     (void)ts;
 }
-
-#define WEFT_PYTHON_VERSION "3.11"
-#define WEFT_PYTHON_STACK_BYTES (3072u * 1024u)

@@ -88,3 +88,4 @@ static inline void version_adopt(version_state *state, PyThreadState *ts)
 
 #define WEFT_PYTHON_VERSION "3.13"
 #define WEFT_PYTHON_STACK_BYTES (1024u * 1024u)
+#define WEFT_PYTHON_STACK_BYTES_MIN (512u * 1024u)

@@ -150,7 +150,7 @@ static weft_record *task_body(weft_record *record)
     thread->value = NULL;
     Py_XDECREF(unused);
     task_live(record);
-    weft_record *next = (weft_record *)weft_hub_next(&thread->hub, false);
+    weft_record *next = (weft_record *)weft_hub_next(&thread->hub, true);
     return next;
 }
 

@@ -9,7 +9,6 @@
 #include "task.h"
 
 __thread weft_thread *weft_this_thread;
-size_t weft_stack_bytes = WEFT_PYTHON_STACK_BYTES;
 weft_link weft_all_threads = {&weft_all_threads, &weft_all_threads};
 
 #define THREAD_KEY "weft.thread"

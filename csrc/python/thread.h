@@ -58,7 +58,7 @@ struct weft_thread {
 };
 
 extern __thread weft_thread *weft_this_thread;
-extern size_t weft_stack_bytes; /* of each new stack; the version's default */
+extern size_t weft_stack_bytes; /* of the stacks of fibers that ask for no other size */
 
 /* NULL with an exception if there is no memory or the interpreter is going down. */
 static weft_thread *thread_make(void);
@@ -137,6 +137,11 @@ static int fiber_park_wait(weft_thread *thread, const weft_park *park);
 static int fiber_unparked(weft_thread *thread, weft_wake why);
 static int fiber_throw_later(weft_record *record, PyObject *exception);
 static void fiber_take_back(weft_record *record, PyObject *exception);
+
+/* ---- stack_size.c ---- */
+static PyObject *fiber_get_stack_size(PyObject *self, void *unused);
+static int fiber_set_stack_size(PyObject *self, PyObject *value, void *unused);
+static PyObject *module_stack_size(PyObject *module, PyObject *args);
 
 /* ---- life.c: records, and a fiber's one run ---- */
 static weft_record *record_make(PyObject *self, weft_thread *thread);

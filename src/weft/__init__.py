@@ -8,6 +8,7 @@ from weft import supported  # noqa: F401  # first: it refuses where the core can
 from weft._core import Fiber, Task, getcurrent, sleep, spawn, spawn_later
 from weft.errors import FiberError, GreenletExit, LoopExit
 from weft.hub import get_hub
+from weft.stack import stack_size
 from weft.task import joinall, kill, killall
 from weft.timeout import Timeout, with_timeout
 
@@ -28,5 +29,6 @@ __all__ = [
     "sleep",
     "spawn",
     "spawn_later",
+    "stack_size",
     "with_timeout",
 ]

@@ -161,7 +161,7 @@ static weft_fiber *weft_embed_run(weft_fiber *fiber)
     test_fiber *self = (test_fiber *)fiber;
     test_arrive();
     self->fn(self);
-    weft_fiber *next = self->next != NULL ? self->next : weft_hub_next(fiber->hub, false);
+    weft_fiber *next = self->next != NULL ? self->next : weft_hub_next(fiber->hub, true);
     test_left = self;
     return next;
 }

@@ -54,6 +54,46 @@ static void a_finished_fiber_hands_its_stack_to_the_next_new_one(void)
     test_close();
 }
 
+static size_t sizes_seen[MANY];
+
+static void note_size(test_fiber *self)
+{
+    sizes_seen[self - fibers] = self->core.stack->bytes;
+    note(self);
+}
+
+static void a_new_one_that_wants_another_size_gets_a_stack_of_its_own(void)
+{
+    open_quietly();
+    for (int i = 0; i < MANY; i++) {
+        test_make(&fibers[i], note_size, NULL);
+        weft_fiber_want_stack(&fibers[i].core, i % 2 ? 2 * TEST_STACK_BYTES : 0);
+        CHECK_EQUAL(weft_fiber_stack_bytes(&fibers[i].core), TEST_STACK_BYTES * (1u + i % 2));
+        weft_ready_fiber(&fibers[i].core);
+    }
+    test_yield();
+    CHECK_EQUAL(order_count, MANY);
+    for (int i = 0; i < MANY; i++) {
+        CHECK_EQUAL(order[i], i);
+        CHECK_EQUAL(sizes_seen[i], TEST_STACK_BYTES * (1u + i % 2));
+    }
+    CHECK_EQUAL(test_hub.stacks.next->live_count, 0);
+    test_close();
+}
+
+static void who_changes_his_mind_gives_the_first_stack_back(void)
+{
+    open_quietly();
+    test_make(&fibers[0], note_size, NULL);
+    CHECK_EQUAL(weft_fiber_prepare(&fibers[0].core), 0);
+    weft_fiber_want_stack(&fibers[0].core, 4 * TEST_STACK_BYTES);
+    CHECK_EQUAL(test_hub.stacks.live_count, 0);
+    weft_ready_fiber(&fibers[0].core);
+    test_yield();
+    CHECK_EQUAL(sizes_seen[0], 4 * TEST_STACK_BYTES);
+    test_close();
+}
+
 static void stay(test_fiber *self)
 {
     note(self);
@@ -262,6 +302,8 @@ int main(void)
     RUN(a_new_fiber_costs_no_stack_and_starts_in_order);
     RUN(a_finished_fiber_hands_its_stack_to_the_next_new_one);
     RUN(a_finished_fiber_gives_its_stack_back_if_the_next_has_one);
+    RUN(a_new_one_that_wants_another_size_gets_a_stack_of_its_own);
+    RUN(who_changes_his_mind_gives_the_first_stack_back);
     RUN(cancelled_before_it_starts_it_never_runs);
     RUN(cancelled_while_its_start_is_timed_it_never_runs);
     RUN(cancelled_after_it_got_a_stack_it_gives_it_back);

@@ -203,6 +203,47 @@ static void no_memory_is_an_error_and_leaves_the_pool_as_it_was(void)
     weft_stack_pool_clear(&pool);
 }
 
+static void sizes_are_rounded_up_to_one_of_a_few(void)
+{
+    CHECK_EQUAL(weft_stack_round(1), 64 << 10);
+    CHECK_EQUAL(weft_stack_round(BYTES), BYTES);
+    CHECK_EQUAL(weft_stack_round(BYTES + 1), BYTES + (64 << 10));
+    CHECK_EQUAL(weft_stack_round(3 << 20), 3 << 20);
+    CHECK_EQUAL(weft_stack_round((3 << 20) + 1), (3 << 20) + (512 << 10));
+    size_t found = 0, former = 0;
+    for (size_t bytes = 1; bytes <= WEFT_STACK_BYTES_MAX; bytes = former + 1) {
+        size_t rounded = weft_stack_round(bytes);
+        CHECK(rounded > former && rounded % WEFT_STACK_UNIT == 0);
+        CHECK(former == 0 || rounded <= former * 2);
+        CHECK_EQUAL(weft_stack_round(rounded), rounded);
+        former = rounded;
+        found++;
+    }
+    CHECK(found < 80);
+}
+
+static void each_size_has_a_pool_of_its_own(void)
+{
+    weft_stack_pool_init(&pool, BYTES);
+    CHECK(weft_stack_pool_find(&pool, BYTES) == &pool);
+    weft_stack_pool *large = weft_stack_pool_find(&pool, 16 * BYTES);
+    weft_stack_pool *huge = weft_stack_pool_find(&pool, (size_t)4 << 30);
+    CHECK(large != &pool && large != huge);
+    CHECK(weft_stack_pool_find(&pool, 16 * BYTES) == large);
+    weft_stack *stack = NULL, *other = NULL;
+    CHECK_EQUAL(weft_stack_take(large, &stack), 0);
+    CHECK_EQUAL(stack->bytes, 16 * BYTES);
+    CHECK_EQUAL(weft_stack_take(huge, &other), 0);
+    CHECK_EQUAL(other->bytes, (size_t)4 << 30);
+    weft_stack_low(other)[0] = weft_stack_top(other)[-1] = 1;
+    give(stack);
+    give(other);
+    CHECK_EQUAL(pool.free_count, 0);
+    CHECK(large->free == stack && huge->free == other);
+    weft_stack_pool_clear(&pool);
+    CHECK(pool.next == NULL);
+}
+
 int main(void)
 {
     RUN(a_stack_lies_as_drawn_in_core_h);
@@ -214,5 +255,7 @@ int main(void)
     RUN(a_full_pool_gives_memory_back_to_the_kernel);
     RUN(burst_after_burst_keeps_no_more_slabs);
     RUN(no_memory_is_an_error_and_leaves_the_pool_as_it_was);
+    RUN(sizes_are_rounded_up_to_one_of_a_few);
+    RUN(each_size_has_a_pool_of_its_own);
     return test_end();
 }

@@ -1,0 +1,80 @@
+/*
+ * stack_size.c: how large the stacks of fibers are: the usual size, and what one fiber asks for.
+ *
+ * The idea: a size is virtual, so there is no reason to be precise. It is rounded up to one of a
+ * few sizes, and must not be below what the CPython at hand needs to raise RecursionError in time,
+ * which its state file says. A size that is too small is refused here and nowhere else.
+ * The usual size belongs to the process; each thread's hub has a copy, so that who starts a fiber
+ * need not look further. The GIL is the lock.
+ */
+#include "thread.h"
+
+size_t weft_stack_bytes = WEFT_PYTHON_STACK_BYTES;
+
+/* The rounded size in bytes; 0 with an exception. */
+static size_t stack_size_from_argument(PyObject *size)
+{
+    if (!PyLong_Check(size)) {
+        errors_refuse(PyExc_TypeError, "a stack's size must be an int, in bytes, not %.200s",
+                      Py_TYPE(size)->tp_name);
+        return 0;
+    }
+    Py_ssize_t bytes = PyLong_AsSsize_t(size);
+    if (bytes == -1 && PyErr_Occurred())
+        PyErr_Clear(); /* beyond any limit; below, all the same */
+    if (bytes >= (Py_ssize_t)WEFT_PYTHON_STACK_BYTES_MIN &&
+        bytes <= (Py_ssize_t)WEFT_STACK_BYTES_MAX)
+        return weft_stack_round((size_t)bytes);
+    errors_refuse(PyExc_ValueError,
+                  "cannot give a fiber a stack of %S bytes: on CPython " WEFT_PYTHON_VERSION
+                  " it takes from %zu, or deep recursion could not be stopped in time, to %zu. Ask "
+                  "for a size between the two.",
+                  size, (size_t)WEFT_PYTHON_STACK_BYTES_MIN, WEFT_STACK_BYTES_MAX);
+    return 0;
+}
+
+static PyObject *fiber_get_stack_size(PyObject *self, void *unused)
+{
+    (void)unused;
+    weft_record *record = record_of(self);
+    if (record == record->thread->main)
+        Py_RETURN_NONE; /* the native thread's own stack, which is not ours to measure */
+    return PyLong_FromSize_t(weft_fiber_stack_bytes(&record->core));
+}
+
+static int fiber_set_stack_size(PyObject *self, PyObject *value, void *unused)
+{
+    (void)unused;
+    weft_record *record = record_of(self);
+    if (value == NULL || record_is_started(record)) {
+        errors_refuse(PyExc_AttributeError,
+                      value == NULL ? "cannot delete stack_size: set it to None for the usual size"
+                                    : "cannot set stack_size: the fiber has started. Set it "
+                                      "before, or give it to Fiber().");
+        return -1;
+    }
+    size_t bytes = value == Py_None ? 0 : stack_size_from_argument(value);
+    if (value != Py_None && bytes == 0)
+        return -1;
+    weft_fiber_want_stack(&record->core, bytes);
+    return 0;
+}
+
+static PyObject *module_stack_size(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *size = Py_None;
+    if (!PyArg_ParseTuple(args, "|O:stack_size", &size))
+        return NULL;
+    size_t former = weft_stack_bytes, bytes = former;
+    if (PyLong_Check(size) && PyObject_Not(size) == 1)
+        bytes = WEFT_PYTHON_STACK_BYTES;
+    else if (size != Py_None)
+        bytes = stack_size_from_argument(size);
+    if (bytes == 0)
+        return NULL;
+    weft_stack_bytes = bytes;
+    for (weft_link *link = weft_all_threads.next; link != &weft_all_threads; link = link->next)
+        weft_container_of(link, weft_thread, threads)->hub.stack_bytes = bytes;
+    return PyLong_FromSize_t(former);
+}
