@@ -71,6 +71,7 @@ static void thread_close(weft_thread *thread)
     weft_hub_abandon(&thread->hub, NULL);
     weft_hub_close(&thread->hub);
     weft_list_remove(&thread->threads);
+    signal_stack_close(thread);
     if (weft_this_thread == thread)
         weft_this_thread = NULL;
     Py_CLEAR(thread->callbacks);
@@ -146,6 +147,7 @@ static weft_thread *thread_make(void)
     Py_INCREF(main); /* "current"; the other reference is thread->main's */
     weft_list_append(&weft_all_threads, &thread->threads);
     weft_this_thread = thread;
+    signal_stack_open(thread);
     return thread;
 }
 

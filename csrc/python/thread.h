@@ -52,6 +52,7 @@ struct weft_thread {
     PyObject *callbacks; /* list of (fn, args) that the hub fiber will call, or NULL */
     PyObject *value; /* travels with a switch by hand; NULL: an exception travels */
     PyObject *leaving; /* reference of the fiber that was left, to be dropped on arrival */
+    struct signal_stack *signal_stack; /* ours, if the thread had none; or NULL */
     size_t record_count; /* records that point here; the struct is freed after the last */
     bool is_closed; /* the native thread has ended, or its hub was forked away */
     weft_link threads; /* in the list of all threads of the process */
@@ -137,6 +138,10 @@ static int fiber_park_wait(weft_thread *thread, const weft_park *park);
 static int fiber_unparked(weft_thread *thread, weft_wake why);
 static int fiber_throw_later(weft_record *record, PyObject *exception);
 static void fiber_take_back(weft_record *record, PyObject *exception);
+
+/* ---- signal_stack.c ---- */
+static void signal_stack_open(weft_thread *thread);
+static void signal_stack_close(weft_thread *thread);
 
 /* ---- stack_size.c ---- */
 static PyObject *fiber_get_stack_size(PyObject *self, void *unused);

@@ -43,6 +43,57 @@ def test_faulthandler_names_the_line_of_an_overflow(start: str, interpreter: Int
     assert 'program.py", line 8 in overflow' in done.err
 
 
+@pytest.mark.parametrize("start", ["weft.Fiber(overflow).switch()", "weft.spawn(overflow).get()"])
+def test_faulthandler_names_the_line_in_another_thread_too(
+    start: str, interpreter: Interpreter
+) -> None:
+    """faulthandler gives an alternate stack to the thread that enables it; weft to the others."""
+    in_thread = f"import threading; threading.Thread(target=lambda: {start}).start()"
+    done = interpreter.run(OVERFLOW.replace("{start}", in_thread))
+    assert done.status == -signal.SIGSEGV
+    assert "Fatal Python error: Segmentation fault" in done.err
+    assert 'program.py", line 8 in overflow' in done.err
+
+
+def test_a_thread_keeps_the_signal_stack_that_it_has(interpreter: Interpreter) -> None:
+    """A thread without one gets one with its first fiber; the next thread gets the same memory."""
+    out = interpreter.out("""
+        import ctypes, mmap, threading, weft
+        class Stack(ctypes.Structure):
+            _fields_ = [("at", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+        libc = ctypes.CDLL(None, use_errno=True)
+        def present():
+            stack = Stack()
+            assert libc.sigaltstack(None, ctypes.byref(stack)) == 0
+            return stack.at if not stack.flags & 2 else None
+        def in_thread(work):
+            seen = []
+            thread = threading.Thread(target=lambda: seen.append(work()))
+            thread.start()
+            thread.join()
+            return seen[0]
+        def without():
+            before = present()
+            weft.Fiber(int).switch()
+            return before, present()
+        def with_one():
+            memory = mmap.mmap(-1, 65536)
+            at = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+            own = Stack(at, 0, 65536)
+            assert libc.sigaltstack(ctypes.byref(own), None) == 0
+            weft.Fiber(int).switch()
+            kept = present() == at
+            libc.sigaltstack(ctypes.byref(Stack(None, 2, 0)), None)
+            return kept
+        first, second = in_thread(without), in_thread(without)
+        print(first[0], first[1] is not None, second == first, in_thread(with_one))
+        main = present()
+        weft.Fiber(int).switch()
+        print(present() == main)
+    """)
+    assert out == "None True True True\nTrue\n"
+
+
 def test_an_overflow_stays_inside_its_own_stack(interpreter: Interpreter) -> None:
     """Neighbouring stacks are untouched: in the parent of the one that dies all is as it was."""
     out = interpreter.out("""
