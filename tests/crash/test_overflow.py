@@ -14,6 +14,7 @@ DEEP = "nested = []\nfor _ in range(100_000): nested = [nested]\n"
 
 # What each does must raise RecursionError or MemoryError.
 ENDLESS = {
+    "function": "def f(): f()\nf()",
     "partial": "f = functools.partial(lambda: f())\nf()",
     "sorted with a key": "def f(_): return sorted([1, 2], key=f)\nf(0)",
     "min in max": "def f(_): return max([1], key=lambda _: min([1], key=f))\nf(0)",
@@ -44,9 +45,28 @@ ENDLESS = {
     ),
     "exec": "def f(): exec('f()', {'f': f})\nf()",
     "eval": "def f(): return eval('f()', {'f': f})\nf()",
+    "import": (
+        "import importlib.abc, importlib.util\nclass Endless(importlib.abc.Loader):\n"
+        " def find_spec(self, name, path, target=None):\n"
+        "  return importlib.util.spec_from_loader(name, self) if name[:3] == 'an_' else None\n"
+        " def create_module(self, spec): return None\n"
+        " def exec_module(self, module): __import__(module.__name__ + '_')\n"
+        "sys.meta_path.insert(0, Endless())\nimport an_endless_one"
+    ),
     "generator": "def f(): yield from f()\nlist(f())",
     "next": "def f(): yield next(f())\nnext(f())",
     "coroutine": "async def f(): await f()\nf().send(None)",
+    "hash": "class A:\n def __hash__(self): return hash((self,))\nhash(A())",
+    "bool": "class A:\n def __bool__(self): return not self\nbool(A())",
+    "setattr": "class A:\n def __setattr__(self, n, v): self.x = v\nA().x = 1",
+    "delattr": "class A:\n def __delattr__(self, n): del self.x\ndel A().x",
+    "setitem": "class A:\n def __setitem__(self, n, v): self[n] = v\nA()[1] = 1",
+    "enter": "class A:\n def __enter__(self):\n  with self: pass\n def __exit__(s, *e): pass\nwith A(): pass",
+    "instancecheck": (
+        "class M(type):\n def __instancecheck__(c, o): return isinstance(o, c)\n"
+        "class A(metaclass=M): pass\nisinstance(1, A)"
+    ),
+    "contextvars": ("import contextvars\ndef f(): contextvars.copy_context().run(f)\nf()"),
     "json encoder": DEEP + "json.dumps(nested)",
     "json default": "def f(o): return json.dumps(o, default=f)\njson.dumps(object(), default=f)",
     "json decoder": "json.loads('[' * 100_000)",
@@ -60,6 +80,8 @@ ENDLESS = {
     "regular expression": "re.compile('(' * 100_000)",
     "compile not": "compile('not ' * 100_000 + '1', 'x', 'eval')",
     "compile minus": "compile('-' * 100_000 + '1', 'x', 'eval')",
+    "compile power": "compile('1' + '**1' * 100_000, 'x', 'eval')",
+    "compile subscripts": "compile('a' + '[1]' * 100_000, 'x', 'eval')",
     "compile ternary": "compile('1 if 1 else ' * 100_000 + '1', 'x', 'eval')",
     "compile lambda": "compile('lambda: ' * 100_000 + '1', 'x', 'eval')",
     "compile attributes": "compile('a' + '.b' * 100_000, 'x', 'eval')",
@@ -81,6 +103,10 @@ HARMLESS = {
     "drop a deep list": DEEP + "del nested",
     "drop a deep tuple": "t = ()\nfor _ in range(100_000): t = (t,)\ndel t",
     "drop a deep dict": "d = {}\nfor _ in range(100_000): d = {1: d}\ndel d",
+    "hash and compare what is deep": (
+        "t = u = ()\nfor _ in range(900): t = (t,); u = (u,)\nhash(t)\n"
+        "try: t == u\nexcept RecursionError: pass"
+    ),
     "drop a line of objects": (
         "class A: pass\na = None\nfor _ in range(100_000): b = A(); b.a = a; a = b\ndel a, b"
     ),
