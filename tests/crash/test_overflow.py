@@ -61,7 +61,10 @@ ENDLESS = {
     "setattr": "class A:\n def __setattr__(self, n, v): self.x = v\nA().x = 1",
     "delattr": "class A:\n def __delattr__(self, n): del self.x\ndel A().x",
     "setitem": "class A:\n def __setitem__(self, n, v): self[n] = v\nA()[1] = 1",
-    "enter": "class A:\n def __enter__(self):\n  with self: pass\n def __exit__(s, *e): pass\nwith A(): pass",
+    "enter": (
+        "class A:\n def __enter__(self):\n  with self: pass\n"
+        " def __exit__(s, *e): pass\nwith A(): pass"
+    ),
     "instancecheck": (
         "class M(type):\n def __instancecheck__(c, o): return isinstance(o, c)\n"
         "class A(metaclass=M): pass\nisinstance(1, A)"

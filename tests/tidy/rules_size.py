@@ -16,10 +16,12 @@ PARAMETERS = 6
 NESTING = 4
 CONDITIONALS = 6
 LINE_COLUMNS = 101
-CORE_LINES = 6500
+CORE_LINES = 8000
 SURFACE_LINES = 9000
 # Ladders: choosing between variants is all that these files do.
 LADDERS = ("csrc/switch.h", "csrc/poll.h", "csrc/python/state.h", "csrc/python/compat.h")
+# Files of which a build takes one, and a reader reads one.
+VARIANTS = ("csrc/switch/*.S", "csrc/switch/*.h", "csrc/python/state_3_*.h")
 NOT_CODE = ("*.md", "*.toml", "Makefile")
 
 
@@ -79,7 +81,9 @@ def line_is_wide(tree: Tree) -> Iterator[Breach]:
 
 @rule("Take something out: the size is what keeps the core readable by one person.")
 def core_is_large(tree: Tree) -> Iterator[Breach]:
-    count = sum(tree.c[path].code_lines for path in tree.paths("csrc/*") if path in tree.c)
+    lines = {path: tree.c[path].code_lines for path in tree.paths("csrc/*") if path in tree.c}
+    variants = [[lines.pop(path) for path in tree.paths(pattern)] for pattern in VARIANTS]
+    count = sum(lines.values()) + sum(max(group, default=0) for group in variants)
     if count >= CORE_LINES:
         yield Breach("csrc", 1, f"{count} code lines", count)
 
