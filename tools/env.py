@@ -30,6 +30,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import platform
 import shlex
 import shutil
 import subprocess
@@ -105,8 +106,9 @@ class Environment:
 
     def __init__(self, kind_name: str) -> None:
         self.kind = KINDS[kind_name]
-        self.path = BUILD / f"venv-{VERSION}{self.kind.suffix}"
-        self.build_dir = BUILD / f"cp{VERSION.replace('.', '')}{self.kind.suffix}"
+        release = platform.python_version()  # to the patch release: 3.13.0 is not 3.13.15
+        self.path = BUILD / f"venv-{release}{self.kind.suffix}"
+        self.build_dir = BUILD / f"cp{release}{self.kind.suffix}"
         self.stamp = self.path / "weft-stamp.json"
 
     def make(self) -> None:
