@@ -29,8 +29,8 @@ core:   ## Run the tests of the native core, plain and under sanitizers; K=… a
 asan:   ## Run the tests with the extension under AddressSanitizer
 	$(ENV) asan -- python -m pytest -q --ignore=tests/tidy --timeout=300 $(if $(K),-k "$(K)")
 
-matrix: ## Run the tests on every supported CPython found here
-	@$(PYTHON) tools/matrix.py
+matrix: ## Run the tests on every supported CPython found here; ALL=1: none may be missing
+	@$(PYTHON) tools/matrix.py $(if $(ALL),--all)
 
 bench:  ## Measure weft and its rivals; ONLY=… measures only that
 	$(ENV) release -- python bench/run.py $(ONLY)

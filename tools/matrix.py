@@ -1,12 +1,15 @@
 """matrix.py: runs the tests on every CPython that weft supports and this machine has.
 
-The versions are those of the classifiers in pyproject.toml. An interpreter is looked for on PATH,
-then among pyenv's, and must work: pyenv's shims exist for versions that are not selected, and
-then only print an error. One that is not found is skipped, with the reason printed.
+The minor versions are those of the classifiers in pyproject.toml; of each, every patch release
+that is found is tested, because CPython's inside moves between them. Interpreters are looked for on
+PATH, among pyenv's, and in the Debian of tools/pythons, if it is installed. One that is there but
+cannot be used (pyenv's shims only print an error) is passed over.
 
-    python3 tools/matrix.py [PYTEST-ARGUMENT…]
+    python3 tools/matrix.py [--all] [PYTEST-ARGUMENT…]     --all: a minor version without an
+                                                           interpreter is a failure, not a skip
 
-Each version gets its own environment, of the kind that users have (`release` in tools/env.py).
+Each gets its own environment, of the kind that users have (`release` in tools/env.py). Two run side
+by side, so what they print is kept (build/matrix-*.log) and shown only when they fail.
 """
 
 from __future__ import annotations
@@ -15,15 +18,31 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 TOP = Path(__file__).resolve().parent.parent
+BUILD = TOP / "build"
+PYTHONS = str(TOP / "tools" / "pythons")
+LIMIT_S = 1200
+SIDE_BY_SIDE = 2
 PROBE = (
-    "import os, sys, sysconfig\n"
-    "print('%d.%d' % sys.version_info[:2], sys.implementation.name,\n"
-    "      os.path.exists(os.path.join(sysconfig.get_paths()['include'], 'Python.h')))"
+    "import importlib.util, os, platform, sys, sysconfig\n"
+    "needs = {'C headers': os.path.exists(sysconfig.get_paths()['include'] + '/Python.h'),\n"
+    "         'venv': importlib.util.find_spec('ensurepip')}\n"
+    "print(platform.python_version(), sys.implementation.name,\n"
+    "      ' and '.join(need for need in needs if not needs[need]))"
 )
+
+
+class Interpreter(NamedTuple):
+    """How to run one CPython, and which it is."""
+
+    command: tuple[str, ...]
+    release: str  # "3.13.15"
 
 
 def supported_versions() -> list[str]:
@@ -31,61 +50,86 @@ def supported_versions() -> list[str]:
     return re.findall(r'"Programming Language :: Python :: (3\.\d+)"', text)
 
 
-def candidates(version: str) -> Iterator[Path]:
-    """Every place where an interpreter of this version may be."""
-    for name in os.environ.get("PATH", os.defpath).split(os.pathsep):
-        yield Path(name) / f"python{version}"
+def candidates(version: str) -> Iterator[tuple[str, ...]]:
+    """Every command that may be an interpreter of this version."""
+    places = [Path(name) for name in os.environ.get("PATH", os.defpath).split(os.pathsep)]
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    for folder in sorted((pyenv / "versions").glob(f"{version}.*"), reverse=True):
-        yield folder / "bin" / f"python{version}"
+    places += [folder / "bin" for folder in sorted((pyenv / "versions").glob(f"{version}.*"))]
+    for place in places:
+        if (place / f"python{version}").exists():
+            yield (str(place / f"python{version}"),)
+    listed = subprocess.run([PYTHONS, "list"], capture_output=True, text=True, check=True).stdout
+    if version in listed.split():
+        yield (PYTHONS, "run", version, "--", "python3")
 
 
-def probe(python: Path, version: str) -> str:
-    """Why this interpreter cannot be used; empty if it can."""
+def probe(command: tuple[str, ...], version: str) -> tuple[str, str]:
+    """The release of this interpreter; or none, and why it cannot be used."""
+    name = " ".join(command)
     try:
         done = subprocess.run(
-            [str(python), "-c", PROBE], capture_output=True, text=True, timeout=60, check=False
+            [*command, "-c", PROBE], capture_output=True, text=True, timeout=60, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as err:
-        return f"{python} does not run ({err})"
+        return "", f"{name} does not run ({err})"
     if done.returncode:
-        return f"{python} does not run (exit code {done.returncode})"
-    if done.stdout.split()[:2] != [version, "cpython"]:
-        return f"{python} is not CPython {version}"
-    if done.stdout.split()[2] != "True":
-        return f"{python} has no C headers"
-    return ""
+        return "", f"{name} does not run (exit code {done.returncode})"
+    release, implementation, *missing = done.stdout.split()
+    if implementation != "cpython" or not release.startswith(f"{version}."):
+        return "", f"{name} is not CPython {version}"
+    return ("", f"{name} has no {' '.join(missing)}") if missing else (release, "")
 
 
-def find(version: str) -> tuple[Path | None, str]:
-    """The first interpreter that can be used, or why there is none."""
+def find(version: str) -> tuple[list[Interpreter], str]:
+    """One interpreter of each release that can be used, or why there is none."""
+    found: dict[str, Interpreter] = {}
     reasons = []
-    for python in candidates(version):
-        if python.exists():
-            reason = probe(python, version)
-            if not reason:
-                return python, ""
+    for command in candidates(version):
+        release, reason = probe(command, version)
+        if reason:
             reasons.append(reason)
-    return None, "; ".join(reasons) or f"no python{version} on PATH or in pyenv"
+        else:
+            found.setdefault(release, Interpreter(command, release))
+    return list(found.values()), "; ".join(reasons) or f"no python{version} is here"
 
 
-def run_tests(python: Path, arguments: list[str]) -> bool:
+def run_tests(interpreter: Interpreter, arguments: list[str]) -> bool:
+    """Builds and tests; prints a line, and after a failure all that was printed."""
     inside = ["python", "-m", "pytest", "-q", "--ignore=tests/tidy", *arguments]
-    command = [str(python), str(TOP / "tools" / "env.py"), "release", "--", *inside]
-    return subprocess.run(command, cwd=TOP, timeout=1200, check=False).returncode == 0
+    command = [*interpreter.command, "tools/env.py", "release", "--", *inside]
+    log = BUILD / f"matrix-{interpreter.release}.log"
+    began = time.monotonic()
+    with log.open("w") as file:
+        try:
+            code: int | str = subprocess.run(
+                command, cwd=TOP, timeout=LIMIT_S, check=False, stdout=file, stderr=file
+            ).returncode
+        except subprocess.TimeoutExpired:
+            code = f"still running after {LIMIT_S} s, ended"
+    lines = log.read_text(errors="replace").rstrip().split("\n")
+    end = f"{lines[-1]} [{time.monotonic() - began:.0f} s]"
+    shown = [end] if code == 0 else [*lines, f"exit code {code}"]
+    print("\n".join([f"--- CPython {interpreter.release}", *shown]), flush=True)
+    return code == 0
 
 
 def main() -> None:
-    outcomes = {}
+    arguments = [argument for argument in sys.argv[1:] if argument != "--all"]
+    outcomes: dict[str, str] = {}
+    chosen: list[Interpreter] = []
     for version in supported_versions():
-        python, reason = find(version)
-        print(f"--- CPython {version}: {python or 'skipped: ' + reason}", flush=True)
-        if python is None:
-            outcomes[version] = "skipped"
-        else:
-            outcomes[version] = "passed" if run_tests(python, sys.argv[1:]) else "FAILED"
-    print("matrix: " + ", ".join(f"{version} {outcome}" for version, outcome in outcomes.items()))
-    if "FAILED" in outcomes.values() or "passed" not in outcomes.values():
+        found, reason = find(version)
+        chosen += found
+        if not found:
+            outcomes[version] = "MISSING" if "--all" in sys.argv else "skipped"
+            print(f"--- CPython {version}: none can be used: {reason}", flush=True)
+    BUILD.mkdir(exist_ok=True)
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        passed = pool.map(lambda interpreter: run_tests(interpreter, arguments), chosen)
+        for interpreter, is_passed in zip(chosen, passed, strict=True):
+            outcomes[interpreter.release] = "passed" if is_passed else "FAILED"
+    print("matrix: " + ", ".join(f"{release} {outcome}" for release, outcome in outcomes.items()))
+    if {"FAILED", "MISSING"} & set(outcomes.values()) or "passed" not in outcomes.values():
         sys.exit(1)
 
 
