@@ -233,6 +233,36 @@ def test_a_thousand_parked_fibers_do_not_use_up_the_recursion_of_c(
     assert out == "{'[[[1]]]'}\n"
 
 
+def test_after_a_fiber_the_thread_has_all_of_its_own_stack_again(interpreter: Interpreter) -> None:
+    """From 3.14 on the bounds of the stack are swapped with it; before, what is left to count."""
+    out = interpreter.out("""
+        import functools, sys, weft
+        if sys.version_info >= (3, 12):
+            sys.setrecursionlimit(1_000_000)  # only the recursion of C is limited
+        main = weft.getcurrent()
+
+        def depth():
+            levels = 0
+            def deeper():
+                nonlocal levels
+                levels += 1
+                functools.partial(deeper)()
+            try:
+                deeper()
+            except RecursionError:
+                return levels
+
+        before = depth()
+        fiber = weft.Fiber(lambda: (depth(), main.switch(), depth()))
+        for _ in range(2):
+            fiber.switch()
+            print(depth() == before)
+        weft.spawn(depth).join()
+        print(depth() == before)
+    """)
+    assert out == "True\nTrue\nTrue\n"
+
+
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="C recursion has a limit of its own there")
 def test_with_a_higher_limit_python_recursion_alone_needs_no_stack(
     interpreter: Interpreter,

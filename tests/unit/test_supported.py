@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from tests.conftest import Interpreter
 from weft import supported
 
 
@@ -19,6 +20,22 @@ def test_another_minor_version_is_refused_by_name(monkeypatch, version):
     message = supported.refusal()
     assert message.startswith("weft runs on CPython 3.11 to 3.15; this is CPython ")
     assert ".".join(map(str, version)) in message
+
+
+def test_a_thread_may_be_the_first_to_import_it(interpreter: Interpreter) -> None:
+    """From 3.14 on the import looks into the state of the thread that does it."""
+    out = interpreter.out("""
+        import threading
+        def work():
+            import weft
+            print(weft.Fiber(lambda: sorted([2, 1], key=lambda x: x)).switch())
+        for _ in range(2):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        work()
+    """)
+    assert out == "[1, 2]\n" * 3
 
 
 def test_another_machine_is_refused_by_name(monkeypatch):
