@@ -11,7 +11,7 @@ import sys
 __all__ = ["refusal"]
 
 _MINORS = {(3, 11), (3, 12), (3, 13), (3, 14), (3, 15)}
-_MACHINES = {"x86_64"}
+_MACHINES = {"x86_64", "aarch64"}
 
 
 def refusal() -> str | None:
@@ -28,7 +28,7 @@ def refusal() -> str | None:
         )
     machine = f"{sys.platform} {platform.machine()}"
     if sys.platform != "linux" or platform.machine() not in _MACHINES:
-        return f"weft runs on Linux on x86-64; this is {machine}."
+        return f"weft runs on Linux on x86-64 and aarch64; this is {machine}."
     return None
 
 

@@ -40,7 +40,7 @@ def test_a_thread_may_be_the_first_to_import_it(interpreter: Interpreter) -> Non
 
 def test_another_machine_is_refused_by_name(monkeypatch):
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
-    assert supported.refusal() == "weft runs on Linux on x86-64; this is linux riscv64."
+    assert supported.refusal() == "weft runs on Linux on x86-64 and aarch64; this is linux riscv64."
 
 
 def test_another_system_is_refused_by_name(monkeypatch):
