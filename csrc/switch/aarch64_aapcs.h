@@ -4,7 +4,8 @@
  *
  * The idea is x86_64_sysv.h's: the switch is inlined and tells the compiler that all registers are
  * lost, so no return is ever mispredicted for it. Kept in the fiber: sp, x29 (the frame pointer,
- * which nobody may clobber) and where to go on. x18 belongs to the platform and is never touched.
+ * which nobody may clobber) and where to go on. x18 is a register like any other on Linux, and the
+ * compiler puts what must survive into it if it is not told.
  *
  * `hint #36` is `bti j`: where branch targets are checked, the landing place must say so; older
  * machines take it for nothing.
@@ -29,11 +30,11 @@ static inline __attribute__((always_inline)) void weft_context_switch(weft_conte
                      : "+r"(from), "+r"(to)
                      :
                      : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13",
-                       "x14", "x15", "x16", "x17", "x19", "x20", "x21", "x22", "x23", "x24", "x25",
-                       "x26", "x27", "x28", "x30", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7",
-                       "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18",
-                       "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29",
-                       "v30", "v31", "cc", "memory");
+                       "x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24",
+                       "x25", "x26", "x27", "x28", "x30", "v0", "v1", "v2", "v3", "v4", "v5", "v6",
+                       "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v17",
+                       "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28",
+                       "v29", "v30", "v31", "cc", "memory");
 }
 
 static inline uint64_t weft_float_modes(void)
