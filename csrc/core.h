@@ -89,10 +89,12 @@ struct weft_stack_pool {
 
 void weft_stack_pool_init(weft_stack_pool *pool, size_t stack_bytes);
 void weft_stack_pool_clear(weft_stack_pool *pool);
+void weft_stack_pool_trim(weft_stack_pool *pool);
 weft_stack_pool *weft_stack_pool_find(weft_stack_pool *first, size_t stack_bytes);
 size_t weft_stack_round(size_t stack_bytes);
 int weft_stack_take(weft_stack_pool *pool, weft_stack **stack);
 void weft_stack_give(weft_stack *stack);
+void weft_stack_trim(weft_stack *stack, const void *sp);
 static inline char *weft_stack_low(const weft_stack *stack)
 {
     return stack->base + WEFT_STACK_GUARD_BYTES;
@@ -288,6 +290,7 @@ weft_fiber *weft_hub_next(weft_hub *hub, bool is_end);
 uint64_t weft_hub_now(weft_hub *hub);
 uint64_t weft_hub_deadline(weft_hub *hub, double seconds);
 void weft_hub_notify(weft_hub *hub);
+void weft_hub_trim(weft_hub *hub);
 void weft_hub_abandon(weft_hub *hub, weft_fiber *survivor);
 extern const weft_poller weft_poller_epoll; /* the default */
 extern const weft_poller weft_poller_sim; /* tests: a clock that jumps, readiness by order */

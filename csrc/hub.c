@@ -129,6 +129,18 @@ void weft_hub_notify(weft_hub *hub)
         hub->poller->wake(hub);
 }
 
+/* Gives the kernel back what this thread's stacks hold and do not need: pages below the frames of
+ * fibers that are away, which they touched when they were deeper, and all free stacks. */
+void weft_hub_trim(weft_hub *hub)
+{
+    for (weft_link *link = hub->fibers.next; link != &hub->fibers; link = link->next) {
+        weft_fiber *fiber = weft_container_of(link, weft_fiber, all);
+        if (fiber != hub->current && fiber->stack != NULL)
+            weft_stack_trim(fiber->stack, fiber->context.sp);
+    }
+    weft_stack_pool_trim(&hub->stacks);
+}
+
 static bool hub_is_stalled(const weft_hub *hub, uint64_t timeout_ns)
 {
     return timeout_ns == WEFT_NEVER && hub->fd_waiter_count == 0 && hub->expected == 0;

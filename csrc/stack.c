@@ -9,7 +9,9 @@
  * A warm stack that went deep gives back the pages that a shallow fiber does not need. How deep it
  * went is seen without a system call: a look at the bytes just below what it may keep. If they were
  * never written they read as zeros, from a page that all processes share and that costs nothing.
- * So a pool keeps at most 64 times KEPT_BYTES and the embed area, 2 MiB, and usually 0.3.
+ * The look is short where fibers are made and end in turn, one at a time, and a whole page where
+ * stacks pile up, because a frame may have an array there that it never wrote to (sorted()'s is 2
+ * KiB). So a pool keeps some 64 times KEPT_BYTES and the embed area, 2 MiB, and usually 0.3.
  *
  * Invariant: a stack is in exactly one of: a pool, a fiber, its slab. A pool belongs to one thread.
  * weft_stack_give may be called while still running on the stack that is given back: nothing
@@ -23,7 +25,10 @@
 
 #define KEPT_BYTES (16u * 1024u) /* of a warm stack, below its top */
 #define ODD_FREE_MAX 16 /* warm stacks of each other size: there may be dozens of sizes */
-#define SEEN_BYTES 256u          /* no frame is that large and holds only zeros, in practice */
+#define RED_ZONE_BYTES 256u /* what a function may use below its sp: 128 on x86-64, 0 on aarch64 */
+#define HASTY_BYTES 256u /* 1 ns */
+#define THOROUGH_BYTES 4096u /* 20 to 75 ns */
+#define HASTY_FREE_MAX 4u /* free stacks, up to which the look is a hasty one */
 
 #if defined(__SANITIZE_ADDRESS__)
 void __asan_unpoison_memory_region(const volatile void *start, size_t size);
@@ -73,28 +78,32 @@ weft_stack_pool *weft_stack_pool_find(weft_stack_pool *first, size_t stack_bytes
     return pool;
 }
 
-static void pool_clear_one(weft_stack_pool *pool)
+/* Gives all warm stacks back to their slabs, of this pool and of all that are chained to it. Nobody
+ * may be running on one that was given back. */
+void weft_stack_pool_trim(weft_stack_pool *pool)
 {
-    while (pool->free != NULL) {
-        weft_stack *stack = pool->free;
-        pool->free = stack->next;
-        weft_slab_give(stack);
+    for (; pool != NULL; pool = pool->next) {
+        while (pool->free != NULL) {
+            weft_stack *stack = pool->free;
+            pool->free = stack->next;
+            weft_slab_give(stack);
+        }
+        pool->free_count = 0;
+        if (pool->surplus != NULL)
+            weft_slab_give(pool->surplus);
+        pool->surplus = NULL;
     }
-    pool->free_count = 0;
-    if (pool->surplus != NULL)
-        weft_slab_give(pool->surplus);
-    pool->surplus = NULL;
-    weft_slab_clear(pool);
 }
 
-/* This pool, and all that are chained to it. */
+/* The end of this pool, and of all that are chained to it. */
 void weft_stack_pool_clear(weft_stack_pool *pool)
 {
-    pool_clear_one(pool);
+    weft_stack_pool_trim(pool);
+    weft_slab_clear(pool);
     while (pool->next != NULL) {
         weft_stack_pool *odd = pool->next;
         pool->next = odd->next;
-        pool_clear_one(odd);
+        weft_slab_clear(odd);
         free(odd);
     }
 }
@@ -118,23 +127,46 @@ int weft_stack_take(weft_stack_pool *pool, weft_stack **stack)
     return 0;
 }
 
-/* The lowest byte that a warm stack keeps. */
-static char *stack_kept(weft_stack *stack)
+/* The beginning of the page that `at` is on. */
+static char *stack_page(const void *at)
 {
     static size_t page_bytes; /* written once, to the same value, by any thread */
     if (page_bytes == 0)
         page_bytes = (size_t)sysconf(_SC_PAGESIZE);
-    return (char *)((uintptr_t)(weft_stack_top(stack) - KEPT_BYTES) & ~(uintptr_t)(page_bytes - 1));
+    return (char *)((uintptr_t)at & ~(uintptr_t)(page_bytes - 1));
 }
 
-/* SAFE: reads below the frames of whoever runs on this stack: mapped memory that nobody uses. */
-__attribute__((no_sanitize("address"))) static bool stack_went_deep(const char *kept)
+/* The lowest byte that a warm stack keeps. */
+static char *stack_kept(weft_stack *stack)
 {
-    const uint64_t *word = (const uint64_t *)(kept - SEEN_BYTES);
+    return stack_page(weft_stack_top(stack) - KEPT_BYTES);
+}
+
+/* Gives the pages below the frames of a fiber that is away back to the kernel. */
+void weft_stack_trim(weft_stack *stack, const void *sp)
+{
+    char *low = weft_stack_low(stack);
+    assert((char *)sp > low + RED_ZONE_BYTES && (char *)sp <= weft_stack_top(stack));
+    /* SAFE: below the red zone of its innermost frame nothing lies that it will read again. */
+    char *kept = stack_page((const char *)sp - RED_ZONE_BYTES);
+    if (kept > low)
+        (void)madvise(low, (size_t)(kept - low), MADV_DONTNEED);
+}
+
+/* One word of each line of the cache: frames are full of addresses. SAFE: reads below the frames of
+ * whoever runs on this stack: mapped memory that nobody uses. */
+__attribute__((no_sanitize("address"))) static bool stack_was_written(const char *end, size_t bytes)
+{
     uint64_t seen = 0;
-    for (size_t i = 0; i < SEEN_BYTES / sizeof *word; i++)
-        seen |= word[i];
+    for (const char *at = end - bytes; at < end; at += 64)
+        seen |= *(const uint64_t *)at;
     return seen != 0;
+}
+
+static bool stack_went_deep(const char *kept, size_t free_count)
+{
+    size_t bytes = free_count <= HASTY_FREE_MAX ? HASTY_BYTES : THOROUGH_BYTES;
+    return stack_was_written(kept, bytes);
 }
 
 /* One too many. The caller may be running on it, so it goes back to its slab when the next one
@@ -160,6 +192,6 @@ void weft_stack_give(weft_stack *stack)
     pool->free_count++;
     char *kept = stack_kept(stack);
     /* SAFE: who runs on it is in the first frames of a fiber, far less than KEPT_BYTES deep. */
-    if (weft_unlikely(stack_went_deep(kept)))
+    if (weft_unlikely(stack_went_deep(kept, pool->free_count)))
         (void)madvise(weft_stack_low(stack), (size_t)(kept - weft_stack_low(stack)), MADV_DONTNEED);
 }

@@ -80,6 +80,8 @@ class Hub(Fiber):
     def parked(self) -> list[tuple[Fiber, str | None, object | None]]:
         """Each parked fiber of this thread, the verb of what it waits for, and on what."""
     def statistics(self) -> dict[str, int]: ...
+    def trim(self) -> None:
+        """Gives unused memory of this thread's stacks back to the system."""
     @property
     def current(self) -> Fiber: ...
     @property

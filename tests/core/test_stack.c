@@ -203,6 +203,23 @@ static void no_memory_is_an_error_and_leaves_the_pool_as_it_was(void)
     weft_stack_pool_clear(&pool);
 }
 
+static void a_parked_stack_is_trimmed_below_its_frames(void)
+{
+    weft_stack_pool_init(&pool, BYTES);
+    weft_stack *stack = take();
+    char *low = weft_stack_low(stack), *top = weft_stack_top(stack), *sp = top - 40 * 1024;
+    memset(low, 1, weft_stack_room(stack));
+    weft_stack_trim(stack, sp);
+    for (char *at = sp - 128; at < top; at++)
+        CHECK(*at == 1);
+    CHECK(resident_pages(stack) <= 44 * 1024 / 4096);
+    weft_stack_trim(stack, low + 300); /* nothing is below, or not a page */
+    give(stack);
+    weft_stack_pool_trim(&pool);
+    CHECK(pool.free == NULL && weft_list_is_empty(&pool.slabs));
+    weft_stack_pool_clear(&pool);
+}
+
 static void sizes_are_rounded_up_to_one_of_a_few(void)
 {
     CHECK_EQUAL(weft_stack_round(1), 64 << 10);
@@ -255,6 +272,7 @@ int main(void)
     RUN(a_full_pool_gives_memory_back_to_the_kernel);
     RUN(burst_after_burst_keeps_no_more_slabs);
     RUN(no_memory_is_an_error_and_leaves_the_pool_as_it_was);
+    RUN(a_parked_stack_is_trimmed_below_its_frames);
     RUN(sizes_are_rounded_up_to_one_of_a_few);
     RUN(each_size_has_a_pool_of_its_own);
     return test_end();
