@@ -10,8 +10,8 @@
  * whoever fires first takes all of its other waiters out. And there is no scheduler fiber: the
  * fiber that parks picks the next ready one and switches straight to it, or asks the kernel itself.
  *
- * Invariants: a fiber never leaves its thread. All calls on one hub happen under one lock of the
- * embedder's (the GIL); only weft_embed_block/unblock let go of it.
+ * Invariants: a fiber that has started never leaves its thread. All calls on one hub happen under
+ * one lock of the embedder's (the GIL); only weft_embed_block/unblock let go of it.
  * Names: only functions ending in _wait or _switch may switch; they return in the same fiber.
  * Errors: 0 or a negative errno. The core never prints and never raises.
  * Do not add: anything that only one embedder needs.
@@ -190,7 +190,7 @@ typedef struct {
 struct weft_fiber {
     weft_context context; /* where to go on; meaningful while not running */
     weft_stack *stack; /* NULL for a thread's main fiber, and when NEW or DONE */
-    weft_hub *hub; /* the thread it belongs to, for ever */
+    weft_hub *hub; /* the thread it belongs to, for ever once it has started */
     weft_link ready; /* listed in hub->ready from wake to run */
     weft_link all; /* listed in hub->fibers from init to the end, for reports */
     weft_waiter *waiters; /* what it is parked on; NULL when not parked */
@@ -206,6 +206,7 @@ struct weft_fiber {
 };
 
 void weft_fiber_init(weft_fiber *fiber, weft_hub *hub);
+void weft_fiber_move(weft_fiber *fiber, weft_hub *hub);
 void weft_fiber_drop(weft_fiber *fiber);
 void weft_fiber_cancel(weft_fiber *fiber);
 void weft_fiber_lose(weft_fiber *fiber);

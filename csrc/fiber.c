@@ -30,6 +30,16 @@ void weft_fiber_init(weft_fiber *fiber, weft_hub *hub)
     weft_list_append(&hub->fibers, &fiber->all);
 }
 
+/* A fiber that has not started, and is not going to by itself, belongs to another thread. */
+void weft_fiber_move(weft_fiber *fiber, weft_hub *hub)
+{
+    assert(fiber->state == WEFT_FIBER_NEW && fiber->stack == NULL && !fiber->is_held);
+    assert(!weft_fiber_is_ready(fiber) && !fiber->timer.is_started);
+    weft_list_remove(&fiber->all);
+    weft_list_append(&hub->fibers, &fiber->all);
+    fiber->hub = hub;
+}
+
 /* The record will be freed. Only fibers that do not hold a stack get here. */
 void weft_fiber_drop(weft_fiber *fiber)
 {

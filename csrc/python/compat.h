@@ -50,6 +50,19 @@ static inline void PyErr_SetRaisedException(PyObject *exception)
 }
 #endif
 
+/* How many deallocations the trashcan counts on this C stack; 0 where it has stopped counting. */
+static inline int weft_trash_nesting(PyThreadState *ts)
+{
+#if PY_VERSION_HEX < 0x030C0000
+    return ts->trash_delete_nesting;
+#elif PY_VERSION_HEX < 0x030D0000
+    return ts->trash.delete_nesting;
+#else
+    (void)ts;
+    return 0;
+#endif
+}
+
 static inline bool weft_is_finalizing(void)
 {
 #if PY_VERSION_HEX < 0x030D0000

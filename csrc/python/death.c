@@ -22,7 +22,61 @@ static int fiber_traverse(PyObject *self, visitproc visit, void *arg)
     if (record_is_away(record) && record->core.stack != NULL &&
         record->thread->hub.current != &record->core)
         return state_visit(&record->state, visit, arg);
+    Py_VISIT(record->state.context); /* before the start, after the end; NULL while it runs */
     return 0;
+}
+
+/* Enters a fiber that is to die, with the current exception or one that was left for it. Its end
+ * leads back here, whoever its parent is; one that survives has its parent again. */
+static void fiber_unwind_switch(weft_thread *thread, weft_record *record)
+{
+    PyObject *self = Py_NewRef(record->self);
+    PyObject *parent = record->parent;
+    record->parent = Py_NewRef(thread_current(thread)->self);
+    PyObject *result = fiber_throw_and_return_switch(thread, record);
+    if (PyErr_Occurred())
+        PyErr_WriteUnraisable(self);
+    Py_XDECREF(result);
+    Py_XSETREF(record->parent, parent);
+    Py_DECREF(self);
+}
+
+/* May the thread unwind it here and now? Not a task, which ends in its own way, and not while the
+ * hub is choosing who runs next. */
+static bool fiber_may_unwind(const weft_thread *thread, const weft_record *record)
+{
+    return thread == record->thread && record->core.state == WEFT_FIBER_SUSPENDED &&
+           record->body == fiber_body && thread_current(thread)->core.state == WEFT_FIBER_RUNNING;
+}
+
+/* The next fiber that another thread has left to this one's hub, with an exception to die of. */
+static weft_record *thread_find_dropped(weft_thread *thread)
+{
+    for (weft_link *link = thread->hub.ready.next; link != &thread->hub.ready; link = link->next) {
+        weft_record *record = (weft_record *)weft_container_of(link, weft_fiber, ready);
+        if (record->thrown != NULL && fiber_may_unwind(thread, record))
+            return record;
+    }
+    return NULL;
+}
+
+/* Fibers whose last reference another thread dropped are unwound when their hub runs. Threads that
+ * only switch by hand have no use for a hub, so these are unwound as well when such a thread asks
+ * for its current fiber or makes a new one: so does greenlet. */
+static __attribute__((noinline)) void fibers_unwind_dropped_now(weft_thread *thread)
+{
+    weft_record *record;
+    PyObject *travelling = PyErr_GetRaisedException();
+    thread->dropped_count = 0;
+    while ((record = thread_find_dropped(thread)) != NULL)
+        fiber_unwind_switch(thread, record);
+    PyErr_SetRaisedException(travelling);
+}
+
+static inline void fibers_unwind_dropped(weft_thread *thread)
+{
+    if (weft_unlikely(thread->dropped_count > 0))
+        fibers_unwind_dropped_now(thread);
 }
 
 /* Nobody can switch to it any more: unwind it, with GreenletExit, so that its finally blocks run. A
@@ -36,22 +90,17 @@ static void fiber_unwind(PyObject *self, weft_record *record)
         PyErr_WriteUnraisable(self);
         return;
     }
-    bool is_here = thread == record->thread &&
-                   thread_current(thread)->core.state == WEFT_FIBER_RUNNING &&
-                   record->core.state == WEFT_FIBER_SUSPENDED && record->body == fiber_body;
-    if (!is_here) {
+    if (!fiber_may_unwind(thread, record)) {
         if (fiber_throw_later(record, exit) < 0)
             PyErr_WriteUnraisable(self);
+        else
+            record->thread->dropped_count++;
         Py_DECREF(exit);
         return;
     }
-    Py_XSETREF(record->parent, Py_NewRef(thread_current(thread)->self));
     PyErr_SetObject((PyObject *)Py_TYPE(exit), exit);
     Py_DECREF(exit);
-    PyObject *result = fiber_throw_and_return_switch(thread, record);
-    if (PyErr_Occurred())
-        PyErr_WriteUnraisable(self);
-    Py_XDECREF(result);
+    fiber_unwind_switch(thread, record);
 }
 
 /* Is it away, and can it still run? */
@@ -93,6 +142,7 @@ static int fiber_clear(PyObject *self)
     if (record == NULL || record->core.stack != NULL || record->core.state == WEFT_FIBER_RUNNING)
         return 0;
     record_release(record);
+    Py_CLEAR(record->state.context);
     if (record_is_dead(record))
         Py_CLEAR(record->parent);
     return 0;
@@ -112,7 +162,7 @@ static void fiber_free(PyObject *self)
     if (record != NULL && !has_frames) {
         record_release(record);
         Py_CLEAR(record->parent);
-        Py_CLEAR(record->state.context); /* copied for a start that never came */
+        Py_CLEAR(record->state.context);
         weft_fiber_drop(&record->core);
         record_free(record);
     }

@@ -10,7 +10,10 @@
 
 static inline void weft_embed_swap(weft_fiber *source, weft_fiber *target)
 {
-    PyThreadState *ts = ((weft_record *)target)->thread->ts;
+    weft_thread *thread = ((weft_record *)target)->thread;
+    PyThreadState *ts = thread->ts;
+    if (weft_unlikely(thread->tracer != NULL) && thread->leaving == NULL)
+        thread->leaving = Py_NewRef(((weft_record *)source)->self); /* the event names it */
     if (weft_likely(source->state != WEFT_FIBER_DONE))
         state_save(&((weft_record *)source)->state, ts);
     state_load(&((weft_record *)target)->state, ts);
@@ -24,20 +27,15 @@ static void weft_embed_fresh(weft_fiber *fiber)
 
 static void weft_embed_hold(weft_fiber *fiber) { Py_INCREF(((weft_record *)fiber)->self); }
 
-/* First and last code of a fiber that is written in C: arrive, live, leave nothing behind. */
+/* First and last code of a fiber that is written in C: live, and leave nothing behind. */
 static weft_fiber *weft_embed_run(weft_fiber *fiber)
 {
     weft_record *record = (weft_record *)fiber;
     weft_thread *thread = record->thread;
-    if (thread->leaving != NULL)
-        fiber_drop_left(thread);
     weft_record *next = record->body(record);
     state_drop(&record->state, thread->ts);
     assert(thread->leaving == NULL);
-    if (record->state.context != NULL)
-        thread->leaving = record->self; /* who runs next drops the context as well */
-    else
-        fiber_leave_reference(thread, record->self);
+    fiber_leave_reference(thread, record->self);
     return &next->core;
 }
 

@@ -4,7 +4,8 @@
  * The idea: find out who really gets it (a dead fiber passes on to its nearest living ancestor),
  * what travels (one argument as it is, several as a tuple, an exception), and leave the rest to
  * passage.c. The `run` attribute of a fiber that has not started may be a property that itself
- * switches, so whether it has started is asked again after each step that can run Python code.
+ * switches, so whether it has started is asked again after each step that can run Python code. What
+ * was found travels to the start like a value: until then the fiber is as it was.
  */
 #include "thread.h"
 
@@ -44,17 +45,59 @@ static PyObject *dict_from_vector(PyObject *const *values, PyObject *names)
     return dict;
 }
 
+/* The native thread that may switch to it. One that has not started has no stack, so it belongs to
+ * whichever thread its nearest started ancestor does: it may be given a parent on another thread,
+ * and starts there. */
+static weft_thread *record_home(const weft_record *record)
+{
+    while (!record_is_started(record) && record->body == fiber_body && record->parent != NULL &&
+           !record->core.is_held && record->core.stack == NULL)
+        record = record_of(record->parent);
+    return record->thread;
+}
+
+static void fiber_refuse_thread(weft_thread *thread, weft_thread *home)
+{
+    if (home->is_closed)
+        errors_refuse(weft_error_fiber,
+                      "cannot switch to a different thread (which happens to have exited)");
+    else
+        errors_refuse(weft_error_fiber,
+                      "Cannot switch to a different thread\n\tCurrent:  %R\n\tExpected: %R\n"
+                      "Hand over work with a Queue, an Event or hub.call_soon_threadsafe.",
+                      thread->main->self, home->main->self);
+}
+
+/* Makes an unstarted fiber one of this thread's. */
+static void record_adopt(weft_thread *thread, weft_record *record)
+{
+    assert(!record_is_started(record));
+    weft_thread *former = record->thread;
+    thread->record_count++;
+    record->thread = thread;
+    weft_fiber_move(&record->core, &thread->hub);
+    if (--former->record_count == 0 && former->is_closed)
+        PyMem_RawFree(former);
+}
+
+/* May this thread switch to it? -1: no, with an exception. */
+static int record_reach(weft_thread *thread, weft_record *record)
+{
+    weft_thread *home = record_home(record);
+    if (weft_unlikely(home != thread)) {
+        fiber_refuse_thread(thread, home);
+        return -1;
+    }
+    if (weft_unlikely(record->thread != thread))
+        record_adopt(thread, record);
+    return 0;
+}
+
 /* Whom a switch to `target` really goes to; NULL with an exception if that cannot be. */
 static weft_record *fiber_reachable(weft_thread *thread, weft_record *target)
 {
-    if (weft_unlikely(target->thread != thread)) {
-        errors_refuse(weft_error_fiber,
-                      "Cannot switch to a different thread%s: %R belongs to another native thread. "
-                      "Hand over work with a Queue, an Event or hub.call_soon_threadsafe.",
-                      target->thread->is_closed ? " (which happens to have exited)" : "",
-                      target->self);
+    if (weft_unlikely(record_reach(thread, target) < 0))
         return NULL;
-    }
     if (weft_likely(!record_is_dead(target)))
         return target;
     if (target->core.state == WEFT_FIBER_DONE)
@@ -65,38 +108,46 @@ static weft_record *fiber_reachable(weft_thread *thread, weft_record *target)
                       "only the forking fiber goes on in the child.");
         return NULL;
     }
-    return target;
+    return record_reach(thread, target) < 0 ? NULL : target;
 }
 
-/* Before the first switch: settle what will run. The `run` attribute may be a property that itself
- * switches, so the fiber may have been started when this returns. */
-static int fiber_resolve_run(weft_record *target)
+/* Is what an unstarted fiber will call known without running any code? */
+static bool record_has_plain_run(const weft_record *record)
 {
-    if (target->run != NULL || target->body != fiber_body)
-        return 0;
-    PyObject *run = PyObject_GetAttrString(target->self, "run");
-    if (run == NULL)
-        return -1;
-    if (record_is_started(target) || target->run != NULL)
-        Py_DECREF(run);
-    else
-        target->run = run;
-    return 0;
+    return record->run != NULL && Py_IS_TYPE(record->self, &weft_fiber_type);
 }
 
-/* Whom a switch to `named` goes to, with something to run if it has not started. Asked again after
- * whatever can run Python code: that may have ended or started anybody. */
-static weft_record *fiber_choose(weft_thread *thread, weft_record *named)
+/* What an unstarted fiber will call, as a new reference. A subclass may have a method, a property
+ * or a __getattribute__ for it: that may run any code, and even start the fiber. */
+static PyObject *fiber_find_run(weft_record *record)
 {
+    if (weft_likely(record_has_plain_run(record)))
+        return Py_NewRef(record->run);
+    return PyObject_GetAttrString(record->self, "run");
+}
+
+/* Whom a switch to `named` goes to; *run: what that one will call, if it has not started. Asked
+ * again after whatever can run Python code: that may have ended or started anybody. */
+static weft_record *fiber_choose(weft_thread *thread, weft_record *named, PyObject **run)
+{
+    *run = NULL;
     for (;;) {
         weft_record *target = fiber_reachable(thread, named);
-        if (target == NULL || record_is_started(target) || target->run != NULL ||
-            target->body != fiber_body)
+        if (target == NULL || record_is_started(target) || target->body != fiber_body)
             return target;
+        bool is_plain = record_has_plain_run(target);
         PyObject *held = Py_NewRef(target->self);
-        int rc = fiber_resolve_run(target);
-        Py_DECREF(held);
-        if (rc < 0)
+        PyObject *found = fiber_find_run(target);
+        bool is_same = is_plain || fiber_reachable(thread, named) == target;
+        bool is_usable = found != NULL && is_same && !record_is_started(target);
+        if (is_usable)
+            *run = found;
+        else
+            Py_XDECREF(found);
+        Py_DECREF(held); /* SAFE: if usable, whoever named it still holds it: no code has run */
+        if (is_usable)
+            return target;
+        if (PyErr_Occurred())
             return NULL;
     }
 }
@@ -106,8 +157,9 @@ static weft_record *fiber_choose(weft_thread *thread, weft_record *named)
 static PyObject *fiber_switch_arguments(weft_thread *thread, weft_record *named, PyObject *args,
                                         PyObject *kwargs)
 {
+    PyObject *run;
     PyObject *value = value_from_arguments(args, kwargs);
-    weft_record *target = value == NULL ? NULL : fiber_choose(thread, named);
+    weft_record *target = value == NULL ? NULL : fiber_choose(thread, named, &run);
     if (target == NULL) {
         Py_XDECREF(value);
         return NULL;
@@ -121,7 +173,7 @@ static PyObject *fiber_switch_arguments(weft_thread *thread, weft_record *named,
         target->args = Py_NewRef(args);
         target->kwargs = Py_XNewRef(kwargs);
     }
-    PyObject *result = fiber_switch(thread, target, NULL);
+    PyObject *result = fiber_switch(thread, target, run);
     Py_DECREF(value);
     Py_XDECREF(former_args);
     Py_XDECREF(former_kwargs);
@@ -189,28 +241,27 @@ static int throw_set_exception(PyObject *type, PyObject *value, PyObject *traceb
     return 0;
 }
 
-/* The current exception goes to `target`. */
-static PyObject *fiber_throw(weft_thread *thread, weft_record *target)
+/* The current exception goes to `named`. One that has not started starts with it, and so dies of it
+ * at once; to one that has ended, GreenletExit is a value like any other. */
+static PyObject *fiber_throw(weft_thread *thread, weft_record *named)
 {
     PyObject *travelling = PyErr_GetRaisedException();
-    bool is_unstarted = target->thread == thread && target->core.state == WEFT_FIBER_NEW;
-    if (is_unstarted)
-        record_cancel_start(target);
-    if (record_is_dead(target) && PyErr_GivenExceptionMatches(travelling, weft_error_exit)) {
+    if (record_is_dead(named) && PyErr_GivenExceptionMatches(travelling, weft_error_exit)) {
         PyObject *tuple = PyTuple_Pack(1, travelling);
         Py_DECREF(travelling);
         PyObject *result =
-            tuple == NULL ? NULL : fiber_switch_arguments(thread, target, tuple, NULL);
+            tuple == NULL ? NULL : fiber_switch_arguments(thread, named, tuple, NULL);
         Py_XDECREF(tuple);
         return result;
     }
-    target = fiber_reachable(thread, target);
+    PyObject *run;
+    weft_record *target = fiber_choose(thread, named, &run);
     if (target == NULL) {
         Py_XDECREF(travelling);
         return NULL;
     }
     PyErr_SetRaisedException(travelling);
-    return fiber_switch(thread, target, NULL);
+    return fiber_switch(thread, target, run);
 }
 
 static PyObject *fiber_type_throw(PyObject *self, PyObject *args)

@@ -27,10 +27,6 @@ static int fiber_set_run(PyObject *self, PyObject *value, void *unused)
         PyErr_SetString(PyExc_AttributeError, "run cannot be set after the start of the greenlet");
         return -1;
     }
-    if (value == NULL && record->run == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "run");
-        return -1;
-    }
     Py_XSETREF(record->run, Py_XNewRef(value));
     return 0;
 }
@@ -42,36 +38,41 @@ static PyObject *fiber_get_parent(PyObject *self, void *unused)
     return Py_NewRef(parent != NULL ? parent : Py_None);
 }
 
-static int fiber_set_parent(PyObject *self, PyObject *value, void *unused)
+/* 0: it may be the parent; -1 with greenlet's exceptions. */
+static int fiber_check_parent(weft_record *record, PyObject *value)
 {
-    (void)unused;
-    weft_record *record = record_of(self);
     if (value == NULL) {
         PyErr_SetString(PyExc_AttributeError, "can't delete attribute");
-        return -1;
-    }
-    if (!PyObject_TypeCheck(value, &weft_fiber_type)) {
-        PyErr_Format(PyExc_TypeError, "parent must be a fiber (greenlet), not %s",
-                     Py_TYPE(value)->tp_name);
         return -1;
     }
     if (record == record->thread->main) {
         PyErr_SetString(PyExc_AttributeError, "cannot set the parent of a main greenlet");
         return -1;
     }
-    weft_record *parent = record_of(value);
-    for (weft_record *step = parent; step != NULL;
-         step = step->parent != NULL ? record_of(step->parent) : NULL) {
-        if (step == record) {
+    if (!PyObject_TypeCheck(value, &weft_fiber_type)) {
+        PyErr_Format(PyExc_TypeError, "GreenletChecker: Expected any type of greenlet, not %s",
+                     Py_TYPE(value)->tp_name);
+        return -1;
+    }
+    for (PyObject *step = value; step != NULL; step = record_of(step)->parent) {
+        if (record_of(step) == record) {
             PyErr_SetString(PyExc_ValueError, "cyclic parent chain");
             return -1;
         }
     }
-    if (parent->thread != record->thread) {
+    if (record_is_started(record) && record_home(record_of(value)) != record->thread) {
         PyErr_SetString(PyExc_ValueError, "parent cannot be on a different thread");
         return -1;
     }
-    Py_XSETREF(record->parent, Py_NewRef(value));
+    return 0;
+}
+
+static int fiber_set_parent(PyObject *self, PyObject *value, void *unused)
+{
+    (void)unused;
+    if (fiber_check_parent(record_of(self), value) < 0)
+        return -1;
+    Py_XSETREF(record_of(self)->parent, Py_NewRef(value));
     return 0;
 }
 
@@ -81,14 +82,35 @@ static PyObject *fiber_get_dead(PyObject *self, void *unused)
     return PyBool_FromLong(record_is_dead(record_of(self)));
 }
 
+/* Whether its frames stand still: parked, or left for ever where it was when its thread ended. */
+static bool record_has_frames(const weft_record *record)
+{
+    bool is_lost = record->core.state == WEFT_FIBER_LOST && record->core.stack != NULL;
+    return (record_is_away(record) || is_lost) && record->thread->hub.current != &record->core;
+}
+
 static PyObject *fiber_get_frame(PyObject *self, void *unused)
 {
     (void)unused;
     weft_record *record = record_of(self);
-    if (!record_is_away(record) || record->thread->hub.current == &record->core)
+    if (!record_has_frames(record))
         Py_RETURN_NONE;
     PyFrameObject *frame = state_frame(&record->state, PyThreadState_Get());
     return frame != NULL ? (PyObject *)frame : Py_NewRef(Py_None);
+}
+
+/* greenlet counts the bytes that it has copied off the thread's stack. Here nothing is copied: it
+ * is what the fiber's own stack holds while it is away. A thread's main fiber is on a stack whose
+ * size weft does not know; programs only ask whether it is more than nothing. */
+static PyObject *fiber_get_stack_saved(PyObject *self, void *unused)
+{
+    (void)unused;
+    weft_fiber *fiber = &record_of(self)->core;
+    if (!record_is_away(record_of(self)) || fiber->hub->current == fiber)
+        return PyLong_FromLong(0);
+    if (fiber->stack == NULL)
+        return PyLong_FromLong(1);
+    return PyLong_FromSsize_t(weft_stack_top(fiber->stack) - (char *)fiber->context.sp);
 }
 
 static int fiber_is_true(PyObject *self)
@@ -97,18 +119,28 @@ static int fiber_is_true(PyObject *self)
     return record_is_started(record) && !record_is_dead(record);
 }
 
+static const char *record_words(const weft_record *record)
+{
+    if (record_is_dead(record))
+        return record->thread->is_closed ? "(thread exited) dead" : "dead";
+    if (!record_is_started(record))
+        return "pending";
+    bool is_current =
+        record->thread == weft_this_thread && record->thread->hub.current == &record->core;
+    return is_current ? "current active started" : "suspended active started";
+}
+
+/* greenlet's forms, to the letter: programs and tests look for them. otid tells fibers of one
+ * native thread from those of another; one that has not started may still start on any. */
 static PyObject *fiber_repr(PyObject *self)
 {
-    static const char *const words[] = {"pending",
-                                        "current active started",
-                                        "suspended active started",
-                                        "suspended active started",
-                                        "dead",
-                                        "dead"};
     weft_record *record = record_of(self);
+    weft_thread *thread = record->thread;
+    bool has_thread = record_is_started(record) && !thread->is_closed;
+    bool is_main = record == thread->main && !record_is_dead(record);
     return PyUnicode_FromFormat("<%s object at %p (otid=%p) %s%s>", Py_TYPE(self)->tp_name, self,
-                                record->thread, words[record->core.state],
-                                record == record->thread->main ? " main" : "");
+                                has_thread ? thread : NULL, record_words(record),
+                                is_main ? " main" : "");
 }
 
 /* ---- creation ---- */
@@ -120,6 +152,9 @@ static PyObject *fiber_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     weft_thread *thread = thread_get();
     if (thread == NULL)
         return NULL;
+    fibers_unwind_dropped(thread);
+    if (weft_unlikely(type->tp_flags & Py_TPFLAGS_IS_ABSTRACT))
+        return PyBaseObject_Type.tp_new(type, weft_empty_tuple, NULL); /* refuses, and says why */
     PyObject *self = type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
@@ -143,7 +178,7 @@ static int fiber_init(PyObject *self, PyObject *args, PyObject *kwargs)
         return -1;
     if (stack_size != Py_None && fiber_set_stack_size(self, stack_size, NULL) < 0)
         return -1;
-    if (run != NULL && run != Py_None && fiber_set_run(self, run, NULL) < 0)
+    if (run != NULL && fiber_set_run(self, run, NULL) < 0)
         return -1;
     if (parent != NULL && parent != Py_None && fiber_set_parent(self, parent, NULL) < 0)
         return -1;
@@ -164,6 +199,10 @@ static PyGetSetDef fiber_getset[] = {
     {"stack_size", fiber_get_stack_size, fiber_set_stack_size,
      "Bytes of its stack, or of the one that it will get; may be set until it starts.", NULL},
     {"gr_frame", fiber_get_frame, NULL, "Innermost frame while it is away, else None.", NULL},
+    {"gr_context", fiber_get_context, fiber_set_context,
+     "The contextvars.Context that it runs with, or None while that is empty.", NULL},
+    {"_stack_saved", fiber_get_stack_saved, NULL,
+     "Bytes that its stack holds while it is away, else 0.", NULL},
     {0},
 };
 

@@ -102,6 +102,9 @@ static void fiber_end_forked_process(weft_thread *thread, PyObject *context)
 typedef struct {
     PyObject *value; /* owned; NULL: an exception travels */
     PyObject *args;  /* owned: (value,), for an ancestor that starts with it, or NULL */
+    PyObject *run;   /* owned: what that ancestor will call, or NULL */
+    PyObject *heir;  /* owned: the ancestor that `run` was found for, or NULL */
+    int refused;     /* ancestors that could not have it: they are passed over */
 } fiber_legacy;
 
 /* One that will start takes over the stack of who ends; if it wants another size, it gets its own
@@ -114,21 +117,70 @@ static int fiber_heir_set_stack(weft_record *heir)
     return rc < 0 ? -1 : 0;
 }
 
-/* An ancestor that never ran starts with the result, as greenlet has it; a task has arguments of
- * its own. Making ready for that can run any code.
- * 0: ready, and no code ran; 1: choose again; -1: it cannot start. */
-static int fiber_heir_settle(weft_record *heir, fiber_legacy *legacy)
+/* Drops what was made for another ancestor; an exception that travels is kept. */
+static void legacy_forget_run(fiber_legacy *legacy)
 {
-    if (record_is_started(heir))
-        return 0;
-    if (heir->body != fiber_body) {
-        if (legacy->value == NULL || legacy->value == Py_None)
-            return fiber_heir_set_stack(heir);
-        Py_SETREF(legacy->value, Py_NewRef(Py_None)); /* nobody will ask for it */
+    PyObject *travelling = PyErr_GetRaisedException();
+    Py_CLEAR(legacy->run);
+    Py_CLEAR(legacy->heir);
+    PyErr_SetRaisedException(travelling);
+}
+
+/* Finds what an unstarted ancestor will call, with the exception that travels put aside. */
+static int legacy_find_run(fiber_legacy *legacy, weft_record *heir)
+{
+    legacy_forget_run(legacy);
+    PyObject *travelling = PyErr_GetRaisedException();
+    legacy->run = fiber_find_run(heir);
+    if (legacy->run == NULL) {
+        Py_XDECREF(travelling); /* the new one takes its place */
+        return -1;
+    }
+    legacy->heir = Py_NewRef(heir->self);
+    PyErr_SetRaisedException(travelling);
+    return 0;
+}
+
+/* The ancestor cannot have it: the current exception takes the value's place, and travels on. */
+static void legacy_pass_over(fiber_legacy *legacy)
+{
+    PyObject *exception = PyErr_GetRaisedException();
+    legacy->refused++;
+    Py_CLEAR(legacy->value);
+    Py_CLEAR(legacy->args);
+    PyErr_SetRaisedException(exception);
+}
+
+/* Making an ancestor ready that is not a plain fiber to be started. As below. */
+static int fiber_heir_settle_other(weft_record *heir, fiber_legacy *legacy)
+{
+    if (legacy->run != NULL) {
+        legacy_forget_run(legacy);
         return 1;
     }
-    if (heir->run == NULL)
-        return fiber_resolve_run(heir) < 0 ? -1 : 1;
+    if (record_is_started(heir))
+        return 0;
+    if (legacy->value == NULL || legacy->value == Py_None)
+        return fiber_heir_set_stack(heir);
+    Py_SETREF(legacy->value, Py_NewRef(Py_None)); /* a task has arguments of its own */
+    return 1;
+}
+
+/* An ancestor that never ran starts with the result, as greenlet has it. Making ready for that can
+ * run any code. 0: ready, and no code ran; 1: choose again; -1: it cannot have it. */
+static int fiber_heir_settle(weft_thread *thread, weft_record *heir, fiber_legacy *legacy)
+{
+    if (record_reach(thread, heir) < 0)
+        return -1;
+    if (record_is_started(heir) || heir->body != fiber_body)
+        return fiber_heir_settle_other(heir, legacy);
+    if (legacy->heir != heir->self) {
+        bool is_plain = legacy->run == NULL && record_has_plain_run(heir);
+        if (legacy_find_run(legacy, heir) < 0)
+            return -1;
+        if (!is_plain)
+            return 1;
+    }
     if (heir->args != NULL) {
         Py_CLEAR(heir->args); /* of a start that did not come about */
         return 1;
@@ -139,29 +191,28 @@ static int fiber_heir_settle(weft_record *heir, fiber_legacy *legacy)
     return legacy->args == NULL ? -1 : 1;
 }
 
-/* It cannot start: it ends with the current exception, which then travels on. */
-static void fiber_heir_fail(weft_record *heir, fiber_legacy *legacy)
+/* The nearest ancestor that can run and has not refused. When all of them have, the thread's main
+ * fiber, unless that stayed behind when the process forked: then NULL. */
+static weft_record *fiber_candidate(weft_record *record, const fiber_legacy *legacy)
 {
-    PyObject *exception = PyErr_GetRaisedException();
-    Py_CLEAR(legacy->value);
-    Py_CLEAR(legacy->args);
-    if (heir->core.state == WEFT_FIBER_NEW)
-        record_cancel_start(heir);
-    PyErr_SetRaisedException(exception);
+    weft_record *heir = record_living_ancestor(record_parent(record));
+    for (int i = 0; i < legacy->refused && heir != NULL; i++)
+        heir = record_living_ancestor(record_parent(heir));
+    weft_record *main = record->thread->main;
+    return heir != NULL || record_is_dead(main) ? heir : main;
 }
 
-/* Who gets it: the nearest ancestor that can run. NULL: they all stayed behind when the process
- * forked. */
+/* Who gets it, ready to be entered; NULL as above. */
 static weft_record *fiber_heir(weft_record *record, fiber_legacy *legacy)
 {
     for (;;) {
-        weft_record *heir = record_living_ancestor(record_parent(record));
+        weft_record *heir = fiber_candidate(record, legacy);
         if (heir == NULL)
             return NULL;
         PyObject *held = Py_NewRef(heir->self);
-        int rc = fiber_heir_settle(heir, legacy);
+        int rc = fiber_heir_settle(record->thread, heir, legacy);
         if (rc < 0)
-            fiber_heir_fail(heir, legacy);
+            legacy_pass_over(legacy);
         Py_DECREF(held); /* SAFE: if rc is 0 no code ran, so the chain of parents still holds it */
         if (rc == 0)
             return heir;
@@ -176,16 +227,15 @@ static weft_record *fiber_end(weft_record *record, PyObject *value)
     record_release(record);
     fiber_legacy legacy = {.value = value_from_exit(value)};
     weft_record *next = fiber_heir(record, &legacy);
-    if (next == NULL || next->thread != thread)
+    if (next == NULL)
         fiber_end_forked_process(thread, record->self);
-    if (!record_is_started(next)) {
-        if (next->body == fiber_body) {
-            next->args = legacy.args;
-            legacy.args = NULL;
-        }
-        Py_CLEAR(legacy.value);
+    if (legacy.run != NULL) { /* it starts: what it calls travels, and the value is in `args` */
+        Py_XSETREF(legacy.value, legacy.run);
+        next->args = legacy.args;
+        legacy.args = NULL;
     }
     Py_XDECREF(legacy.args);
+    Py_XDECREF(legacy.heir);
     record_claim(next);
     thread->value = legacy.value;
     return next;
@@ -193,20 +243,35 @@ static weft_record *fiber_end(weft_record *record, PyObject *value)
 
 static PyObject *fiber_call_run(weft_record *record)
 {
+    if (PyErr_Occurred())
+        return NULL; /* an exception was handed to a fiber that never ran: it dies of it */
     if (record->thrown != NULL) {
         fiber_raise_thrown(record);
         return NULL;
     }
-    if (PyErr_Occurred())
-        return NULL; /* an exception was handed to a fiber that never ran: it dies of it */
     if (record->run == NULL)
         return errors_refuse(PyExc_AttributeError, "run");
     return PyObject_Call(record->run, record->args != NULL ? record->args : weft_empty_tuple,
                          record->kwargs);
 }
 
+/* What it will call has travelled with the first switch. The attribute's former value is dropped
+ * here, in the fiber that has started: that may run any code, and even switch. */
 static weft_record *fiber_body(weft_record *record)
 {
+    weft_thread *thread = record->thread;
+    PyObject *former = NULL;
+    if (thread->value != NULL) {
+        former = record->run;
+        record->run = thread->value;
+        thread->value = NULL;
+    }
+    if (former != NULL) {
+        PyObject *travelling = PyErr_GetRaisedException();
+        Py_DECREF(former);
+        PyErr_SetRaisedException(travelling);
+    }
+    Py_XDECREF(fiber_arrive_first(thread)); /* NULL: taken above */
     return fiber_end(record, fiber_call_run(record));
 }
 

@@ -14,7 +14,10 @@ static PyObject *module_getcurrent(PyObject *module, PyObject *unused)
     (void)module;
     (void)unused;
     weft_thread *thread = thread_get();
-    return thread == NULL ? NULL : Py_NewRef(thread_current(thread)->self);
+    if (thread == NULL)
+        return NULL;
+    fibers_unwind_dropped(thread);
+    return Py_NewRef(thread_current(thread)->self);
 }
 
 static PyObject *module_get_hub(PyObject *module, PyObject *unused)
@@ -141,6 +144,16 @@ static PyMethodDef module_methods[] = {
      "it starts. Sizes are rounded up.\n\nSwitches: never. Threads: any. Raises ValueError for "
      "what is too small to be safe.\n\n>>> import weft\n>>> former = weft.stack_size(8 << 20)\n"
      ">>> weft.stack_size(former) >> 20\n8\n"},
+    {"settrace", module_settrace, METH_O,
+     "settrace(callback, /)\n--\n\nFrom now on callback(event, (origin, target)) is told of each "
+     "switch of this native thread;\nevent is \"switch\", or \"throw\" if an exception travels. "
+     "None: nobody is. Returns the former one.\n\nSwitches: never. Threads: owner."},
+    {"gettrace", module_gettrace, METH_NOARGS,
+     "gettrace()\n--\n\nThe callback given to settrace() on this native thread, or "
+     "None.\n\nSwitches: never. Threads: owner."},
+    {"serve_as_greenlet", module_serve_as_greenlet, METH_O, "Fiber is greenlet.greenlet now."},
+    {"thread_count", module_thread_count, METH_NOARGS, "Native threads that use fibers."},
+    {"trash_nesting", module_trash_nesting, METH_NOARGS, "Deallocations that the trashcan counts."},
     {"set_hub_class", module_set_hub_class, METH_O, "What get_hub() makes instances of."},
     {"set_timeout_class", module_set_timeout_class, METH_O, "What blocking calls raise in time."},
     {"set_queue_classes", module_set_queue_classes, METH_VARARGS, "What get and put raise."},

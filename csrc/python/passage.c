@@ -27,33 +27,37 @@ static inline void fiber_leave_reference(weft_thread *thread, PyObject *self)
         thread->leaving = self;
 }
 
-/* Drops the last reference of the fiber that was left; an exception that travels survives that. */
-static void fiber_drop_left(weft_thread *thread)
+/* Tells the tracer which fiber was left, and drops the reference to it, which may be the last: that
+ * runs arbitrary code. An exception that travels survives it, unless the tracer raises another. */
+static void fiber_settle_left(weft_thread *thread)
 {
     PyObject *left = thread->leaving;
     thread->leaving = NULL;
+    if (thread->tracer != NULL)
+        trace_call(thread, left);
     PyObject *travelling = PyErr_GetRaisedException();
-    if (record_is_dead(record_of(left)))
-        Py_CLEAR(record_of(left)->state.context);
     Py_DECREF(left);
     PyErr_SetRaisedException(travelling);
 }
 
-/* Takes the first of the exceptions that others left for the fiber, which has one. */
-static PyObject *fiber_take_thrown(weft_record *self)
+/* First code of a fiber that starts. Returns what travelled: NULL, or an owned reference. */
+static PyObject *fiber_arrive_first(weft_thread *thread)
+{
+    PyObject *value = thread->value;
+    thread->value = NULL;
+    if (weft_unlikely(thread->leaving != NULL))
+        fiber_settle_left(thread);
+    return value;
+}
+
+/* Raises the first of the exceptions that others left for the fiber, which has one. Returns -1. */
+static int fiber_raise_thrown(weft_record *self)
 {
     PyObject *exception = Py_NewRef(PyList_GET_ITEM(self->thrown, 0));
     if (PyList_GET_SIZE(self->thrown) == 1)
         Py_CLEAR(self->thrown);
     else if (PyList_SetSlice(self->thrown, 0, 1, NULL) < 0)
         PyErr_Clear(); /* shrinking a list allocates nothing */
-    return exception;
-}
-
-/* Raises the first of them. Returns -1. */
-static int fiber_raise_thrown(weft_record *self)
-{
-    PyObject *exception = fiber_take_thrown(self);
     PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
     Py_DECREF(exception);
     return -1;
@@ -64,14 +68,15 @@ static int fiber_raise_thrown(weft_record *self)
 static __attribute__((noinline)) int fiber_arrive_laden(weft_thread *thread, PyObject **value)
 {
     weft_record *self = thread_current(thread);
-    PyObject *thrown = self->thrown != NULL ? fiber_take_thrown(self) : NULL;
+    if (self->thrown != NULL)
+        fiber_raise_thrown(self);
     if (thread->leaving != NULL)
-        fiber_drop_left(thread);
-    if (thrown == NULL)
+        fiber_settle_left(thread);
+    PyObject *exception = PyErr_GetRaisedException();
+    if (exception == NULL)
         return 0;
     Py_CLEAR(*value);
-    PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
-    Py_DECREF(thrown);
+    PyErr_SetRaisedException(exception);
     return -1;
 }
 
@@ -166,13 +171,22 @@ static inline PyObject *fiber_plain_switch(weft_thread *thread, weft_record *tar
     return fiber_pass_switch(thread, target, value);
 }
 
+/* Nothing happens, but a tracer is told, as by greenlet. */
+static PyObject *fiber_switch_to_self(weft_thread *thread, PyObject *value)
+{
+    if (thread->tracer == NULL || trace_call(thread, thread_current(thread)->self) == 0)
+        return value;
+    Py_XDECREF(value);
+    return NULL;
+}
+
 /* Switches by hand. `value` is stolen; NULL: the current exception travels. `target` is alive and
  * of this thread. Returns what travels back, or NULL with an exception. */
 static PyObject *fiber_switch(weft_thread *thread, weft_record *target, PyObject *value)
 {
     weft_record *self = thread_current(thread);
     if (target == self)
-        return value;
+        return fiber_switch_to_self(thread, value);
     if (weft_unlikely(fiber_may_leave(thread) < 0)) {
         Py_XDECREF(value);
         return NULL;

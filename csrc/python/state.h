@@ -152,4 +152,14 @@ static inline PyCodeObject *state_place(PyThreadState *ts, int *offset)
 /* What the running fiber's `with context:` set, for a task that is spawned by it. NULL: empty. */
 static inline bool state_has_context(const PyThreadState *ts) { return ts->context != NULL; }
 
+/* The running fiber goes on with another context (owned; NULL: empty). Returns the former one. */
+static inline PyObject *state_exchange_context(PyThreadState *ts, PyObject *context)
+{
+    PyObject *former = ts->context;
+    /* SAFE: ownership moves both ways; the version tells ContextVar's caches. */
+    ts->context = context;
+    ts->context_ver++;
+    return former;
+}
+
 #endif

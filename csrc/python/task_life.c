@@ -129,7 +129,7 @@ static PyObject *task_call(weft_record *record)
 /* A subclass may override run(); its default calls the function and settles. */
 static void task_live(weft_record *record)
 {
-    if (weft_likely(Py_TYPE(record->self) == &weft_task_type)) {
+    if (weft_likely(Py_TYPE(record->self) == &weft_task_type) || PyErr_Occurred()) {
         task_settle(record->self, task_call(record));
         return;
     }
@@ -146,9 +146,7 @@ static void task_live(weft_record *record)
 static weft_record *task_body(weft_record *record)
 {
     weft_thread *thread = record->thread;
-    PyObject *unused = thread->value;
-    thread->value = NULL;
-    Py_XDECREF(unused);
+    Py_XDECREF(fiber_arrive_first(thread)); /* what an ended child left: nobody will ask for it */
     task_live(record);
     weft_record *next = (weft_record *)weft_hub_next(&thread->hub, true);
     return next;

@@ -75,6 +75,7 @@ static void thread_close(weft_thread *thread)
     if (weft_this_thread == thread)
         weft_this_thread = NULL;
     Py_CLEAR(thread->callbacks);
+    Py_CLEAR(thread->tracer);
     PyObject *main = thread->main->self;
     if (is_main_current)
         Py_DECREF(main); /* "current" */

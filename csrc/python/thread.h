@@ -50,9 +50,13 @@ struct weft_thread {
     weft_record *main; /* the fiber that the thread itself is */
     weft_record *hub_fiber; /* runs the callbacks; NULL until somebody asks for it */
     PyObject *callbacks; /* list of (fn, args) that the hub fiber will call, or NULL */
-    PyObject *value; /* travels with a switch by hand; NULL: an exception travels */
+    PyObject *value; /* travels with a switch by hand: what a fiber's own switch returns, or what
+                        one that starts will call; NULL: an exception travels */
+    PyObject *tracer; /* owned: settrace()'s callback, or NULL */
     PyObject *leaving; /* reference of the fiber that was left, to be dropped on arrival */
     struct signal_stack *signal_stack; /* ours, if the thread had none; or NULL */
+    size_t dropped_count; /* fibers of this thread whose last reference another one has dropped
+                             since somebody here last looked */
     size_t record_count; /* records that point here; the struct is freed after the last */
     bool is_closed; /* the native thread has ended, or its hub was forked away */
     weft_link threads; /* in the list of all threads of the process */
@@ -125,7 +129,7 @@ typedef struct {
 
 static int fiber_arrive(weft_thread *thread, PyObject **value);
 static int fiber_raise_thrown(weft_record *self);
-static void fiber_drop_left(weft_thread *thread);
+static PyObject *fiber_arrive_first(weft_thread *thread);
 static inline void fiber_leave_reference(weft_thread *thread, PyObject *self);
 static int fiber_may_block(weft_thread *thread);
 static void record_claim(weft_record *target);
@@ -148,6 +152,9 @@ static PyObject *fiber_get_stack_size(PyObject *self, void *unused);
 static int fiber_set_stack_size(PyObject *self, PyObject *value, void *unused);
 static PyObject *module_stack_size(PyObject *module, PyObject *args);
 
+/* ---- trace.c: settrace() ---- */
+static int trace_call(weft_thread *thread, PyObject *origin);
+
 /* ---- life.c: records, and a fiber's one run ---- */
 static weft_record *record_make(PyObject *self, weft_thread *thread);
 static void record_free(weft_record *record);
@@ -162,7 +169,10 @@ static void fiber_end_forked_process(weft_thread *thread, PyObject *context);
 /* ---- fiber_switch.c: switch() and throw() ---- */
 extern PyObject *weft_empty_tuple; /* what switch() without arguments hands over */
 static PyObject *tuple_from_vector(PyObject *const *args, Py_ssize_t count);
-static int fiber_resolve_run(weft_record *target);
+static bool record_has_plain_run(const weft_record *record);
+static PyObject *fiber_find_run(weft_record *record);
+static int record_reach(weft_thread *thread, weft_record *record);
+static weft_thread *record_home(const weft_record *record);
 static PyObject *dict_from_vector(PyObject *const *values, PyObject *names);
 static PyObject *fiber_switch_arguments(weft_thread *thread, weft_record *named, PyObject *args,
                                         PyObject *kwargs);
@@ -175,9 +185,14 @@ static PyObject *fiber_type_throw(PyObject *self, PyObject *args);
 static int fiber_traverse(PyObject *self, visitproc visit, void *arg);
 static int fiber_clear(PyObject *self);
 static void fiber_finalize(PyObject *self);
+static inline void fibers_unwind_dropped(weft_thread *thread);
 static void fiber_free(PyObject *self);
 static bool fiber_is_saved(PyObject *self);
 static void fiber_dealloc(PyObject *self);
+
+/* ---- context.c: the attribute gr_context ---- */
+static PyObject *fiber_get_context(PyObject *self, void *unused);
+static int fiber_set_context(PyObject *self, PyObject *value, void *unused);
 
 /* ---- fiber_type.c: the type; tasks and the hub derive from it ---- */
 extern PyTypeObject weft_fiber_type;

@@ -1,6 +1,7 @@
 """The typed face of the native module. Nothing outside the package imports it directly."""
 
 from collections.abc import Callable, Iterable
+from contextvars import Context
 from types import FrameType
 from typing import Any, Literal
 
@@ -27,6 +28,9 @@ class Fiber:
     def stack_size(self) -> int | None: ...
     @stack_size.setter
     def stack_size(self, size: int | None) -> None: ...
+    gr_context: Context | None
+    @property
+    def _stack_saved(self) -> int: ...
 
 class Task(Fiber):
     """A fiber that the hub schedules, with a result; also `gevent.Greenlet`."""
@@ -129,6 +133,11 @@ class Queue:
     def get(self, block: bool = True, timeout: float | None = None) -> Any: ...
 
 def getcurrent() -> Fiber: ...
+def settrace(callback: Any, /) -> Any:
+    """callback(event, (origin, target)) is told of each switch of this native thread; None: nobody.
+    Returns the former one."""
+
+def gettrace() -> Any: ...
 def get_hub() -> Hub:
     """The hub of this native thread, made on first use as an instance of the class given to
     set_hub_class."""
@@ -164,6 +173,16 @@ def sim_feed(fd: int, ready: int) -> None: ...
 def stack_size(size: int | None = None, /) -> int: ...
 def throw_later(fiber: Fiber, exception: Any) -> None:
     """Leaves an exception (class, instance, or tuple) for a fiber; its hub then runs it."""
+
+# For weft.compat.greenlet only.
+def serve_as_greenlet(attributes: dict[str, Any], /) -> None:
+    """From now on the type Fiber calls itself greenlet.greenlet, and has these attributes too."""
+
+def thread_count() -> int:
+    """How many native threads use fibers now, each of which has a main fiber."""
+
+def trash_nesting() -> int:
+    """How many deallocations the trashcan counts on this C stack; always 0 from 3.13 on."""
 
 # Called once, by the modules that define these classes.
 def set_timeout_class(cls: type[BaseException]) -> None: ...

@@ -3,16 +3,43 @@
 from typing import Any
 
 import weft
-from weft import Fiber as greenlet
-from weft import FiberError as error
-from weft import GreenletExit, getcurrent
-from weft._core import greenlet_api as _C_API
 from weft.compat import VERSIONS as _VERSIONS
+
+from ._greenlet import (
+    _C_API,
+    CLOCKS_PER_SEC,
+    GREENLET_USE_CONTEXT_VARS,
+    GREENLET_USE_GC,
+    GREENLET_USE_TRACING,
+    GreenletExit,
+    enable_optional_cleanup,
+    error,
+    get_clocks_used_doing_optional_cleanup,
+    getcurrent,
+    gettrace,
+    greenlet,
+    settrace,
+)
 
 __version__ = _VERSIONS["greenlet"]
 __weft_version__ = weft.__version__
 
-__all__ = ["_C_API", "GreenletExit", "__version__", "error", "getcurrent", "greenlet"]
+__all__ = [
+    "_C_API",
+    "CLOCKS_PER_SEC",
+    "GREENLET_USE_CONTEXT_VARS",
+    "GREENLET_USE_GC",
+    "GREENLET_USE_TRACING",
+    "GreenletExit",
+    "__version__",
+    "enable_optional_cleanup",
+    "error",
+    "get_clocks_used_doing_optional_cleanup",
+    "getcurrent",
+    "gettrace",
+    "greenlet",
+    "settrace",
+]
 
 
 def __getattr__(name: str) -> Any:
