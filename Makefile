@@ -6,7 +6,7 @@ PYTHON ?= python3
 ENV = @$(PYTHON) tools/env.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test core asan matrix bench fix clean
+.PHONY: help setup demo check test greenlet core asan matrix bench fix clean
 
 help:   ## Show this list
 	@sed -n 's/^\([a-z]*\): *## /  make \1\t/p' Makefile | expand -t 16
@@ -22,6 +22,9 @@ check:  ## Set up, then run every check: style, types, C tests, tests
 
 test:   ## Run the tests whose names contain K=…, or all
 	$(ENV) check -- python -m pytest -q $(if $(K),-k "$(K)")
+
+greenlet: ## Run greenlet's own tests on weft's greenlet; K=… as above
+	$(ENV) check -- python -m pytest -q -m greenlet_suite tests/compat $(if $(K),-k "$(K)")
 
 core:   ## Run the tests of the native core, plain and under sanitizers; K=… as above
 	$(ENV) check -- python tools/core_tests.py $(K)

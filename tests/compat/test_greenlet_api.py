@@ -302,7 +302,9 @@ def test_calls_from_c_leak_nothing(run: Callable[[str], str]) -> None:
 def test_an_extension_without_greenlet_says_so(
     interpreter: Interpreter, extensions: Callable[[str], Path]
 ) -> None:
-    done = interpreter.run("import greenlet_calls", PYTHONPATH=str(extensions("greenlet_calls.c")))
+    # -S: without what is installed.
+    path = str(extensions("greenlet_calls.c"))
+    done = interpreter.run("import greenlet_calls", "-S", PYTHONPATH=path)
     assert done.status == 1
     assert 'could not import module "greenlet"' in done.err or "'greenlet'" in done.err
 
