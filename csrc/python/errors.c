@@ -54,6 +54,13 @@ static PyObject *errors_os(int rc)
     return PyErr_SetFromErrno(PyExc_OSError);
 }
 
+/* greenlet's words first: programs look for them. */
+static PyObject *errors_finalizing(void)
+{
+    return errors_refuse(PyExc_RuntimeError, "greenlet is being finalized: no fiber can be used "
+                                             "while the interpreter is shutting down.");
+}
+
 static PyObject *errors_stack(int rc)
 {
     return errors_refuse(PyExc_MemoryError,

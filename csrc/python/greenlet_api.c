@@ -32,15 +32,7 @@ static bool api_is_fiber(const char *function, PyGreenlet *fiber)
     return false;
 }
 
-static PyGreenlet *api_get_current(void)
-{
-    weft_thread *thread = weft_is_finalizing() ? NULL : thread_get();
-    if (thread != NULL)
-        return (PyGreenlet *)Py_NewRef(thread_current(thread)->self);
-    if (!PyErr_Occurred())
-        PyErr_SetString(PyExc_RuntimeError, "cannot use fibers: the interpreter is shutting down");
-    return NULL;
-}
+static PyGreenlet *api_get_current(void) { return (PyGreenlet *)module_getcurrent(NULL, NULL); }
 
 static PyGreenlet *api_new(PyObject *run, PyGreenlet *parent)
 {

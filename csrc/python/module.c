@@ -9,10 +9,22 @@
 #include "exports.h"
 #include "task.h"
 
+/* Also while the interpreter shuts down: locks and thread-local data of the standard library, which
+ * weft.monkey replaces, go on working then. */
+static PyObject *module_current_fiber(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    weft_thread *thread = thread_get();
+    return thread == NULL ? NULL : Py_NewRef(thread_current(thread)->self);
+}
+
 static PyObject *module_getcurrent(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
+    if (weft_unlikely(weft_is_finalizing()))
+        return errors_finalizing();
     weft_thread *thread = thread_get();
     if (thread == NULL)
         return NULL;
@@ -109,7 +121,8 @@ static PyObject *module_sim_feed(PyObject *module, PyObject *args)
 static PyMethodDef module_methods[] = {
     {"getcurrent", module_getcurrent, METH_NOARGS,
      "getcurrent()\n--\n\nThe fiber that runs now on this native thread.\n\nSwitches: never. "
-     "Threads: any."},
+     "Threads: any. Raises RuntimeError while the interpreter shuts down."},
+    {"current_fiber", module_current_fiber, METH_NOARGS, "getcurrent(), at any time."},
     {"get_hub", module_get_hub, METH_NOARGS,
      "get_hub()\n--\n\nThe hub of this native thread, made on first use.\n\nSwitches: never. "
      "Threads: any."},

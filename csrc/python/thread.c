@@ -114,7 +114,7 @@ static int thread_watch_end(weft_thread *thread)
 static weft_thread *thread_make(void)
 {
     if (weft_is_finalizing()) {
-        PyErr_SetString(PyExc_RuntimeError, "cannot use fibers: the interpreter is shutting down");
+        errors_finalizing();
         return NULL;
     }
     weft_thread *thread = PyMem_RawCalloc(1, sizeof *thread);

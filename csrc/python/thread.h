@@ -106,6 +106,7 @@ static int errors_import(void);
 static PyObject *errors_refuse(PyObject *type, const char *format, ...);
 static PyObject *errors_os(int rc);
 static PyObject *errors_stack(int rc);
+static PyObject *errors_finalizing(void);
 
 /* ---- wait.c: what blocking calls share ---- */
 static int seconds_to_deadline(weft_thread *thread, PyObject *seconds, uint64_t *deadline_ns);

@@ -133,6 +133,10 @@ class Queue:
     def get(self, block: bool = True, timeout: float | None = None) -> Any: ...
 
 def getcurrent() -> Fiber: ...
+def current_fiber() -> Fiber:
+    """getcurrent() for what is patched into the standard library: it answers at any time, while
+    getcurrent() refuses once the interpreter is shutting down."""
+
 def settrace(callback: Any, /) -> Any:
     """callback(event, (origin, target)) is told of each switch of this native thread; None: nobody.
     Returns the former one."""

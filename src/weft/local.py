@@ -12,7 +12,7 @@ Do not add: a way to reach another fiber's values.
 import weakref
 from typing import Any, Self
 
-from weft._core import Fiber, getcurrent
+from weft._core import Fiber, current_fiber
 
 __all__ = ["local"]
 
@@ -69,7 +69,7 @@ class local:  # noqa: N801
             raise TypeError("Initialization arguments are not supported")
         self = object.__new__(cls)
         values = _Values()
-        values.add(getcurrent())  # `__init__` is about to be called in this fiber
+        values.add(current_fiber())  # `__init__` is about to be called in this fiber
         _set(self, "_weft_values", values)
         _set(self, "_weft_arguments", (args, kwargs))
         return self
@@ -108,7 +108,7 @@ class local:  # noqa: N801
 
 def _own_values(self: local) -> dict[str, Any]:
     """The current fiber's dict; made, and filled by `__init__`, when the fiber comes first."""
-    fiber = getcurrent()
+    fiber = current_fiber()
     values: _Values = _get(self, "_weft_values")
     found = values.get(id(fiber))
     if found is not None:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from weft import _core, native
-from weft._core import getcurrent
+from weft._core import current_fiber
 from weft.local import local as _local
 
 __all__ = [
@@ -41,7 +41,7 @@ def get_ident() -> int:
 
     Switches: never. Threads: any.
     """
-    fiber = getcurrent()
+    fiber = current_fiber()
     return native.get_ident() if fiber.parent is None else id(fiber)
 
 
@@ -163,15 +163,15 @@ def start_new_thread(
 
 
 def _run(function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    _running.add(getcurrent())
+    _running.add(current_fiber())
     try:
         contextvars.Context().run(function, *args, **kwargs)
     except SystemExit:
         pass
     finally:
-        _running.discard(getcurrent())
+        _running.discard(current_fiber())
         # How `threading` until Python 3.12 learns of a thread's end.
-        sentinel = vars(getcurrent()).pop("_sentinel", None)
+        sentinel = vars(current_fiber()).pop("_sentinel", None)
         if sentinel is not None:
             sentinel.release()
 

@@ -11,7 +11,7 @@ import weakref
 from functools import partial
 from typing import Any
 
-from weft._core import Task, getcurrent
+from weft._core import Task, current_fiber
 
 __all__ = ["init_dummy"]
 
@@ -24,7 +24,7 @@ def init_dummy(self: Any) -> None:
     Switches: never. Threads: any.
     """
     _init_dummy(self)
-    fiber = getcurrent()
+    fiber = current_fiber()
     if isinstance(fiber, Task):
         fiber.rawlink(partial(_forget, self.ident))
     else:

@@ -11,7 +11,7 @@ import threading
 from typing import Any
 
 from weft import _core
-from weft._core import getcurrent
+from weft._core import current_fiber
 from weft.monkey import locks
 
 __all__ = ["PATCHES", "Sentinel", "adopt"]
@@ -37,29 +37,29 @@ class Sentinel:
         self._owner = 0
         self._interrupted = 0  # whose wait was just ended by an exception
         self._ended = _core.Event()
-        vars(getcurrent())["_sentinel"] = self
+        vars(current_fiber())["_sentinel"] = self
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Wait for the end; False if it may not be waited for, or not any longer."""
         if not self._owner:
-            self._owner = id(getcurrent())
+            self._owner = id(current_fiber())
             return True
         if not blocking:
             return self._ended.is_set()
         try:
             return self._ended.wait(None if timeout < 0 else timeout)
         except BaseException:
-            self._interrupted = id(getcurrent())
+            self._interrupted = id(current_fiber())
             raise
 
     def release(self) -> None:
         """Tell that the thread has ended, if it is the thread who says so."""
-        if id(getcurrent()) == self._owner:
+        if id(current_fiber()) == self._owner:
             self._ended.set()
 
     def locked(self) -> bool:
         """Whether the thread runs; False also for who asks because its wait was interrupted."""
-        if self._interrupted == id(getcurrent()):
+        if self._interrupted == id(current_fiber()):
             self._interrupted = 0
             return False
         return not self._ended.is_set()

@@ -7,7 +7,7 @@ not rename the one that it runs on.
 import _thread
 from typing import Any
 
-from weft._core import getcurrent
+from weft._core import current_fiber
 from weft.monkey import thread_3_13
 
 __all__ = ["PATCHES", "adopt"]
@@ -28,7 +28,7 @@ def set_name(name: str) -> None:
 
     Switches: never. Threads: any.
     """
-    if getcurrent().parent is None:
+    if current_fiber().parent is None:
         _native_set_name(name)
 
 
