@@ -10,10 +10,21 @@
 
 /* ---- attributes ---- */
 
+/* A thread's main fiber runs what the thread does. */
+static int fiber_check_run(const weft_record *record)
+{
+    if (record != record->thread->main)
+        return 0;
+    errors_refuse(PyExc_AttributeError, "Main greenlets do not have a run attribute.");
+    return -1;
+}
+
 static PyObject *fiber_get_run(PyObject *self, void *unused)
 {
     (void)unused;
     weft_record *record = record_of(self);
+    if (fiber_check_run(record) < 0)
+        return NULL;
     if (record_is_started(record) || record->run == NULL)
         return errors_refuse(PyExc_AttributeError, "run");
     return Py_NewRef(record->run);
@@ -23,6 +34,8 @@ static int fiber_set_run(PyObject *self, PyObject *value, void *unused)
 {
     (void)unused;
     weft_record *record = record_of(self);
+    if (fiber_check_run(record) < 0)
+        return -1;
     if (record_is_started(record)) {
         PyErr_SetString(PyExc_AttributeError, "run cannot be set after the start of the greenlet");
         return -1;
@@ -80,6 +93,15 @@ static PyObject *fiber_get_dead(PyObject *self, void *unused)
 {
     (void)unused;
     return PyBool_FromLong(record_is_dead(record_of(self)));
+}
+
+static int fiber_set_dict(PyObject *self, PyObject *value, void *unused)
+{
+    if (value != NULL && PyDict_Check(value))
+        return PyObject_GenericSetDict(self, value, unused);
+    PyErr_SetString(PyExc_TypeError, value == NULL ? "__dict__ may not be deleted"
+                                                   : "__dict__ must be a dictionary");
+    return -1;
 }
 
 /* Whether its frames stand still: parked, or left for ever where it was when its thread ended. */
@@ -192,7 +214,7 @@ static PyObject *fiber_refuse_state(PyObject *self, PyObject *unused)
 }
 
 static PyGetSetDef fiber_getset[] = {
-    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
+    {"__dict__", PyObject_GenericGetDict, fiber_set_dict, NULL, NULL},
     {"run", fiber_get_run, fiber_set_run, "What it will call; gone once it has started.", NULL},
     {"parent", fiber_get_parent, fiber_set_parent, "Where control goes when it ends.", NULL},
     {"dead", fiber_get_dead, NULL, "True once it has ended, or its thread has.", NULL},

@@ -54,6 +54,19 @@ static void thread_disappoint(weft_thread *thread)
         task_tell_joiners(((weft_record *)weft_container_of(link, weft_fiber, all))->self);
 }
 
+/* Fibers that were made here and not started have nothing of the thread: another one may give them
+ * a parent of its own, and start them. */
+static void thread_release_unstarted(weft_thread *thread)
+{
+    weft_link *link = thread->hub.fibers.next;
+    while (link != &thread->hub.fibers) {
+        weft_record *record = (weft_record *)weft_container_of(link, weft_fiber, all);
+        link = link->next;
+        if (!record_is_started(record) && record->body == fiber_body && !record->core.is_held)
+            weft_list_remove(&record->core.all);
+    }
+}
+
 /* The native thread ends (its thread state is being cleared), or the interpreter does. */
 static void thread_close(weft_thread *thread)
 {
@@ -68,6 +81,7 @@ static void thread_close(weft_thread *thread)
     thread_disappoint(thread);
     thread_drop_hub_fiber(thread);
     bool is_main_current = thread->hub.current == thread->hub.main;
+    thread_release_unstarted(thread);
     weft_hub_abandon(&thread->hub, NULL);
     weft_hub_close(&thread->hub);
     weft_list_remove(&thread->threads);

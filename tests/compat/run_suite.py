@@ -2,6 +2,9 @@
 
     python run_suite.py OUTCOMES MODULE…
 
+A test that insists that something leaks, and finds that it does not, has passed: greenlet marks
+some that it cannot mend, and here the collector sees the frames of parked fibers.
+
 OUTCOMES gets a line for each test when it begins and when it ends, at once, so that one which takes
 the interpreter down is named by the last line. The process ends without waiting for threads that
 a failed test has left behind.
@@ -35,7 +38,8 @@ class Outcomes(unittest.TextTestResult):
         super().addSkip(test, reason)
 
     def addFailure(self, test: unittest.TestCase, err: Any) -> None:  # noqa: N802
-        self._write("fail", test)
+        is_better = type(err[1]).__name__ == "LeakCheckError" and " to leak but " in str(err[1])
+        self._write("ok" if is_better else "fail", test)
         super().addFailure(test, err)
 
     def addError(self, test: unittest.TestCase, err: Any) -> None:  # noqa: N802

@@ -7,18 +7,22 @@ from weft.compat import VERSIONS as _VERSIONS
 
 from ._greenlet import (
     _C_API,
-    CLOCKS_PER_SEC,
-    GREENLET_USE_CONTEXT_VARS,
-    GREENLET_USE_GC,
-    GREENLET_USE_TRACING,
     GreenletExit,
-    enable_optional_cleanup,
     error,
-    get_clocks_used_doing_optional_cleanup,
     getcurrent,
     gettrace,
     greenlet,
     settrace,
+)
+
+# Not among greenlet's public names, but there.
+from ._greenlet import CLOCKS_PER_SEC as CLOCKS_PER_SEC
+from ._greenlet import GREENLET_USE_CONTEXT_VARS as GREENLET_USE_CONTEXT_VARS
+from ._greenlet import GREENLET_USE_GC as GREENLET_USE_GC
+from ._greenlet import GREENLET_USE_TRACING as GREENLET_USE_TRACING
+from ._greenlet import enable_optional_cleanup as enable_optional_cleanup
+from ._greenlet import (
+    get_clocks_used_doing_optional_cleanup as get_clocks_used_doing_optional_cleanup,
 )
 
 __version__ = _VERSIONS["greenlet"]
@@ -26,15 +30,9 @@ __weft_version__ = weft.__version__
 
 __all__ = [
     "_C_API",
-    "CLOCKS_PER_SEC",
-    "GREENLET_USE_CONTEXT_VARS",
-    "GREENLET_USE_GC",
-    "GREENLET_USE_TRACING",
     "GreenletExit",
     "__version__",
-    "enable_optional_cleanup",
     "error",
-    "get_clocks_used_doing_optional_cleanup",
     "getcurrent",
     "gettrace",
     "greenlet",
