@@ -144,7 +144,8 @@ PROGRAMS = {
         print(fiber)
     """,
     "parents": """
-        tell("value", lambda: Greenlet(lambda: 42, Greenlet(lambda *args: ("parent", args))).switch())
+        parent = Greenlet(lambda *args: ("parent", args))
+        tell("value", lambda: Greenlet(lambda: 42, parent).switch())
         def fail():
             raise ValueError("fail")
         parent = Greenlet(print)
@@ -372,7 +373,9 @@ PROGRAMS = {
     """,
     "frames": """
         def inner(depth):
-            return leave(sys._getframe()) if depth == 0 else sorted([depth], key=lambda d: inner(d - 1))
+            if depth == 0:
+                return leave(sys._getframe())
+            return sorted([depth], key=lambda d: inner(d - 1))
         fiber = Greenlet(inner)
         frame = fiber.switch(3)
         print(fiber.gr_frame is frame, main.gr_frame, Greenlet().gr_frame)

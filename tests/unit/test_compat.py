@@ -69,6 +69,23 @@ def test_every_module_imports_and_has_all_that_it_names(interpreter: Interpreter
     assert {"event", "hub", "lock", "monkey", "queue", "select", "socket", "ssl"} <= set(names)
 
 
+def test_fibers_have_greenlets_name_once_greenlet_is_imported(interpreter: Interpreter) -> None:
+    text = """
+        import weft
+        print(weft.Fiber, weft.FiberError.__name__, hasattr(weft.Fiber, "settrace"))
+        import gevent
+        print(weft.Fiber)
+        import greenlet
+        assert greenlet.greenlet is weft.Fiber and greenlet.error is weft.FiberError
+        print(weft.Fiber, greenlet.error, hasattr(weft.Fiber, "settrace"))
+        """
+    assert interpreter.out(INSTALL + _plain(text)).splitlines() == [
+        "<class 'weft.Fiber'> FiberError False",
+        "<class 'weft.Fiber'>",
+        "<class 'greenlet.greenlet'> <class 'greenlet.error'> True",
+    ]
+
+
 def test_versions_are_those_that_programs_look_for(interpreter: Interpreter) -> None:
     text = """
         import gevent, greenlet, weft

@@ -363,7 +363,7 @@ def leave_fibers_in_every_state() -> list[Fiber]:
     sleep(0)
     event.set()
     timed = Task.spawn_later(100, sleep)
-    pending = [Fiber(lambda: None), Task(lambda: None), spawn(lambda: None)]
+    pending = [Task(lambda: None), spawn(lambda: None)]
     ended = spawn(lambda: "value")
     ended.join()
     return [suspended, *parked, joining, ready, timed, *pending, ended, main, get_hub()]
