@@ -78,6 +78,14 @@ static PyObject *module_after_fork(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+static PyObject *module_keep_over_fork(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    weft_keeps_fibers_over_fork = true;
+    Py_RETURN_NONE;
+}
+
 static PyObject *module_sim_install(PyObject *module, PyObject *unused)
 {
     (void)module;
@@ -171,6 +179,8 @@ static PyMethodDef module_methods[] = {
     {"set_timeout_class", module_set_timeout_class, METH_O, "What blocking calls raise in time."},
     {"set_queue_classes", module_set_queue_classes, METH_VARARGS, "What get and put raise."},
     {"after_fork", module_after_fork, METH_NOARGS, "Called in the child of a fork."},
+    {"keep_over_fork", module_keep_over_fork, METH_NOARGS,
+     "From now on fibers left by hand go on in the child of a fork, as greenlets do."},
     {"sim_install", module_sim_install, METH_NOARGS, "Put this thread's hub into the test world."},
     {"sim_remove", module_sim_remove, METH_NOARGS, "Back to the real world."},
     {"now", module_now, METH_NOARGS,

@@ -166,7 +166,47 @@ static weft_thread *thread_make(void)
     return thread;
 }
 
-/* In the child of a fork only the forking fiber goes on (POSIX). Other threads do not exist. */
+bool weft_keeps_fibers_over_fork;
+
+/* Would greenlet have it in the child? Who waits for the hub stays behind: what it waits for does.
+ */
+static bool record_is_kept_over_fork(const weft_record *record)
+{
+    bool is_plain = record->body == fiber_body || record == record->thread->main;
+    return is_plain &&
+           (record->core.state == WEFT_FIBER_SUSPENDED || record->core.state == WEFT_FIBER_NEW);
+}
+
+/* Takes the fibers that the child keeps out of the hub's list. */
+static void thread_set_aside_kept(weft_thread *thread, weft_link *kept)
+{
+    weft_link *link = thread->hub.fibers.next;
+    while (weft_keeps_fibers_over_fork && link != &thread->hub.fibers) {
+        weft_fiber *fiber = weft_container_of(link, weft_fiber, all);
+        link = link->next;
+        if (!record_is_kept_over_fork((weft_record *)fiber))
+            continue;
+        weft_list_remove(&fiber->all);
+        weft_list_append(kept, &fiber->all);
+    }
+}
+
+/* The forking thread's hub begins anew, without those who stayed in the parent. */
+static void thread_abandon_others(weft_thread *thread)
+{
+    weft_link kept;
+    weft_list_init(&kept);
+    thread_set_aside_kept(thread, &kept);
+    weft_hub_abandon(&thread->hub, thread->hub.current);
+    while (!weft_list_is_empty(&kept)) {
+        weft_link *link = kept.next;
+        weft_list_remove(link);
+        weft_list_append(&thread->hub.fibers, link);
+    }
+}
+
+/* In the child of a fork only the forking fiber goes on (POSIX), and what greenlet would keep if
+ * the program knows fibers by that name. Other threads do not exist. */
 static void thread_after_fork(void)
 {
     weft_link *link = weft_all_threads.next;
@@ -174,7 +214,10 @@ static void thread_after_fork(void)
         weft_thread *thread = weft_container_of(link, weft_thread, threads);
         link = link->next;
         bool is_own = thread == weft_this_thread;
-        weft_hub_abandon(&thread->hub, is_own ? thread->hub.current : NULL);
+        if (is_own)
+            thread_abandon_others(thread);
+        else
+            weft_hub_abandon(&thread->hub, NULL);
         Py_CLEAR(thread->callbacks);
         if (!is_own || thread->hub_fiber != thread_current(thread))
             thread->hub_fiber = NULL; /* its object leaks with its frames, like any lost fiber's */

@@ -115,6 +115,7 @@ static int waiters_visit(const weft_link *list, visitproc visit, void *arg);
 
 /* ---- thread.c: native threads ---- */
 extern weft_link weft_all_threads; /* every thread of the process that uses weft */
+extern bool weft_keeps_fibers_over_fork; /* fibers left by hand go on in the child of a fork too */
 static void thread_after_fork(void);
 
 /* ---- passage.c: how fibers are left and entered ---- */
@@ -122,10 +123,10 @@ static void thread_after_fork(void);
 /* What a blocking call waits for. */
 typedef struct {
     uint64_t deadline_ns; /* on the hub's clock, or WEFT_NEVER */
-    const char *verb;     /* for reports: "to get from" */
-    PyObject *subject;    /* for reports: borrowed, alive while parked; or NULL */
-    weft_waiter *waiter;  /* on the caller's stack; or NULL: only the deadline */
-    weft_link *list;      /* where the waiter is listed */
+    const char *verb; /* for reports: "to get from" */
+    PyObject *subject; /* for reports: borrowed, alive while parked; or NULL */
+    weft_waiter *waiter; /* on the caller's stack; or NULL: only the deadline */
+    weft_link *list; /* where the waiter is listed */
 } weft_park;
 
 static int fiber_arrive(weft_thread *thread, PyObject **value);

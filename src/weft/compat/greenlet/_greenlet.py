@@ -8,7 +8,14 @@ import threading
 from typing import Any
 
 from weft._core import Fiber as greenlet
-from weft._core import getcurrent, gettrace, serve_as_greenlet, settrace, thread_count
+from weft._core import (
+    getcurrent,
+    gettrace,
+    keep_over_fork,
+    serve_as_greenlet,
+    settrace,
+    thread_count,
+)
 from weft._core import greenlet_api as _C_API
 from weft.errors import FiberError as error
 from weft.errors import GreenletExit
@@ -85,3 +92,5 @@ serve_as_greenlet(
         "gettrace": gettrace,
     }
 )
+# A fork copies greenlets, the main one too; the real gevent goes on with its hub in the child.
+keep_over_fork()
