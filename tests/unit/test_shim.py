@@ -96,18 +96,20 @@ def test_metadata_answer_what_is_installed(folder: Path, interpreter: Interprete
 
 def test_pip_counts_them_as_installed(folder: Path, tmp_path: Path) -> None:
     shim.write(str(folder))
-    # What gevent's own metadata ask for.
-    info = tmp_path / "site" / "needy-1.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: needy\nVersion: 1\nRequires-Dist: greenlet>=3.2.2\n"
-        "Requires-Dist: gevent>=25\n"
-    )
-    check = [sys.executable, "-m", "pip", "--disable-pip-version-check", "check"]
-    for folders, status in (((info.parent,), 1), ((folder, info.parent), 0)):
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
-        done = subprocess.run(check, env=env, capture_output=True, text=True, check=False)
-        assert (done.returncode, "needy 1 requires" in done.stdout) == (status, status == 1)
+    for wanted, status in (("greenlet>=3.2.2", 0), ("gevent>=25", 0), ("greenlet>=4", 1)):
+        info = tmp_path / f"{status}{wanted}" / "needy-1.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: needy\nVersion: 1\nRequires-Dist: {wanted}\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "--disable-pip-version-check", "check"],
+            env={**os.environ, "PYTHONPATH": path(folder, info.parent)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, "needy 1" in done.stdout) == (status, status == 1), done.stdout
 
 
 def test_only_one_of_them_is_written(folder: Path, interpreter: Interpreter) -> None:
