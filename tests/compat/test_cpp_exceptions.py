@@ -1,5 +1,6 @@
 """C++ exceptions in flight: each fiber has its own, however they interleave on one thread."""
 
+import os
 import signal
 import textwrap
 from collections.abc import Callable
@@ -22,10 +23,13 @@ LOAD = "import cpp_exceptions as cpp\n"
 @pytest.fixture
 def run(interpreter: Interpreter, extensions: Callable[[str], Path]) -> Callable[..., Finished]:
     """Runs lines in a new interpreter that can import cpp_exceptions."""
-    path = f"{PACKAGE_PARENT}:{extensions('cpp_exceptions.cpp')}"
+    env = {"PYTHONPATH": f"{PACKAGE_PARENT}:{extensions('cpp_exceptions.cpp')}"}
+    if "WEFT_SANITIZER" in os.environ:
+        # ASan looks for C++'s throw once, when it is loaded itself.
+        env["LD_PRELOAD"] = f"{os.environ['LD_PRELOAD']}:libstdc++.so.6"
 
     def run(text: str, start: str = START + LOAD) -> Finished:
-        return interpreter.run(start + textwrap.dedent(text), PYTHONPATH=path)
+        return interpreter.run(start + textwrap.dedent(text), **env)
 
     return run
 
