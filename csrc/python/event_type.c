@@ -47,11 +47,13 @@ static PyObject *event_is_set(PyObject *self, PyObject *unused)
     return PyBool_FromLong(event_of(self)->is_set);
 }
 
-static PyObject *event_wait(PyObject *self, PyObject *args, PyObject *kwargs)
+static PyObject *event_wait(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                            PyObject *names)
 {
-    static char *names[] = {"timeout", NULL};
+    static const char *const known[] = {"wait(timeout=None)", "timeout", NULL};
     PyObject *timeout = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:wait", names, &timeout))
+    weft_call call = {self, args, vector_length(count, names), NULL};
+    if (arguments_read(&call, names, known, &timeout) < 0)
         return NULL;
     if (event_of(self)->is_set)
         Py_RETURN_TRUE;
@@ -61,7 +63,9 @@ static PyObject *event_wait(PyObject *self, PyObject *args, PyObject *kwargs)
         return NULL;
     weft_waiter waiter = {0};
     weft_park park = {deadline_ns, "for", self, &waiter, &event_of(self)->waiters};
+    weft_record *record = call_begin(thread, &call);
     int rc = fiber_park_wait(thread, &park);
+    call_end(record, &call);
     return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
 }
 
@@ -102,7 +106,7 @@ static PyMethodDef event_methods[] = {
     {"is_set", event_is_set, METH_NOARGS, event_is_set_doc},
     {"isSet", event_is_set, METH_NOARGS, event_is_set_doc},
     {"ready", event_is_set, METH_NOARGS, event_is_set_doc},
-    {"wait", (PyCFunction)(void (*)(void))event_wait, METH_VARARGS | METH_KEYWORDS, event_wait_doc},
+    {"wait", (PyCFunction)(void (*)(void))event_wait, FAST_KEYWORDS, event_wait_doc},
     {0},
 };
 

@@ -190,8 +190,11 @@ fiber_type_switch_any(PyObject *self, PyObject *const *args, Py_ssize_t count, P
     PyObject *tuple = tuple_from_vector(args, count);
     PyObject *kwargs = names == NULL ? NULL : dict_from_vector(args + count, names);
     PyObject *result = NULL;
+    weft_call call = {self, args, vector_length(count, names), NULL};
+    weft_record *record = call_begin(thread, &call);
     if (tuple != NULL && (names == NULL || kwargs != NULL))
         result = fiber_switch_arguments(thread, record_of(self), tuple, kwargs);
+    call_end(record, &call);
     Py_XDECREF(tuple);
     Py_XDECREF(kwargs);
     return result;
@@ -204,7 +207,12 @@ static PyObject *fiber_type_switch(PyObject *self, PyObject *const *args, Py_ssi
     weft_record *target = record_of(self);
     if (weft_unlikely(names != NULL || count > 1 || !fiber_is_plain_switch(thread, target)))
         return fiber_type_switch_any(self, args, count, names);
-    return fiber_plain_switch(thread, target, Py_NewRef(count == 1 ? args[0] : weft_empty_tuple));
+    weft_call call = {self, args, count, NULL};
+    weft_record *record = call_begin(thread, &call);
+    PyObject *value = Py_NewRef(count == 1 ? args[0] : weft_empty_tuple);
+    PyObject *result = fiber_plain_switch(thread, target, value);
+    call_end(record, &call);
+    return result;
 }
 
 /* Makes the current exception from throw()'s arguments. -1: they make none. */

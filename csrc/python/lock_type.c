@@ -140,7 +140,12 @@ static PyObject *semaphore_acquire(PyObject *self, PyObject *const *args, Py_ssi
     if (!blocking)
         Py_RETURN_FALSE;
     weft_thread *thread = thread_get();
-    int rc = thread == NULL ? -1 : gate_acquire_wait(gate, thread, self, timeout);
+    if (thread == NULL)
+        return NULL;
+    weft_call call = {self, args, vector_length(count, names), NULL};
+    weft_record *record = call_begin(thread, &call);
+    int rc = gate_acquire_wait(gate, thread, self, timeout);
+    call_end(record, &call);
     return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
 }
 
@@ -151,16 +156,23 @@ static PyObject *semaphore_release(PyObject *self, PyObject *unused)
     return PyLong_FromSsize_t(semaphore_gate(self)->count);
 }
 
-static PyObject *semaphore_wait(PyObject *self, PyObject *args, PyObject *kwargs)
+static PyObject *semaphore_wait(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                PyObject *names)
 {
-    static char *names[] = {"timeout", NULL};
+    static const char *const known[] = {"wait(timeout=None)", "timeout", NULL};
     PyObject *timeout = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:wait", names, &timeout))
+    weft_call call = {self, args, vector_length(count, names), NULL};
+    if (arguments_read(&call, names, known, &timeout) < 0)
         return NULL;
     weft_gate *gate = semaphore_gate(self);
     if (gate->count == 0) {
         weft_thread *thread = thread_get();
-        if (thread == NULL || gate_watch_wait(gate, thread, self, timeout) < 0)
+        if (thread == NULL)
+            return NULL;
+        weft_record *record = call_begin(thread, &call);
+        int rc = gate_watch_wait(gate, thread, self, timeout);
+        call_end(record, &call);
+        if (rc < 0)
             return NULL;
     }
     return PyLong_FromSsize_t(gate->count);
@@ -244,8 +256,7 @@ PyDoc_STRVAR(
 static PyMethodDef semaphore_methods[] = {
     {"acquire", (PyCFunction)(void (*)(void))semaphore_acquire, FAST_KEYWORDS, acquire_doc},
     {"release", semaphore_release, METH_NOARGS, semaphore_release_doc},
-    {"wait", (PyCFunction)(void (*)(void))semaphore_wait, METH_VARARGS | METH_KEYWORDS,
-     semaphore_wait_doc},
+    {"wait", (PyCFunction)(void (*)(void))semaphore_wait, FAST_KEYWORDS, semaphore_wait_doc},
     {"locked", semaphore_locked, METH_NOARGS,
      "locked($self, /)\n--\n\nWhether no permit is free.\n\nSwitches: never. Threads: any."},
     {"ready", semaphore_ready, METH_NOARGS,
@@ -337,7 +348,13 @@ static PyObject *rlock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t
     PyObject *timeout;
     if (acquire_arguments(args, count, names, &blocking, &timeout) < 0)
         return NULL;
+    weft_thread *thread = thread_get();
+    if (thread == NULL)
+        return NULL;
+    weft_call call = {self, args, vector_length(count, names), NULL};
+    weft_record *record = call_begin(thread, &call);
     int rc = rlock_take_wait(self, blocking, timeout);
+    call_end(record, &call);
     return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
 }
 

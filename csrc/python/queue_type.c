@@ -132,8 +132,9 @@ static bool queue_may_wait(weft_thread *thread)
     return thread_current(thread) != thread->hub_fiber;
 }
 
-static int queue_put_wait(PyObject *self, PyObject *item, PyObject *timeout)
+static int queue_put_wait(weft_call *call, PyObject *item, PyObject *timeout)
 {
+    PyObject *self = call->self;
     weft_thread *thread = thread_get();
     uint64_t deadline_ns;
     if (thread == NULL || seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
@@ -142,19 +143,21 @@ static int queue_put_wait(PyObject *self, PyObject *item, PyObject *timeout)
         return 1;
     queue_waiter waiter = {.item = Py_NewRef(item)};
     weft_park park = {deadline_ns, "to put into", self, &waiter.core, &queue_of(self)->putters};
+    weft_record *record = call_begin(thread, call);
     int rc = fiber_park_wait(thread, &park);
+    call_end(record, call);
     Py_XDECREF(waiter.item);
     if (waiter.core.is_fired)
         queue_of(self)->unfinished++;
     return rc;
 }
 
-/* 0: put; 1: no room in time; -1: an exception. */
-static int queue_put_item(PyObject *self, PyObject *item, int block, PyObject *timeout)
+/* `call` may wait; NULL: do not. 0: put; 1: no room in time; -1: an exception. */
+static int queue_put_item(PyObject *self, PyObject *item, weft_call *call, PyObject *timeout)
 {
     queue_object *queue = queue_of(self);
     if (weft_unlikely(queue->count >= queue->count_max)) /* then nobody waits to get */
-        return block ? queue_put_wait(self, item, timeout) : 1;
+        return call != NULL ? queue_put_wait(call, item, timeout) : 1;
     if (ring_reserve(queue) < 0)
         return -1;
     queue->unfinished++;
@@ -162,8 +165,9 @@ static int queue_put_item(PyObject *self, PyObject *item, int block, PyObject *t
     return 0;
 }
 
-static int queue_get_wait(PyObject *self, PyObject *timeout, PyObject **item)
+static int queue_get_wait(weft_call *call, PyObject *timeout, PyObject **item)
 {
+    PyObject *self = call->self;
     weft_thread *thread = thread_get();
     uint64_t deadline_ns;
     if (thread == NULL || seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
@@ -172,7 +176,9 @@ static int queue_get_wait(PyObject *self, PyObject *timeout, PyObject **item)
         return 1;
     queue_waiter waiter = {.item = NULL};
     weft_park park = {deadline_ns, "to get from", self, &waiter.core, &queue_of(self)->getters};
+    weft_record *record = call_begin(thread, call);
     int rc = fiber_park_wait(thread, &park);
+    call_end(record, call);
     if (weft_unlikely(rc != 0 && waiter.item != NULL)) {
         queue_give_back(queue_of(self), waiter.item);
         return rc;
@@ -181,8 +187,8 @@ static int queue_get_wait(PyObject *self, PyObject *timeout, PyObject **item)
     return rc;
 }
 
-/* 0: *item is a new reference; 1: none in time; -1: an exception. */
-static int queue_get_item(PyObject *self, int block, PyObject *timeout, PyObject **item)
+/* `call` may wait; NULL: do not. 0: *item is a new reference; 1: none in time; -1: an exception. */
+static int queue_get_item(PyObject *self, weft_call *call, PyObject *timeout, PyObject **item)
 {
     queue_object *queue = queue_of(self);
     if (weft_likely(queue->count > 0)) {
@@ -198,7 +204,7 @@ static int queue_get_item(PyObject *self, int block, PyObject *timeout, PyObject
         weft_waiter_fire(&putter->core);
         return 0;
     }
-    return block ? queue_get_wait(self, timeout, item) : 1;
+    return call != NULL ? queue_get_wait(call, timeout, item) : 1;
 }
 
 /* The arguments of get(block=True, timeout=None), and of put(item, ...) after its item. */
@@ -238,7 +244,8 @@ static PyObject *queue_put(PyObject *self, PyObject *const *args, Py_ssize_t cou
     queue_options options = {.lead = 1};
     if (queue_options_read(&options, args, count, names) < 0)
         return NULL;
-    int rc = queue_put_item(self, args[0], options.block, options.timeout);
+    weft_call call = {self, args, vector_length(count, names), NULL};
+    int rc = queue_put_item(self, args[0], options.block ? &call : NULL, options.timeout);
     if (rc == 1)
         PyErr_SetNone(queue_full_class);
     return rc == 0 ? Py_NewRef(Py_None) : NULL;
@@ -246,7 +253,7 @@ static PyObject *queue_put(PyObject *self, PyObject *const *args, Py_ssize_t cou
 
 static PyObject *queue_put_nowait(PyObject *self, PyObject *item)
 {
-    int rc = queue_put_item(self, item, 0, Py_None);
+    int rc = queue_put_item(self, item, NULL, Py_None);
     if (rc == 1)
         PyErr_SetNone(queue_full_class);
     return rc == 0 ? Py_NewRef(Py_None) : NULL;
@@ -258,7 +265,8 @@ static PyObject *queue_get(PyObject *self, PyObject *const *args, Py_ssize_t cou
     queue_options options = {.lead = 0};
     if (queue_options_read(&options, args, count, names) < 0)
         return NULL;
-    int rc = queue_get_item(self, options.block, options.timeout, &item);
+    weft_call call = {self, args, vector_length(count, names), NULL};
+    int rc = queue_get_item(self, options.block ? &call : NULL, options.timeout, &item);
     if (rc == 1)
         PyErr_SetNone(queue_empty_class);
     return rc == 0 ? item : NULL;
@@ -268,7 +276,7 @@ static PyObject *queue_get_nowait(PyObject *self, PyObject *unused)
 {
     (void)unused;
     PyObject *item = NULL;
-    int rc = queue_get_item(self, 0, Py_None, &item);
+    int rc = queue_get_item(self, NULL, Py_None, &item);
     if (rc == 1)
         PyErr_SetNone(queue_empty_class);
     return rc == 0 ? item : NULL;
@@ -289,11 +297,13 @@ static PyObject *queue_task_done(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyObject *queue_join(PyObject *self, PyObject *args, PyObject *kwargs)
+static PyObject *queue_join(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                            PyObject *names)
 {
-    static char *names[] = {"timeout", NULL};
+    static const char *const known[] = {"join(timeout=None)", "timeout", NULL};
     PyObject *timeout = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:join", names, &timeout))
+    weft_call call = {self, args, vector_length(count, names), NULL};
+    if (arguments_read(&call, names, known, &timeout) < 0)
         return NULL;
     if (queue_of(self)->unfinished == 0)
         Py_RETURN_TRUE;
@@ -303,7 +313,9 @@ static PyObject *queue_join(PyObject *self, PyObject *args, PyObject *kwargs)
         return NULL;
     weft_waiter waiter = {0};
     weft_park park = {deadline_ns, "to join", self, &waiter, &queue_of(self)->joiners};
+    weft_record *record = call_begin(thread, &call);
     int rc = fiber_park_wait(thread, &park);
+    call_end(record, &call);
     return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
 }
 
@@ -352,7 +364,8 @@ static PyObject *queue_get_unfinished(PyObject *self, void *unused)
 static PyObject *queue_next(PyObject *self)
 {
     PyObject *item = NULL;
-    if (queue_get_item(self, 1, Py_None, &item) != 0)
+    weft_call call = {self, NULL, 0, NULL};
+    if (queue_get_item(self, &call, Py_None, &item) != 0)
         return NULL;
     if (item == PyExc_StopIteration)
         Py_CLEAR(item); /* the end that a producer puts, by convention */
@@ -498,7 +511,7 @@ static PyMethodDef queue_methods[] = {
     {"full", queue_is_full, METH_NOARGS,
      "full($self, /)\n--\n\nWhether put() would wait.\n\nSwitches: never. Threads: any."},
     {"task_done", queue_task_done, METH_NOARGS, queue_task_done_doc},
-    {"join", (PyCFunction)(void (*)(void))queue_join, METH_VARARGS | METH_KEYWORDS, queue_join_doc},
+    {"join", (PyCFunction)(void (*)(void))queue_join, FAST_KEYWORDS, queue_join_doc},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "Queue[int], for type checkers."},
     {0},
 };

@@ -10,6 +10,7 @@
  *   state_load(s, ts)    the fiber is entered: move it in
  *   state_fresh(s, ...)  it will start: a share that begins with no frames, at depth 0
  *   state_drop(s, ts)    it has ended and is still loaded: free its chunks, keep the context in s
+ *   state_called(s, c)   a method of ours that was called as c says may leave it (eval_stack.h)
  *   state_visit(s, ...)  the garbage collector asks what a parked share refers to
  *   state_frame(s, ts)   the innermost Python frame of a parked share, as an object, or NULL
  *   state_place(ts, ...) where the running fiber is, without making a frame object
@@ -17,7 +18,6 @@
  *   state_adopt(s, ts)   it is the thread's main fiber: what it has and every fiber must own
  * Between save and load nothing may allocate, decref or let go of the GIL: in 3.11 the collector
  * can run inside any allocation, and would find the thread state half moved.
- *
  * Data stack: a fiber brings its first chunk along, embedded above its C stack; being the
  * root chunk (previous == NULL) it is never freed by CPython. Chunks pushed on top of it come from
  * the arena allocator and are freed by state_drop. The parts marked `version_` are state_3_NN.h's.
@@ -26,6 +26,14 @@
 #define WEFT_STATE_H
 
 #include "compat.h"
+
+/* A call of one of our methods. On the C stack of the fiber that makes it, while it lasts. */
+typedef struct weft_call {
+    PyObject *self;                /* borrowed: the method's */
+    PyObject *const *args;         /* the vector that CPython gave us */
+    Py_ssize_t count;              /* its length, values of keywords included */
+    const struct weft_call *outer; /* the call during which this one was made, or NULL */
+} weft_call;
 
 #define Py_BUILD_CORE 1 /* for the headers of frames and thread states */
 #if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030C0000
@@ -113,6 +121,12 @@ static inline void state_drop(weft_state *state, PyThreadState *ts)
     state->context = ts->context;
     ts->context = NULL;
     ts->context_ver++;
+}
+
+/* Returns what was said before: the caller says that again when its method ends. */
+static inline const weft_call *state_called(weft_state *state, const weft_call *call)
+{
+    return version_called(&state->version, call);
 }
 
 static int state_visit(weft_state *state, visitproc visit, void *arg)

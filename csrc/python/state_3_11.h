@@ -21,6 +21,7 @@ typedef struct {
     _PyCFrame bottom;  /* where a fiber's frame chain ends */
     int depth;         /* recursion depth, Python and C together */
     int trash_nesting; /* deallocations on this C stack that the trashcan counts */
+    const weft_call *call; /* what called the method that parks, see eval_stack.h; or NULL */
 } version_state;
 
 static inline void version_save(version_state *state, PyThreadState *ts)
@@ -52,23 +53,34 @@ static inline void version_fresh(version_state *state, PyThreadState *ts, char *
     state->cframe = &state->bottom;
     state->depth = is_small && budget < ts->recursion_limit ? ts->recursion_limit - budget : 0;
     state->trash_nesting = 0;
+    state->call = NULL;
 }
 
-/* Locals only: how much of a frame's evaluation stack is in use is not known while it is inside a C
- * call. What is not visited counts as referenced from outside, which is safe. */
+static inline const weft_call *version_called(version_state *state, const weft_call *call)
+{
+    const weft_call *outer = state->call;
+    state->call = call;
+    return outer;
+}
+
+static inline PyCodeObject *version_code(_PyInterpreterFrame *frame) { return frame->f_code; }
+static inline PyObject *version_function(_PyInterpreterFrame *frame)
+{
+    return (PyObject *)frame->f_func;
+}
+static inline bool version_is_entry(_PyInterpreterFrame *frame)
+{
+    (void)frame;
+    return false; /* this version's eval loop has no frames of its own */
+}
+/* Was it called without leaving the eval loop? */
+static inline bool version_is_inlined(_PyInterpreterFrame *frame) { return !frame->is_entry; }
+
+#include "eval_stack.h"
+
 static int version_visit(version_state *state, visitproc visit, void *arg)
 {
-    for (_PyInterpreterFrame *f = state->cframe->current_frame; f != NULL; f = f->previous) {
-        if (f->owner != FRAME_OWNED_BY_THREAD)
-            continue; /* a generator's frame: the generator visits it */
-        Py_VISIT(f->frame_obj);
-        Py_VISIT(f->f_locals);
-        Py_VISIT(f->f_func);
-        Py_VISIT(f->f_code);
-        for (int i = 0; i < f->f_code->co_nlocalsplus; i++)
-            Py_VISIT(f->localsplus[i]);
-    }
-    return 0;
+    return frames_visit(state->cframe->current_frame, state->call, visit, arg);
 }
 
 /* The line that runs now, as code object (borrowed) and offset in it; NULL: no Python code does. */

@@ -15,6 +15,7 @@ typedef struct {
     int depth;         /* depth of Python calls */
     int c_remaining;   /* what is left of the budget of C recursion */
     int trash_nesting; /* deallocations on this C stack that the trashcan counts */
+    const weft_call *call; /* what called the method that parks, see eval_stack.h; or NULL */
 } version_state;
 
 static inline void version_save(version_state *state, PyThreadState *ts)
@@ -40,22 +41,34 @@ static inline void version_fresh(version_state *state, PyThreadState *ts, char *
     state->depth = 0;
     state->c_remaining = weft_c_recursion_budget((size_t)(top - low));
     state->trash_nesting = 0;
+    state->call = NULL;
 }
 
-/* Locals only, as in 3.11 (see there). */
+static inline const weft_call *version_called(version_state *state, const weft_call *call)
+{
+    const weft_call *outer = state->call;
+    state->call = call;
+    return outer;
+}
+
+static inline PyCodeObject *version_code(_PyInterpreterFrame *frame) { return frame->f_code; }
+static inline PyObject *version_function(_PyInterpreterFrame *frame) { return frame->f_funcobj; }
+/* An eval loop's entry, on the C stack. */
+static inline bool version_is_entry(_PyInterpreterFrame *frame)
+{
+    return frame->owner == FRAME_OWNED_BY_CSTACK;
+}
+/* Was it called without leaving the eval loop? */
+static inline bool version_is_inlined(_PyInterpreterFrame *frame)
+{
+    return !version_is_entry(frame);
+}
+
+#include "eval_stack.h"
+
 static int version_visit(version_state *state, visitproc visit, void *arg)
 {
-    for (_PyInterpreterFrame *f = state->cframe->current_frame; f != NULL; f = f->previous) {
-        if (f->owner != FRAME_OWNED_BY_THREAD)
-            continue; /* a generator's frame, or an eval loop's entry on the C stack */
-        Py_VISIT(f->frame_obj);
-        Py_VISIT(f->f_locals);
-        Py_VISIT(f->f_funcobj);
-        Py_VISIT(f->f_code);
-        for (int i = 0; i < f->f_code->co_nlocalsplus; i++)
-            Py_VISIT(f->localsplus[i]);
-    }
-    return 0;
+    return frames_visit(state->cframe->current_frame, state->call, visit, arg);
 }
 
 /* The line that runs now, as code object (borrowed) and offset in it; NULL: no Python code does. */

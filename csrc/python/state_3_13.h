@@ -13,6 +13,7 @@ typedef struct {
     struct _PyInterpreterFrame *frame; /* innermost frame; NULL where a fiber's chain ends */
     int depth;                         /* depth of Python calls */
     int c_remaining;                   /* what is left of the budget of C recursion */
+    const weft_call *call; /* what called the method that parks, see eval_stack.h; or NULL */
 } version_state;
 
 static inline void version_save(version_state *state, PyThreadState *ts)
@@ -35,23 +36,37 @@ static inline void version_fresh(version_state *state, PyThreadState *ts, char *
     state->frame = NULL;
     state->depth = 0;
     state->c_remaining = weft_c_recursion_budget((size_t)(top - low));
+    state->call = NULL;
 }
 
-/* Locals only, as in 3.11 (see there). */
+static inline const weft_call *version_called(version_state *state, const weft_call *call)
+{
+    const weft_call *outer = state->call;
+    state->call = call;
+    return outer;
+}
+
+static inline PyCodeObject *version_code(_PyInterpreterFrame *frame)
+{
+    return (PyCodeObject *)frame->f_executable;
+}
+static inline PyObject *version_function(_PyInterpreterFrame *frame) { return frame->f_funcobj; }
+/* An eval loop's entry, on the C stack. */
+static inline bool version_is_entry(_PyInterpreterFrame *frame)
+{
+    return frame->owner == FRAME_OWNED_BY_CSTACK;
+}
+/* Was it called without leaving the eval loop? */
+static inline bool version_is_inlined(_PyInterpreterFrame *frame)
+{
+    return !version_is_entry(frame);
+}
+
+#include "eval_stack.h"
+
 static int version_visit(version_state *state, visitproc visit, void *arg)
 {
-    for (_PyInterpreterFrame *f = state->frame; f != NULL; f = f->previous) {
-        if (f->owner != FRAME_OWNED_BY_THREAD)
-            continue; /* a generator's frame, or an eval loop's entry on the C stack */
-        Py_VISIT(f->frame_obj);
-        Py_VISIT(f->f_locals);
-        Py_VISIT(f->f_funcobj);
-        Py_VISIT(f->f_executable);
-        int locals_count = ((PyCodeObject *)f->f_executable)->co_nlocalsplus;
-        for (int i = 0; i < locals_count; i++)
-            Py_VISIT(f->localsplus[i]);
-    }
-    return 0;
+    return frames_visit(state->frame, state->call, visit, arg);
 }
 
 /* The line that runs now, as code object (borrowed) and offset in it; NULL: no Python code does. */

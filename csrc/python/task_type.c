@@ -55,6 +55,18 @@ static int task_wait(PyObject *self, PyObject *timeout)
     return rc == 2 ? task_refuse_lost(self) : rc;
 }
 
+/* task_wait for a method that was called by vector. */
+static int task_called_wait(weft_call *call, PyObject *timeout)
+{
+    weft_thread *thread = thread_get();
+    if (thread == NULL)
+        return -1;
+    weft_record *record = call_begin(thread, call);
+    int rc = task_wait(call->self, timeout);
+    call_end(record, call);
+    return rc;
+}
+
 static PyObject *task_raise(task_object *task)
 {
     /* Each raise adds to the exception's traceback: begin from the original again. */
@@ -63,30 +75,30 @@ static PyObject *task_raise(task_object *task)
     return NULL;
 }
 
-static PyObject *task_get(PyObject *self, PyObject *args, PyObject *kwargs)
+static PyObject *task_get(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-    static char *names[] = {"block", "timeout", NULL};
-    int block = 1;
-    PyObject *timeout = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|pO:get", names, &block, &timeout))
+    static const char *const known[] = {"get(block=True, timeout=None)", "block", "timeout", NULL};
+    PyObject *values[] = {Py_True, Py_None};
+    weft_call call = {self, args, vector_length(count, names), NULL};
+    int block = arguments_read(&call, names, known, values) < 0 ? -1 : PyObject_IsTrue(values[0]);
+    if (block < 0)
         return NULL;
     if (task_of(self)->outcome == TASK_PENDING) {
-        int rc = block ? task_wait(self, timeout) : 1;
+        int rc = block ? task_called_wait(&call, values[1]) : 1;
         if (rc != 0)
-            return rc < 0 ? NULL : timeout_raise(block ? timeout : Py_None);
+            return rc < 0 ? NULL : timeout_raise(block ? values[1] : Py_None);
     }
     if (task_of(self)->outcome == TASK_ERROR)
         return task_raise(task_of(self));
     return Py_NewRef(task_of(self)->value);
 }
 
-static PyObject *task_join(PyObject *self, PyObject *args, PyObject *kwargs)
+static PyObject *task_join(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-    static char *names[] = {"timeout", NULL};
+    static const char *const known[] = {"join(timeout=None)", "timeout", NULL};
     PyObject *timeout = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:join", names, &timeout))
-        return NULL;
-    if (task_wait(self, timeout) < 0)
+    weft_call call = {self, args, vector_length(count, names), NULL};
+    if (arguments_read(&call, names, known, &timeout) < 0 || task_called_wait(&call, timeout) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -426,8 +438,8 @@ static PyMethodDef task_methods[] = {
     {"run", task_run, METH_NOARGS, task_run_doc},
     {"start", task_start, METH_NOARGS, task_start_doc},
     {"start_later", task_start_later, METH_O, task_start_later_doc},
-    {"get", (PyCFunction)(void (*)(void))task_get, TASK_KEYWORDS, task_get_doc},
-    {"join", (PyCFunction)(void (*)(void))task_join, TASK_KEYWORDS, task_join_doc},
+    {"get", (PyCFunction)(void (*)(void))task_get, FAST_KEYWORDS, task_get_doc},
+    {"join", (PyCFunction)(void (*)(void))task_join, FAST_KEYWORDS, task_join_doc},
     {"kill", (PyCFunction)(void (*)(void))task_kill, TASK_KEYWORDS, task_kill_doc},
     {"throw", task_throw, METH_VARARGS, weft_throw_doc},
     {"rawlink", task_rawlink, METH_O, task_rawlink_doc},

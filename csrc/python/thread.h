@@ -109,6 +109,8 @@ static PyObject *errors_stack(int rc);
 static PyObject *errors_finalizing(void);
 
 /* ---- wait.c: what blocking calls share ---- */
+static int arguments_read(const weft_call *call, PyObject *names, const char *const *known,
+                          PyObject **values);
 static int seconds_to_deadline(weft_thread *thread, PyObject *seconds, uint64_t *deadline_ns);
 static PyObject *timeout_raise(PyObject *seconds);
 static int waiters_visit(const weft_link *list, visitproc visit, void *arg);
@@ -128,6 +130,25 @@ typedef struct {
     weft_waiter *waiter; /* on the caller's stack; or NULL: only the deadline */
     weft_link *list; /* where the waiter is listed */
 } weft_park;
+
+/* Around what may wait, in a method called by vector: tells the collector how (see eval_stack.h).
+ * SAFE: `call` lives on the stack of the current fiber, and is taken back before it goes. */
+static inline weft_record *call_begin(weft_thread *thread, weft_call *call)
+{
+    weft_record *self = thread_current(thread);
+    call->outer = state_called(&self->state, call);
+    return self;
+}
+
+static inline void call_end(weft_record *self, const weft_call *call)
+{
+    (void)state_called(&self->state, call->outer);
+}
+
+static inline Py_ssize_t vector_length(Py_ssize_t count, PyObject *names)
+{
+    return names == NULL ? count : count + PyTuple_GET_SIZE(names);
+}
 
 static int fiber_arrive(weft_thread *thread, PyObject **value);
 static int fiber_raise_thrown(weft_record *self);

@@ -26,6 +26,33 @@ static int seconds_read(PyObject *seconds, double *value)
     return 0;
 }
 
+/* The arguments of a call by vector, in the order of `known` (its first entry tells the usage, its
+ * last is NULL); what is not given stays as it is. -1: an exception. */
+static int arguments_read(const weft_call *call, PyObject *names, const char *const *known,
+                          PyObject **values)
+{
+    const char *usage = *known++;
+    Py_ssize_t keyword_count = names == NULL ? 0 : PyTuple_GET_SIZE(names);
+    Py_ssize_t count = call->count - keyword_count, given = 0;
+    for (Py_ssize_t i = 0; known[i] != NULL; i++) {
+        if (i < count) {
+            values[i] = call->args[i];
+            given++;
+            continue;
+        }
+        for (Py_ssize_t k = 0; k < keyword_count; k++) {
+            if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, k), known[i]) == 0) {
+                values[i] = call->args[count + k];
+                given++;
+            }
+        }
+    }
+    if (given == call->count)
+        return 0;
+    PyErr_Format(PyExc_TypeError, "use %s", usage);
+    return -1;
+}
+
 /* None: for ever. A number: seconds from now; what is past or 0 is due at once. */
 static int seconds_to_deadline(weft_thread *thread, PyObject *seconds, uint64_t *deadline_ns)
 {

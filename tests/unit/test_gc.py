@@ -22,14 +22,6 @@ class Failure(Exception):
     pass
 
 
-# The collector asks which objects a parked frame refers to. Before 3.14 CPython does not tell how
-# much of the frame's evaluation stack is in use, so only its local variables are answered for: what
-# a call in progress refers to (the `self` of event.wait(), say) counts as reachable.
-ONLY_LOCALS = pytest.mark.xfail(
-    sys.version_info < (3, 14), reason="only locals are visited before 3.14", strict=True
-)
-
-
 class Canary:
     """Something whose death shows."""
 
@@ -354,8 +346,8 @@ CYCLES: list[Any] = [
     cycle_through_a_handled_exception,
     cycle_through_the_context,
     cycle_of_two,
-    pytest.param(cycle_through_a_parent, marks=ONLY_LOCALS),
-    pytest.param(cycle_through_a_generator, marks=ONLY_LOCALS),
+    cycle_through_a_parent,
+    cycle_through_a_generator,
 ]
 
 
@@ -457,7 +449,6 @@ def wait_for_a_result(steps: list[str]) -> None:
     spawn(work)
 
 
-@ONLY_LOCALS
 @pytest.mark.parametrize(
     "begin",
     [
@@ -534,7 +525,6 @@ def test_an_unreachable_fiber_that_refuses_to_end_twice_does_no_harm(sim: Sim) -
     assert set(steps) == {"{'kept': [1, 2, 3]}"}
 
 
-@ONLY_LOCALS
 def test_an_unreachable_task_that_refuses_to_end_does_no_harm(sim: Sim) -> None:
     steps: list[str] = []
 
