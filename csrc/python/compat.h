@@ -63,6 +63,41 @@ static inline int weft_trash_nesting(PyThreadState *ts)
 #endif
 }
 
+/* What a thread state has for threading.local. Before 3.13 that is in its dict. */
+typedef struct {
+    PyObject *key;      /* owned: names the thread's values; or NULL */
+    PyObject *sentinel; /* owned: its end takes the values along; or NULL */
+} weft_locals;
+
+#if PY_VERSION_HEX < 0x030D0000
+static inline void weft_locals_take(weft_locals *locals, PyThreadState *ts)
+{
+    (void)ts;
+    *locals = (weft_locals){NULL, NULL};
+}
+
+static inline void weft_locals_give(weft_locals *locals, PyThreadState *ts)
+{
+    (void)locals;
+    (void)ts;
+}
+#else
+/* Further references: clearing the state will then not end the values. */
+static inline void weft_locals_take(weft_locals *locals, PyThreadState *ts)
+{
+    locals->key = Py_XNewRef(ts->threading_local_key);
+    locals->sentinel = Py_XNewRef(ts->threading_local_sentinel);
+}
+
+/* SAFE: the state is being cleared, and has let go of its own by now. */
+static inline void weft_locals_give(weft_locals *locals, PyThreadState *ts)
+{
+    Py_XSETREF(ts->threading_local_key, locals->key);
+    Py_XSETREF(ts->threading_local_sentinel, locals->sentinel);
+    *locals = (weft_locals){NULL, NULL};
+}
+#endif
+
 static inline bool weft_is_finalizing(void)
 {
 #if PY_VERSION_HEX < 0x030D0000

@@ -54,7 +54,7 @@ static weft_record *thread_find_dropped(weft_thread *thread)
 {
     for (weft_link *link = thread->hub.ready.next; link != &thread->hub.ready; link = link->next) {
         weft_record *record = (weft_record *)weft_container_of(link, weft_fiber, ready);
-        if (record->thrown != NULL && fiber_may_unwind(thread, record))
+        if (record->is_dropped && record->thrown != NULL && fiber_may_unwind(thread, record))
             return record;
     }
     return NULL;
@@ -68,8 +68,10 @@ static __attribute__((noinline)) void fibers_unwind_dropped_now(weft_thread *thr
     weft_record *record;
     PyObject *travelling = PyErr_GetRaisedException();
     thread->dropped_count = 0;
-    while ((record = thread_find_dropped(thread)) != NULL)
+    while ((record = thread_find_dropped(thread)) != NULL) {
+        record->is_dropped = false;
         fiber_unwind_switch(thread, record);
+    }
     PyErr_SetRaisedException(travelling);
 }
 
@@ -79,28 +81,38 @@ static inline void fibers_unwind_dropped(weft_thread *thread)
         fibers_unwind_dropped_now(thread);
 }
 
-/* Nobody can switch to it any more: unwind it, with GreenletExit, so that its finally blocks run. A
- * fiber of another thread, a task, or one met where nobody may switch, is left to its hub. */
-static void fiber_unwind(PyObject *self, weft_record *record)
+/* Leaves that to the owner's hub. When it ends it goes to the hub: its parent may be waiting for
+ * something else by then. */
+static void fiber_unwind_later(weft_record *record, PyObject *exit)
+{
+    PyObject *parent = NULL;
+    if (record->body == fiber_body) {
+        parent = record->parent;
+        record->parent = NULL;
+        record->is_dropped = true;
+    }
+    if (fiber_throw_later(record, exit) < 0)
+        PyErr_WriteUnraisable(record->self);
+    else
+        record->thread->dropped_count++;
+    Py_XDECREF(parent);
+}
+
+/* Throws GreenletExit into a fiber that is away, so that its finally blocks run. A fiber of another
+ * thread, a task, or one met where nobody may switch, is left to its hub. */
+static void fiber_unwind(weft_record *record, const char *why)
 {
     weft_thread *thread = weft_this_thread;
-    PyObject *exit = PyObject_CallFunction(
-        weft_error_exit, "s", "Killing the greenlet because all references have vanished.");
+    PyObject *exit = PyObject_CallFunction(weft_error_exit, "s", why);
     if (exit == NULL) {
-        PyErr_WriteUnraisable(self);
-        return;
+        PyErr_WriteUnraisable(record->self);
+    } else if (fiber_may_unwind(thread, record)) {
+        PyErr_SetObject((PyObject *)Py_TYPE(exit), exit);
+        fiber_unwind_switch(thread, record);
+    } else {
+        fiber_unwind_later(record, exit);
     }
-    if (!fiber_may_unwind(thread, record)) {
-        if (fiber_throw_later(record, exit) < 0)
-            PyErr_WriteUnraisable(self);
-        else
-            record->thread->dropped_count++;
-        Py_DECREF(exit);
-        return;
-    }
-    PyErr_SetObject((PyObject *)Py_TYPE(exit), exit);
-    Py_DECREF(exit);
-    fiber_unwind_switch(thread, record);
+    Py_XDECREF(exit);
 }
 
 /* Is it away, and can it still run? */
@@ -116,8 +128,42 @@ static void fiber_finalize(PyObject *self)
     if (!record_is_unwindable(record))
         return;
     PyObject *pending = PyErr_GetRaisedException();
-    fiber_unwind(self, record);
+    fiber_unwind(record, "Killing the greenlet because all references have vanished.");
     PyErr_SetRaisedException(pending);
+}
+
+/* What CPython puts into tp_finalize of each class that has a __del__. */
+static destructor python_finalize;
+
+/* tp_finalize of a subclass with __del__, which would otherwise be called instead of ours. Who was
+ * given a new reference by __del__ is wanted again. */
+static void fiber_finalize_after_del(PyObject *self)
+{
+    /* SAFE: the caller holds one, and each answer is harmless: who is wanted and unwound all the
+     * same has merely ended; who is not, and is dropped again, is unwound by fiber_is_saved. */
+    Py_ssize_t count = Py_REFCNT(self);
+    python_finalize(self);
+    /* SAFE: as above. */
+    bool is_wanted = Py_REFCNT(self) > count;
+    if (!is_wanted)
+        fiber_finalize(self);
+}
+
+static void fiber_type_adopt_del(PyTypeObject *type)
+{
+    if (type->tp_finalize == python_finalize)
+        type->tp_finalize = fiber_finalize_after_del; /* SAFE: nothing caches this slot */
+}
+
+static int death_import(void)
+{
+    PyObject *probe =
+        PyObject_CallFunction((PyObject *)&PyType_Type, "s(){sO}", "probe", "__del__", Py_None);
+    if (probe == NULL)
+        return -1;
+    python_finalize = ((PyTypeObject *)probe)->tp_finalize;
+    Py_DECREF(probe);
+    return 0;
 }
 
 /* Garbage that is still away has refused to be unwound, or has a __del__ that took the finalizer's

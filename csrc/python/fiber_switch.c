@@ -187,6 +187,7 @@ fiber_type_switch_any(PyObject *self, PyObject *const *args, Py_ssize_t count, P
     weft_thread *thread = thread_get();
     if (thread == NULL)
         return NULL;
+    fibers_unwind_dropped(thread);
     PyObject *tuple = tuple_from_vector(args, count);
     PyObject *kwargs = names == NULL ? NULL : dict_from_vector(args + count, names);
     PyObject *result = NULL;

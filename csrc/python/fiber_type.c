@@ -175,6 +175,7 @@ static PyObject *fiber_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (thread == NULL)
         return NULL;
     fibers_unwind_dropped(thread);
+    fiber_type_settle(type);
     if (weft_unlikely(type->tp_flags & Py_TPFLAGS_IS_ABSTRACT))
         return PyBaseObject_Type.tp_new(type, weft_empty_tuple, NULL); /* refuses, and says why */
     PyObject *self = type->tp_alloc(type, 0);

@@ -46,15 +46,23 @@ static void record_free(weft_record *record)
     }
 }
 
-/* What a fiber lets go of when it ends: an exception that travels is kept. */
-static void record_release(weft_record *record)
+/* What it was called with, and what it was to meet. An exception that travels is kept. */
+static void record_release_arguments(weft_record *record)
 {
     PyObject *travelling = PyErr_GetRaisedException();
-    Py_CLEAR(record->run);
     Py_CLEAR(record->args);
     Py_CLEAR(record->kwargs);
     Py_CLEAR(record->thrown);
     PyErr_SetRaisedException(travelling);
+}
+
+/* What a fiber lets go of when it ends, when `run` has returned or was never called. */
+static void record_release(weft_record *record)
+{
+    PyObject *travelling = PyErr_GetRaisedException();
+    Py_CLEAR(record->run);
+    PyErr_SetRaisedException(travelling);
+    record_release_arguments(record);
 }
 
 /* GreenletExit that reaches the end of a fiber is its result. */

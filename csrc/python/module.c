@@ -23,13 +23,7 @@ static PyObject *module_getcurrent(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    if (weft_unlikely(weft_is_finalizing()))
-        return errors_finalizing();
-    weft_thread *thread = thread_get();
-    if (thread == NULL)
-        return NULL;
-    fibers_unwind_dropped(thread);
-    return Py_NewRef(thread_current(thread)->self);
+    return fiber_current();
 }
 
 static PyObject *module_get_hub(PyObject *module, PyObject *unused)
@@ -83,6 +77,23 @@ static PyObject *module_keep_over_fork(PyObject *module, PyObject *unused)
     (void)module;
     (void)unused;
     weft_keeps_fibers_over_fork = true;
+    Py_RETURN_NONE;
+}
+
+static PyObject *module_set_daemon(PyObject *module, PyObject *fiber)
+{
+    (void)module;
+    if (!PyObject_TypeCheck(fiber, &weft_fiber_type))
+        return errors_refuse(PyExc_TypeError, "only a fiber can be a daemon, not %R", fiber);
+    record_of(fiber)->is_daemon = true;
+    Py_RETURN_NONE;
+}
+
+static PyObject *module_unwind_at_exit(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    thread_unwind_at_exit();
     Py_RETURN_NONE;
 }
 
@@ -178,6 +189,10 @@ static PyMethodDef module_methods[] = {
     {"set_hub_class", module_set_hub_class, METH_O, "What get_hub() makes instances of."},
     {"set_timeout_class", module_set_timeout_class, METH_O, "What blocking calls raise in time."},
     {"set_queue_classes", module_set_queue_classes, METH_VARARGS, "What get and put raise."},
+    {"set_daemon", module_set_daemon, METH_O,
+     "set_daemon(fiber, /)\n--\n\nIt will not be unwound when its thread or the interpreter ends, "
+     "as daemon threads are not.\n\nSwitches: never. Threads: any."},
+    {"unwind_at_exit", module_unwind_at_exit, METH_NOARGS, "Called by atexit."},
     {"after_fork", module_after_fork, METH_NOARGS, "Called in the child of a fork."},
     {"keep_over_fork", module_keep_over_fork, METH_NOARGS,
      "From now on fibers left by hand go on in the child of a fork, as greenlets do."},
@@ -233,7 +248,8 @@ static int module_fill(PyObject *module)
 PyMODINIT_FUNC PyInit__core(void)
 {
     weft_empty_tuple = PyTuple_New(0);
-    if (weft_empty_tuple == NULL || errors_import() < 0 || state_learn(PyThreadState_Get()) < 0)
+    if (weft_empty_tuple == NULL || errors_import() < 0 || thread_import() < 0 ||
+        death_import() < 0 || state_learn(PyThreadState_Get()) < 0)
         return NULL;
     PyObject *module = PyModule_Create(&module_def);
     if (module != NULL && module_fill(module) < 0)

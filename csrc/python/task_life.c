@@ -87,7 +87,7 @@ static void task_settle(PyObject *self, PyObject *value)
         hub_report_error(thread, self);
     }
     Py_CLEAR(task->fn);
-    record_release(record_of(self));
+    record_release_arguments(record_of(self)); /* an overridden run() may be what settles */
     task_wake_joiners(task);
     if (task_run_links(thread, self) < 0)
         hub_report_error(thread, self);
@@ -116,14 +116,19 @@ static PyObject *task_call(weft_record *record)
     }
     if (weft_unlikely(PyErr_Occurred() != NULL))
         return NULL; /* entered by hand, with an exception: it dies of it */
-    if (weft_likely(task_of(self)->fn != NULL))
-        return PyObject_Call(task_of(self)->fn, record->args, record->kwargs);
-    PyObject *run = PyObject_GetAttrString(self, "_run");
-    if (run == NULL)
+    if (weft_unlikely(task_of(self)->fn == NULL))
+        task_of(self)->fn = PyObject_GetAttrString(self, "_run");
+    if (weft_unlikely(task_of(self)->fn == NULL))
         return NULL;
-    PyObject *value = PyObject_Call(run, record->args, record->kwargs);
-    Py_DECREF(run);
-    return value;
+    return PyObject_Call(task_of(self)->fn, record->args, record->kwargs);
+}
+
+/* What is called is kept in the record, not on the C stack: a collector looks there. */
+static PyObject *task_call_run(weft_record *record)
+{
+    PyObject *run = PyObject_GetAttrString(record->self, "run");
+    Py_XSETREF(record->run, run);
+    return run == NULL ? NULL : PyObject_CallNoArgs(run);
 }
 
 /* A subclass may override run(); its default calls the function and settles. */
@@ -133,7 +138,10 @@ static void task_live(weft_record *record)
         task_settle(record->self, task_call(record));
         return;
     }
-    PyObject *done = PyObject_CallMethod(record->self, "run", NULL);
+    PyObject *done = task_call_run(record);
+    PyObject *travelling = PyErr_GetRaisedException();
+    Py_CLEAR(record->run);
+    PyErr_SetRaisedException(travelling);
     if (task_of(record->self)->outcome == TASK_PENDING) {
         task_settle(record->self, done); /* run() was overridden and did not call ours */
         return;
@@ -175,6 +183,8 @@ static PyObject *task_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     weft_thread *thread = thread_get();
     if (thread == NULL)
         return NULL;
+    fibers_unwind_dropped(thread);
+    fiber_type_settle(type);
     PyObject *self = type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;

@@ -2,16 +2,15 @@
  * thread.c: a native thread that uses fibers: its hub and main fiber, made on first use, and its
  * end.
  *
- * The idea: the thread hangs a capsule into its own thread-state dict. CPython clears that dict
- * when the native thread ends, or else when the interpreter does; both end in thread_close.
+ * The idea: the thread puts a dict of ours in the place of its thread state's. CPython drops that
+ * when the native thread ends, or else when the interpreter does; both end in thread_close. A
+ * thread that ends by itself first unwinds the fibers it leaves behind.
  * Invariant: the struct outlives the native thread for as long as records point at it.
  */
 #include "task.h"
 
 __thread weft_thread *weft_this_thread;
 weft_link weft_all_threads = {&weft_all_threads, &weft_all_threads};
-
-#define THREAD_KEY "weft.thread"
 
 /* The hub fiber has no Python frames while it is parked, so its stack may go with it. */
 static void thread_drop_hub_fiber(weft_thread *thread)
@@ -98,31 +97,199 @@ static void thread_close(weft_thread *thread)
         PyMem_RawFree(thread);
 }
 
-static void thread_capsule_destroyed(PyObject *capsule)
+/* ---- unwinding what a thread leaves behind ---- */
+
+/* Of each round, whoever is still there in the next one is thrown at again. */
+#define UNWIND_ROUNDS_MAX 8
+#define UNWIND_TURNS_MAX 64
+
+/* Begun and not ended, or a task that would still begin. */
+static bool record_is_left_behind(const weft_record *record)
 {
-    weft_thread *thread = PyCapsule_GetPointer(capsule, THREAD_KEY);
-    if (thread == NULL)
-        PyErr_Clear(); /* never: the capsule was made below */
-    else
-        thread_close(thread);
+    const weft_thread *thread = record->thread;
+    if (record == thread->main || record == thread->hub_fiber || record->is_daemon)
+        return false;
+    return record_is_away(record) || (record->core.state == WEFT_FIBER_NEW && record->core.is_held);
 }
 
-/* CPython clears this dict while the dying thread can still run, which is when we want to know. */
+/* A new list of them, in the order they were made; NULL without memory. */
+static PyObject *thread_list_left_behind(weft_thread *thread)
+{
+    PyObject *list = PyList_New(0);
+    for (weft_link *link = thread->hub.fibers.next; list != NULL && link != &thread->hub.fibers;
+         link = link->next) {
+        weft_record *record = (weft_record *)weft_container_of(link, weft_fiber, all);
+        if (record_is_left_behind(record) && PyList_Append(list, record->self) < 0)
+            Py_CLEAR(list);
+    }
+    return list;
+}
+
+static void record_end_unbegun(weft_record *record, const char *why)
+{
+    if (record->body == fiber_body) {
+        record_cancel_start(record);
+        return;
+    }
+    PyObject *exit = PyObject_CallFunction(weft_error_exit, "s", why);
+    if (exit != NULL)
+        PyErr_SetRaisedException(exit);
+    task_end_unstarted(record);
+}
+
+/* Throws at everybody once. False: nobody is left. */
+static bool thread_unwind_once(weft_thread *thread, const char *why)
+{
+    PyObject *list = thread_list_left_behind(thread);
+    if (list == NULL) {
+        PyErr_WriteUnraisable(thread->main->self);
+        return false;
+    }
+    Py_ssize_t count = PyList_GET_SIZE(list);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        weft_record *record = record_of(PyList_GET_ITEM(list, i));
+        if (record_is_left_behind(record) && record->core.state == WEFT_FIBER_NEW)
+            record_end_unbegun(record, why);
+        else if (record_is_left_behind(record))
+            fiber_unwind(record, why);
+    }
+    Py_DECREF(list);
+    return count > 0;
+}
+
+/* No fiber of this thread will go on: each is thrown GreenletExit, and may run its finally blocks.
+ * In those it may wait for the others, but not for time or the outside: a few rounds later it is
+ * thrown at again. The caller is the main fiber. */
+static void thread_unwind(weft_thread *thread, const char *why)
+{
+    assert(thread->hub.current == thread->hub.main);
+    for (int round = 0; round < UNWIND_ROUNDS_MAX && thread_unwind_once(thread, why); round++) {
+        for (int turn = 0; turn < UNWIND_TURNS_MAX; turn++) {
+            if (weft_list_is_empty(&thread->hub.ready))
+                break;
+            PyObject *done = sleep_now(thread);
+            if (done == NULL)
+                PyErr_WriteUnraisable(thread->main->self);
+            Py_XDECREF(done);
+        }
+    }
+}
+
+/* ---- when a thread ends ---- */
+
+/* What we put in the place of the thread state's dict: CPython drops it first of all when it clears
+ * the state, in the dying thread, while that can still run Python code. A mere item of the dict
+ * would be told when the other items are gone: up to 3.12 thread-locals are such items. */
+typedef struct {
+    PyDictObject dict;   /* first: it is a dict */
+    weft_thread *thread; /* who ends with it; NULL afterwards */
+    weft_locals locals; /* kept alive until then */
+    PyObject *former; /* owned: the dict it replaced, empty: somebody may hold a borrowed pointer */
+} thread_dict;
+
+static PyObject *thread_local; /* a threading.local: setting it makes a thread's weft_locals */
+
+static bool thread_may_run(const weft_thread *thread)
+{
+    return thread == weft_this_thread && !weft_is_finalizing() && thread->hub.current == thread->hub.main &&
+           thread->hub.main->state == WEFT_FIBER_RUNNING;
+}
+
+static void thread_dict_unwind(thread_dict *self, weft_thread *thread)
+{
+    PyThreadState *ts = thread->ts;
+    weft_locals none = {NULL, NULL};
+    /* SAFE: the state is being cleared and has no dict; what runs now finds this one in its place,
+     * with all thread-locals, and afterwards it is cleared in the usual way. */
+    assert(ts->dict == NULL);
+    ts->dict = Py_NewRef((PyObject *)self);
+    weft_locals_give(&self->locals, ts);
+    thread_unwind(thread, "Killing the greenlet because its thread ends.");
+    weft_locals_take(&self->locals, ts);
+    weft_locals_give(&none, ts);
+    Py_CLEAR(ts->dict);
+}
+
+static void thread_dict_finalize(PyObject *self)
+{
+    weft_thread *thread = ((thread_dict *)self)->thread;
+    ((thread_dict *)self)->thread = NULL;
+    if (thread == NULL)
+        return;
+    PyObject *pending = PyErr_GetRaisedException();
+    if (thread_may_run(thread))
+        thread_dict_unwind((thread_dict *)self, thread);
+    thread_close(thread);
+    PyErr_SetRaisedException(pending);
+}
+
+static void thread_dict_dealloc(PyObject *self)
+{
+    if (PyObject_CallFinalizerFromDealloc(self) < 0)
+        return;
+    Py_CLEAR(((thread_dict *)self)->former);
+    Py_CLEAR(((thread_dict *)self)->locals.key);
+    Py_CLEAR(((thread_dict *)self)->locals.sentinel);
+    PyDict_Type.tp_dealloc(self);
+}
+
+static PyTypeObject thread_dict_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft._core.ThreadDict",
+    .tp_base = &PyDict_Type,
+    .tp_basicsize = sizeof(thread_dict),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_dealloc = thread_dict_dealloc,
+    .tp_finalize = thread_dict_finalize,
+};
+
+static int thread_import(void)
+{
+    PyObject *module = PyImport_ImportModule("_thread");
+    if (module != NULL)
+        thread_local = PyObject_CallMethod(module, "_local", NULL);
+    Py_XDECREF(module);
+    return thread_local == NULL ? -1 : PyType_Ready(&thread_dict_type);
+}
+
 static int thread_watch_end(weft_thread *thread)
 {
-    PyObject *dict = PyThreadState_GetDict();
-    if (dict == NULL) {
-        PyErr_NoMemory();
+    if (PyObject_SetAttrString(thread_local, "is_used", Py_True) < 0)
+        return -1;
+    PyObject *former = PyThreadState_GetDict();
+    PyObject *self = PyObject_CallNoArgs((PyObject *)&thread_dict_type);
+    if (former == NULL || self == NULL || PyDict_Update(self, former) < 0) {
+        Py_XDECREF(self);
+        if (!PyErr_Occurred())
+            PyErr_NoMemory();
         return -1;
     }
-    PyObject *capsule = PyCapsule_New(thread, THREAD_KEY, thread_capsule_destroyed);
-    if (capsule == NULL)
-        return -1;
-    int rc = PyDict_SetItemString(dict, THREAD_KEY, capsule);
-    if (rc < 0)
-        PyCapsule_SetDestructor(capsule, NULL);
-    Py_DECREF(capsule);
-    return rc;
+    PyDict_Clear(former);
+    /* SAFE: the reference that the thread state had to the former dict is ours now. */
+    ((thread_dict *)self)->former = former;
+    ((thread_dict *)self)->thread = thread;
+    weft_locals_take(&((thread_dict *)self)->locals, thread->ts);
+    thread->ts->dict = self;
+    return 0;
+}
+
+/* Who runs now; a new reference. */
+static PyObject *fiber_current(void)
+{
+    if (weft_unlikely(weft_is_finalizing()))
+        return errors_finalizing();
+    weft_thread *thread = thread_get();
+    if (thread == NULL)
+        return NULL;
+    fibers_unwind_dropped(thread);
+    return Py_NewRef(thread_current(thread)->self);
+}
+
+/* At exit: what the calling thread would leave behind. */
+static void thread_unwind_at_exit(void)
+{
+    weft_thread *thread = weft_this_thread;
+    if (thread != NULL && thread_may_run(thread))
+        thread_unwind(thread, "Killing the greenlet because the interpreter exits.");
 }
 
 static weft_thread *thread_make(void)

@@ -42,6 +42,8 @@ struct weft_record {
     PyObject *parent; /* owned: where it goes when it ends; NULL for a main fiber */
     PyObject *thrown; /* owned: list of exceptions to raise when it runs next, or NULL */
     weft_record *(*body)(weft_record *record); /* its life on its stack; returns who is next */
+    bool is_daemon; /* stands for a daemon thread: just stops when its thread or the process ends */
+    bool is_dropped; /* another thread dropped the last reference to it, see death.c */
 };
 
 struct weft_thread {
@@ -113,12 +115,16 @@ static int arguments_read(const weft_call *call, PyObject *names, const char *co
                           PyObject **values);
 static int seconds_to_deadline(weft_thread *thread, PyObject *seconds, uint64_t *deadline_ns);
 static PyObject *timeout_raise(PyObject *seconds);
+static PyObject *sleep_now(weft_thread *thread);
 static int waiters_visit(const weft_link *list, visitproc visit, void *arg);
 
 /* ---- thread.c: native threads ---- */
 extern weft_link weft_all_threads; /* every thread of the process that uses weft */
 extern bool weft_keeps_fibers_over_fork; /* fibers left by hand go on in the child of a fork too */
 static void thread_after_fork(void);
+static PyObject *fiber_current(void);
+static void thread_unwind_at_exit(void);
+static int thread_import(void);
 
 /* ---- passage.c: how fibers are left and entered ---- */
 
@@ -151,6 +157,7 @@ static inline Py_ssize_t vector_length(Py_ssize_t count, PyObject *names)
 }
 
 static int fiber_arrive(weft_thread *thread, PyObject **value);
+static PyObject *fiber_take_thrown(weft_record *self);
 static int fiber_raise_thrown(weft_record *self);
 static PyObject *fiber_arrive_first(weft_thread *thread);
 static inline void fiber_leave_reference(weft_thread *thread, PyObject *self);
@@ -182,6 +189,7 @@ static int trace_call(weft_thread *thread, PyObject *origin);
 static weft_record *record_make(PyObject *self, weft_thread *thread);
 static void record_free(weft_record *record);
 static void record_release(weft_record *record);
+static void record_release_arguments(weft_record *record);
 static void record_cancel_start(weft_record *record);
 static weft_record *record_parent(weft_record *record);
 static weft_record *record_living_ancestor(weft_record *record);
@@ -205,10 +213,20 @@ static PyObject *fiber_type_switch(PyObject *self, PyObject *const *args, Py_ssi
 static PyObject *fiber_type_throw(PyObject *self, PyObject *args);
 
 /* ---- death.c: collected, unwound, freed ---- */
+static int death_import(void);
+static void fiber_unwind(weft_record *record, const char *why);
+static void fiber_type_adopt_del(PyTypeObject *type);
 static int fiber_traverse(PyObject *self, visitproc visit, void *arg);
 static int fiber_clear(PyObject *self);
 static void fiber_finalize(PyObject *self);
 static inline void fibers_unwind_dropped(weft_thread *thread);
+
+/* Called before an instance is made: a __del__ must not take our finalizer's place. */
+static inline void fiber_type_settle(PyTypeObject *type)
+{
+    if (weft_unlikely(type->tp_finalize != fiber_finalize))
+        fiber_type_adopt_del(type);
+}
 static void fiber_free(PyObject *self);
 static bool fiber_is_saved(PyObject *self);
 static void fiber_dealloc(PyObject *self);

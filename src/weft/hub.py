@@ -10,6 +10,7 @@ Nothing here may block: it is called from the middle of the hub's work.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -222,4 +223,5 @@ def _exit_status(error: BaseException) -> int:
 
 
 _core.set_hub_class(Hub)
+atexit.register(_core.unwind_at_exit)
 os.register_at_fork(after_in_child=_core.after_fork)

@@ -159,7 +159,9 @@ def start_new_thread(
         raise TypeError("2nd arg must be a tuple")
     if not isinstance(kwargs, dict | None):
         raise TypeError("optional 3rd arg must be a dictionary")
-    return id(_core.spawn(_run, function, args, kwargs or {}))
+    task = _core.spawn(_run, function, args, kwargs or {})
+    _core.set_daemon(task)  # those that are not daemons are joined before the program ends
+    return id(task)
 
 
 def _run(function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

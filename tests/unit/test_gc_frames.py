@@ -104,22 +104,25 @@ def in_a_sort_key(main: Fiber, me: Box) -> None:
 
 
 def in_a_python_sort_key(main: Fiber, me: Box) -> None:
-    sorted([me, me], key=lambda kept: main.switch(kept))
+    def key(kept: Box) -> Any:
+        return main.switch(kept)
+
+    sorted([me, me], key=key)
 
 
 def in_a_python_call(main: Fiber, me: Box) -> None:
     def nested(*kept: Box) -> None:
-        [me, kept, main.switch(me)]
+        assert [me, kept, main.switch(me)]
 
-    [me, nested(me, me)]
+    assert [me, nested(me, me)]
 
 
 def in_a_constructor(main: Fiber, me: Box) -> None:
     class Constructed:
         def __init__(self, *kept: Box) -> None:
-            [self, main.switch(me)]
+            assert [self, main.switch(me)]
 
-    [me, Constructed(me, me)]
+    assert [me, Constructed(me, me)]
 
 
 def in_a_property(main: Fiber, me: Box) -> None:
@@ -128,7 +131,7 @@ def in_a_property(main: Fiber, me: Box) -> None:
         def attribute(self) -> Any:
             return [self, main.switch(me)]
 
-    [me, Owner().attribute]
+    assert [me, Owner().attribute]
 
 
 def in_an_operator(main: Fiber, me: Box) -> None:
@@ -136,7 +139,7 @@ def in_an_operator(main: Fiber, me: Box) -> None:
         def __add__(self, other: Box) -> Any:
             return [other, main.switch(me)]
 
-    [me, Number() + me]
+    assert [me, Number() + me]
 
 
 def in_a_subscript(main: Fiber, me: Box) -> None:
@@ -144,7 +147,7 @@ def in_a_subscript(main: Fiber, me: Box) -> None:
         def __getitem__(self, other: Box) -> Any:
             return [other, main.switch(me)]
 
-    [me, Table()[me]]
+    assert [me, Table()[me]]
 
 
 def in_a_loop(main: Fiber, me: Box) -> None:
@@ -158,7 +161,7 @@ def in_a_generator(main: Fiber, me: Box) -> None:
         yield [kept, main.switch(me)]
 
     for kept in generate():
-        [kept]
+        assert [kept]
 
 
 def in_a_nested_generator(main: Fiber, me: Box) -> None:
@@ -172,7 +175,7 @@ def in_a_nested_generator(main: Fiber, me: Box) -> None:
     def outer() -> Iterator[Any]:
         kept = Box(me=me)
         yield from inner()
-        [kept]
+        assert [kept]
 
     list(outer())
 
@@ -206,7 +209,7 @@ def in_an_exit(main: Fiber, me: Box) -> None:
             return self
 
         def __exit__(self, *kept: object) -> None:
-            [kept, main.switch(me)]
+            assert [kept, main.switch(me)]
 
     with suppress(KeyError), Block():
         raise KeyError(me)
@@ -216,7 +219,7 @@ def in_a_handler(main: Fiber, me: Box) -> None:
     try:
         raise KeyError(me)
     except KeyError:
-        [me, main.switch(me)]
+        assert [me, main.switch(me)]
 
 
 def in_a_destructor_of_a_local(main: Fiber, me: Box) -> None:
@@ -226,7 +229,7 @@ def in_a_destructor_of_a_local(main: Fiber, me: Box) -> None:
 
     dying: Any = Dying()
     dying = me
-    [dying]
+    assert [dying]
 
 
 def in_a_destructor_of_an_operand(main: Fiber, me: Box) -> None:
@@ -234,7 +237,7 @@ def in_a_destructor_of_an_operand(main: Fiber, me: Box) -> None:
         def __del__(self) -> None:
             main.switch(me)
 
-    [me, isinstance(Dying(), Box), me]
+    assert [me, isinstance(Dying(), Box), me]
 
 
 def in_a_destructor_of_an_argument(main: Fiber, me: Box) -> None:
@@ -244,15 +247,15 @@ def in_a_destructor_of_an_argument(main: Fiber, me: Box) -> None:
         def __del__(self) -> None:
             main.switch(me)
 
-    [me, me.__dict__.get(Dying(), me), me]
+    assert [me, me.__dict__.get(Dying(), me), me]
 
 
 def in_a_weak_callback(main: Fiber, me: Box) -> None:
     kept = Box(me=me)
     reference = weakref.ref(kept, main.switch)
-    [me, isinstance(kept, Box)]
+    assert [me, isinstance(kept, Box)]
     del kept
-    [reference]
+    assert [reference]
 
 
 def in_an_unwinding(main: Fiber, me: Box) -> None:
@@ -263,7 +266,7 @@ def in_an_unwinding(main: Fiber, me: Box) -> None:
             main.switch(me)
 
     try:
-        [me, Dying(), me, me.nothing]  # type: ignore[attr-defined]
+        assert [me, Dying(), me, me.nothing]  # type: ignore[attr-defined]
     except AttributeError:
         pass
 
@@ -275,9 +278,9 @@ def in_a_return(main: Fiber, me: Box) -> None:
 
     def nested() -> Box:
         _kept, dying = me, Dying()
-        return me if dying else me
+        return [me, dying][0]
 
-    [me, nested(), me]
+    assert [me, nested(), me]
 
 
 def in_a_finalizer_of_a_fiber(main: Fiber, me: Box) -> None:
@@ -308,7 +311,7 @@ def in_a_call_that_drops_a_fiber(main: Fiber, me: Box) -> None:
         return fiber
 
     outer = getcurrent()
-    [me, me.__dict__.get(make(), me)]
+    assert [me, me.__dict__.get(make(), me)]
 
 
 def in_an_argument_that_parks(main: Fiber, me: Box) -> None:
