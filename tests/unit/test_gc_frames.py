@@ -30,15 +30,23 @@ class Box:
         self.__dict__.update(kept)
 
 
+IS_BORROWING = sys.version_info >= (3, 14)
+GENERATORS = (types.GeneratorType, types.CoroutineType)
+
+
+def counts(objects: list[object]) -> list[int]:
+    return [sys.getrefcount(o) for o in objects]
+
+
 def visited_too_often() -> list[object]:
     """Objects that all containers together claim to refer to more often than counted."""
     gc.collect()
     everything = gc.get_objects()
-    everything.append(everything)
-    visits = Counter(id(o) for container in everything for o in gc.get_referents(container))
-    del everything[-1]
-    # `everything`, the loop's variable and getrefcount's argument hold one each.
-    return [o for o in everything if visits[id(o)] - 1 > sys.getrefcount(o) - 3]
+    # From 3.14 on a generator shows who asks, unless it is the collector, what it has borrowed.
+    containers = [o for o in everything if not (IS_BORROWING and isinstance(o, GENERATORS))]
+    visits = Counter(id(o) for container in containers for o in gc.get_referents(container))
+    held = counts([object()])[0]  # by the list, and by counting
+    return [o for o, count in zip(everything, counts(everything)) if visits[id(o)] > count - held]
 
 
 # ---- ways to be parked: each switches to `main`, which comes back with 1 ----
@@ -403,6 +411,23 @@ def begin_through_a_running_generator(finished: Callable[[], None]) -> None:
     Fiber(lambda: list(generate())).switch()
 
 
+def begin_through_a_generator_that_a_loop_runs(finished: Callable[[], None]) -> None:
+    def generate() -> Iterator[Any]:
+        _kept = getcurrent()
+        try:
+            yield main.switch()
+        finally:
+            finished()
+
+    def work() -> None:
+        for _ in generate():
+            pass
+
+    main = getcurrent()
+    for _ in range(30):  # until the loop is specialised
+        Fiber(work).switch()
+
+
 def begin_through_nested_calls(finished: Callable[[], None]) -> None:
     def deeper(level: int, event: Event) -> None:
         if level == 0:
@@ -421,7 +446,15 @@ def begin_through_nested_calls(finished: Callable[[], None]) -> None:
 
 @pytest.mark.parametrize(
     "begin",
-    [begin_through_operands, begin_through_a_running_generator, begin_through_nested_calls],
+    [
+        begin_through_operands,
+        begin_through_a_generator_that_a_loop_runs,
+        begin_through_nested_calls,
+        pytest.param(
+            begin_through_a_running_generator,
+            marks=pytest.mark.xfail(IS_BORROWING, reason="list() holds the generator", strict=True),
+        ),
+    ],
 )
 def test_cycles_through_frames_are_collected(
     begin: Callable[[Callable[[], None]], object], sim: Sim
@@ -462,15 +495,15 @@ def begin_with_a_call_from_c(finished: Callable[[], None]) -> None:
     spawn(work)
 
 
+BEFORE_3_14 = pytest.mark.skipif(IS_BORROWING, reason="found from 3.14 on")
+
+
 @pytest.mark.xfail(reason="these references are in C only, or cannot be proved", strict=True)
 @pytest.mark.parametrize(
     "begin",
     [
-        begin_with_a_statement,
-        pytest.param(
-            begin_with_a_bound_method,
-            marks=pytest.mark.skipif(sys.version_info >= (3, 14), reason="exact from 3.14 on"),
-        ),
+        pytest.param(begin_with_a_statement, marks=BEFORE_3_14),
+        pytest.param(begin_with_a_bound_method, marks=BEFORE_3_14),
         begin_with_a_call_from_c,
     ],
 )

@@ -87,6 +87,7 @@ def test_what_another_threads_collector_finds_is_unwound_by_its_owner(fresh: Non
     assert steps == []
     getcurrent()
     assert steps == ["finally"]
+    gc.collect()
     assert reference() is None
 
 
