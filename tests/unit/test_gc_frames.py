@@ -46,7 +46,8 @@ def visited_too_often() -> list[object]:
     containers = [o for o in everything if not (IS_BORROWING and isinstance(o, GENERATORS))]
     visits = Counter(id(o) for container in containers for o in gc.get_referents(container))
     held = counts([object()])[0]  # by the list, and by counting
-    return [o for o, count in zip(everything, counts(everything)) if visits[id(o)] > count - held]
+    counted = zip(everything, counts(everything), strict=True)
+    return [o for o, count in counted if visits[id(o)] > count - held]
 
 
 # ---- ways to be parked: each switches to `main`, which comes back with 1 ----
