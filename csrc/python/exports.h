@@ -25,7 +25,6 @@ static weft_fast_function module_sleep;                     /* wait.c */
 static weft_keyword_function module_wait_read, module_wait_write; /* fd_type.c */
 static PyObject *module_fd_forget(PyObject *module, PyObject *number);
 static PyObject *module_set_queue_classes(PyObject *module, PyObject *args); /* queue_type.c */
-static PyObject *module_getcurrent(PyObject *module, PyObject *unused); /* module.c */
 static PyObject *module_settrace(PyObject *module, PyObject *callback); /* trace.c */
 static PyObject *module_gettrace(PyObject *module, PyObject *unused);
 static PyObject *module_serve_as_greenlet(PyObject *module, PyObject *attributes); /* alias.c */

@@ -283,3 +283,18 @@ static PyObject *fiber_type_throw(PyObject *self, PyObject *args)
         return NULL;
     return fiber_throw(thread, record_of(self));
 }
+
+/* The method: called by vector, so that the collector can see from where. */
+static PyObject *fiber_type_throw_vector(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    weft_thread *thread = thread_get();
+    PyObject *tuple = thread == NULL ? NULL : tuple_from_vector(args, count);
+    if (tuple == NULL)
+        return NULL;
+    weft_call call = {self, args, count, NULL};
+    weft_record *record = call_begin(thread, &call);
+    PyObject *result = fiber_type_throw(self, tuple);
+    call_end(record, &call);
+    Py_DECREF(tuple);
+    return result;
+}

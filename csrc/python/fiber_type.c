@@ -251,7 +251,7 @@ const char weft_throw_doc[] =
 static PyMethodDef fiber_methods[] = {
     {"switch", (PyCFunction)(void (*)(void))fiber_type_switch, METH_FASTCALL | METH_KEYWORDS,
      fiber_switch_doc},
-    {"throw", fiber_type_throw, METH_VARARGS, weft_throw_doc},
+    {"throw", (PyCFunction)(void (*)(void))fiber_type_throw_vector, METH_FASTCALL, weft_throw_doc},
     {"__getstate__", fiber_refuse_state, METH_NOARGS, "Fibers cannot be copied or pickled."},
     {0},
 };

@@ -211,6 +211,7 @@ static int throw_set_exception(PyObject *type, PyObject *value, PyObject *traceb
 static PyObject *fiber_type_switch(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                    PyObject *names);
 static PyObject *fiber_type_throw(PyObject *self, PyObject *args);
+static PyObject *fiber_type_throw_vector(PyObject *self, PyObject *const *args, Py_ssize_t count);
 
 /* ---- death.c: collected, unwound, freed ---- */
 static int death_import(void);
