@@ -434,7 +434,7 @@ def test_what_a_context_drags_along_may_kill_who_runs_next(interpreter: Interpre
                     if victim is not weft.getcurrent():
                         victim.kill(block=False)
         for _ in range(200):
-            first = weft.spawn(lambda: variable.set(Killing()))
+            weft.spawn(lambda: variable.set(Killing()))  # its context goes with the task itself
             victims = [weft.spawn(len, ""), weft.spawn(weft.sleep, 1)]
             weft.sleep(0)
             weft.sleep(0)

@@ -1,7 +1,7 @@
 """Fibers used as they cannot be: greenlet's error each time, and everything goes on afterwards.
 
-What greenlet says to each misuse is asked of greenlet itself, in tests/compat/test_greenlet_twin.py;
-here is what it aborts at, or what only weft has.
+What greenlet says to each misuse is asked of greenlet itself, in
+tests/compat/test_greenlet_twin.py; here is what it aborts at, or what only weft has.
 """
 
 import threading
