@@ -36,10 +36,13 @@ static PyGreenlet *api_get_current(void) { return (PyGreenlet *)fiber_current();
 
 static PyGreenlet *api_new(PyObject *run, PyGreenlet *parent)
 {
-    PyObject *args[] = {NULL, run != NULL ? run : Py_None,
-                        parent != NULL ? (PyObject *)parent : Py_None};
-    return (PyGreenlet *)PyObject_Vectorcall((PyObject *)&weft_fiber_type, args + 1,
-                                             2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    PyObject *fiber = fiber_new(&weft_fiber_type, weft_empty_tuple, NULL);
+    if (fiber == NULL)
+        return NULL;
+    record_of(fiber)->run = Py_XNewRef(run);
+    if (parent != NULL && fiber_set_parent(fiber, (PyObject *)parent, NULL) < 0)
+        Py_CLEAR(fiber);
+    return (PyGreenlet *)fiber;
 }
 
 static PyObject *api_switch(PyGreenlet *fiber, PyObject *args, PyObject *kwargs)

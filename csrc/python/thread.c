@@ -191,8 +191,9 @@ static PyObject *thread_local; /* a threading.local: setting it makes a thread's
 
 static bool thread_may_run(const weft_thread *thread)
 {
-    return thread == weft_this_thread && !weft_is_finalizing() && thread->hub.current == thread->hub.main &&
-           thread->hub.main->state == WEFT_FIBER_RUNNING;
+    const weft_fiber *main = thread->hub.main;
+    return thread == weft_this_thread && !weft_is_finalizing() && thread->hub.current == main &&
+           main->state == WEFT_FIBER_RUNNING;
 }
 
 static void thread_dict_unwind(thread_dict *self, weft_thread *thread)

@@ -50,7 +50,7 @@ class World:
             self.arrive(core)
         except BaseException as error:
             self.report(error)
-        del former
+        handle.parent = former
 
     def enter(self, handle: "Baton", value: Any, is_raised: bool) -> None:
         """Leave the current one for another. Nobody runs before go(): drop what is held first."""
@@ -96,9 +96,6 @@ class World:
         for handle in handles:
             if handle is not None and handle.core.state == AWAY:
                 self.unwind(handle)
-        for core in self.cores:
-            if core.state == NEW:
-                core.state = DEAD
 
 
 class Core:
