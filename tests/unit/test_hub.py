@@ -339,9 +339,10 @@ def test_a_refused_wait_in_a_signal_handler_leaves_the_real_wait_alone(
                     wait()
                 except weft.hub.BlockingSwitchOutError:
                     refused.append(1)
+            event.set()
         signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
-        weft.spawn_later(0.10, event.set)
+        # Late enough that the main fiber is parked: before, the handler may wait, for ever.
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
         print(event.wait(5), len(refused))
         print(queue.qsize(), gate.counter)
     """)
