@@ -24,7 +24,7 @@ LOAD = "import cpp_exceptions as cpp\n"
 def run(interpreter: Interpreter, extensions: Callable[[str], Path]) -> Callable[..., Finished]:
     """Runs lines in a new interpreter that can import cpp_exceptions."""
     env = {"PYTHONPATH": f"{PACKAGE_PARENT}:{extensions('cpp_exceptions.cpp')}"}
-    if "WEFT_SANITIZER" in os.environ:
+    if os.environ.get("WEFT_SANITIZER") == "address":
         # ASan looks for C++'s throw once, when it is loaded itself.
         env["LD_PRELOAD"] = f"{os.environ['LD_PRELOAD']}:libstdc++.so.6"
 
