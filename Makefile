@@ -6,10 +6,10 @@ PYTHON ?= python3
 ENV = @$(PYTHON) tools/env.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test greenlet core asan matrix bench fix clean
+.PHONY: help setup demo check test greenlet core asan matrix check-aarch64 bench fix clean
 
 help:   ## Show this list
-	@sed -n 's/^\([a-z]*\): *## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\): *## /  make \1\t/p' Makefile | expand -t 22
 
 setup:  ## Set up for work on weft: build, tools, compiler warnings are errors
 	$(ENV) check --developer
@@ -34,6 +34,9 @@ asan:   ## Run the tests with the extension under AddressSanitizer
 
 matrix: ## Run the tests on every supported CPython found here; ALL=1: none may be missing
 	@$(PYTHON) tools/matrix.py $(if $(ALL),--all)
+
+check-aarch64: ## Build for aarch64, and run the core's tests and a part of the others, emulated
+	$(ENV) check -- python tools/aarch64.py
 
 bench:  ## Measure weft and its rivals; ONLY=… measures only that
 	$(ENV) release -- python bench/run.py $(ONLY)

@@ -4,7 +4,10 @@ A program includes the parts of csrc that it tests and is compiled without Pytho
 and with AddressSanitizer and UndefinedBehaviorSanitizer. Exit code 0 passes, 77 skips, and any
 other, or no end within a minute, fails. Assertions are on in both.
 
-    python tools/core_tests.py [PART-OF-A-NAME…]     all programs, or those whose name contains it
+    python tools/core_tests.py [--machine NAME] [PART-OF-A-NAME…]
+
+All programs, or those whose names contain a part. For another machine than this one they are
+compiled with Debian's cross compiler and run under user-mode emulation, without sanitizers.
 
 Also compiles each C file of the core alone, because a part that needs its neighbours to have been
 included before it cannot be read alone either.
@@ -12,6 +15,7 @@ included before it cannot be read alone either.
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import shlex
@@ -30,7 +34,6 @@ SWITCH_FILES = {  # as in meson.build
     "x86_64": "csrc/switch/x86_64_sysv.S",
     "aarch64": "csrc/switch/aarch64_aapcs.S",
 }
-COMPILER = shlex.split(os.environ.get("CC", "cc"))
 WARNINGS = ["-Wall", "-Wextra", "-Werror"]
 VARIANTS = {
     "plain": ["-O2"],
@@ -43,28 +46,47 @@ VARIANTS = {
 }
 
 
+class Target(NamedTuple):
+    """The machine that the programs are for."""
+
+    switch: Path  # its assembly
+    compiler: list[str]
+    runner: list[str]  # what the program is given to; empty: it runs by itself
+    variants: tuple[str, ...]
+    output: Path
+
+
+def target_for(machine: str) -> Target:
+    switch = TOP / SWITCH_FILES[machine]
+    if machine == platform.machine():
+        compiler = shlex.split(os.environ.get("CC", "cc"))
+        return Target(switch, compiler, [], tuple(VARIANTS), OUTPUT)
+    emulator = [f"qemu-{machine}-static", "-L", f"/usr/{machine}-linux-gnu"]
+    return Target(switch, [f"{machine}-linux-gnu-gcc"], emulator, ("plain",), OUTPUT / machine)
+
+
 class Outcome(NamedTuple):
     verdict: str  # ok, skip, FAIL
     text: str  # what to show: compiler's or program's output
 
 
-def compile_program(source: Path, variant: str) -> tuple[Path, str]:
+def compile_program(target: Target, source: Path, variant: str) -> tuple[Path, str]:
     """The program, and what the compiler said if there is none."""
-    program = OUTPUT / f"{source.stem}-{variant}"
+    program = target.output / f"{source.stem}-{variant}"
     command = [
-        *COMPILER, "-std=gnu11", "-g", *WARNINGS, *VARIANTS[variant], f"-I{TOP / 'csrc'}",
-        str(source), str(TOP / SWITCH_FILES[platform.machine()]), "-o", str(program), "-pthread",
+        *target.compiler, "-std=gnu11", "-g", *WARNINGS, *VARIANTS[variant], f"-I{TOP / 'csrc'}",
+        str(source), str(target.switch), "-o", str(program), "-pthread",
     ]  # fmt: skip
     program.unlink(missing_ok=True)
     done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
     return program, done.stdout + done.stderr
 
 
-def run_program(program: Path) -> Outcome:
+def run_program(target: Target, program: Path) -> Outcome:
     variables = os.environ | {"ASAN_OPTIONS": "detect_stack_use_after_return=0"}
     try:
         done = subprocess.run(
-            [str(program)],
+            [*target.runner, str(program)],
             cwd=TOP,
             env=variables,
             timeout=LIMIT_S,
@@ -82,25 +104,25 @@ def run_program(program: Path) -> Outcome:
     return Outcome("FAIL", f"{text}exit code {done.returncode}")
 
 
-def test(job: tuple[Path, str]) -> bool:
+def test(job: tuple[Target, Path, str]) -> bool:
     """Compiles and runs one program; prints its line; says whether it did not fail."""
-    source, variant = job
+    target, source, variant = job
     began = time.monotonic()
-    program, complaint = compile_program(source, variant)
-    outcome = run_program(program) if program.exists() else Outcome("FAIL", complaint)
+    program, complaint = compile_program(target, source, variant)
+    outcome = run_program(target, program) if program.exists() else Outcome("FAIL", complaint)
     line = f"{outcome.verdict:4} {source.name} {variant} {time.monotonic() - began:.1f} s"
     text = outcome.text.rstrip()
     print(f"{line}\n{text}" if text else line, flush=True)
     return outcome.verdict != "FAIL"
 
 
-def compile_alone() -> bool:
+def compile_alone(target: Target) -> bool:
     """Compiles each C file of the core with nothing before it. Warnings are the build's matter."""
     flags = ["-std=gnu11", "-fsyntax-only", "-w", "-Werror=implicit-function-declaration"]
     found = [*(TOP / "csrc").glob("*.c"), *(TOP / "csrc" / "poll").glob("*.c")]
     sources = sorted(path for path in found if path.name != "weft.c")  # it includes the others
     for source in sources:
-        command = [*COMPILER, *flags, f"-I{TOP / 'csrc'}", str(source)]
+        command = [*target.compiler, *flags, f"-I{TOP / 'csrc'}", str(source)]
         if subprocess.run(command, cwd=TOP, check=False).returncode:
             print(f"FAIL {source.name} compiled alone")
             return False
@@ -109,20 +131,24 @@ def compile_alone() -> bool:
 
 
 def main() -> None:
-    if platform.machine() not in SWITCH_FILES:
-        sys.exit(f"there is no stack switch for {platform.machine()}; see csrc/switch")
-    wanted = sys.argv[1:] or [""]
+    parser = argparse.ArgumentParser(description="Compile and run the C programs in tests/core.")
+    parser.add_argument("--machine", default=platform.machine())
+    parser.add_argument("parts", nargs="*", metavar="PART-OF-A-NAME", default=[""])
+    options = parser.parse_args()
+    if options.machine not in SWITCH_FILES:
+        sys.exit(f"there is no stack switch for {options.machine}; see csrc/switch")
+    target = target_for(options.machine)
     sources = [
         path
         for path in sorted((TOP / "tests" / "core").glob("test_*.c"))
-        if any(part in path.name for part in wanted)
+        if any(part in path.name for part in options.parts)
     ]
     if not sources:
         sys.exit("tests/core has no test_*.c of that name")
-    if not compile_alone():
+    if not compile_alone(target):
         sys.exit(1)
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    jobs = [(source, variant) for source in sources for variant in VARIANTS]
+    target.output.mkdir(parents=True, exist_ok=True)
+    jobs = [(target, source, variant) for source in sources for variant in target.variants]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         passed = list(pool.map(test, jobs))
     print(f"core: {sum(passed)} of {len(passed)} passed")

@@ -67,7 +67,7 @@ def test_the_main_fiber_has_a_stack_that_is_not_ours():
 
 
 def test_once_started_it_cannot_be_changed():
-    fiber = Fiber(lambda: getcurrent().parent.switch())
+    fiber = Fiber(getcurrent().switch)
     fiber.switch()
     with pytest.raises(AttributeError, match="the fiber has started"):
         fiber.stack_size = 8 << 20
