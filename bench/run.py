@@ -23,7 +23,7 @@ import rounds
 from contest import Contest
 from goals import table_of_goals
 
-NAMES = ("switch", "create", "sleep", "spawn", "queue", "echo", "memory")
+NAMES = ("switch", "create", "sleep", "spawn", "queue", "echo", "memory", "crowd")
 
 
 def arguments() -> argparse.Namespace:
