@@ -44,4 +44,5 @@
 #include "python/socket_type.c"
 #include "python/greenlet_api.c"
 #include "python/alias.c"
+#include "python/debug.c"
 #include "python/module.c"

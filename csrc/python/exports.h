@@ -32,5 +32,6 @@ static PyObject *module_thread_count(PyObject *module, PyObject *unused);
 static PyObject *module_trash_nesting(PyObject *module, PyObject *unused);
 static PyObject *socket_methods_make(void);                                 /* socket_type.c */
 static PyObject *greenlet_api_make(void);                                   /* greenlet_api.c */
+static void debug_learn(void);                                              /* debug.c */
 
 #endif

@@ -251,6 +251,7 @@ PyMODINIT_FUNC PyInit__core(void)
     if (weft_empty_tuple == NULL || errors_import() < 0 || thread_import() < 0 ||
         death_import() < 0 || state_learn(PyThreadState_Get()) < 0)
         return NULL;
+    debug_learn();
     PyObject *module = PyModule_Create(&module_def);
     if (module != NULL && module_fill(module) < 0)
         Py_CLEAR(module);

@@ -6,6 +6,7 @@ never with a number of seconds.
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -80,7 +81,10 @@ def test_twenty_requests_overlap_and_take_less_than_four_single_ones(
     assert lines == ["start"] * TASKS + ["end"] * TASKS
     assert child.rest() == ""
     assert child.finish() == 0
-    assert all_s <= 4 * single_s, f"{TASKS} requests took {all_s:.2f} s, one alone {single_s:.2f} s"
+    if "WEFT_SANITIZER" not in os.environ:  # there the handshakes' computation outweighs the waits
+        assert all_s <= 4 * single_s, (
+            f"{TASKS} requests took {all_s:.2f} s, one alone {single_s:.2f} s"
+        )
 
     assert server.child.finish() == 0
     assert json.loads(server.child.line()) == {"served": TASKS + 1, "peak": TASKS}

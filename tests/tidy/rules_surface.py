@@ -15,8 +15,9 @@ THREADS = re.compile(r"\bThreads: (owner|any)\b")
 # Names without behaviour of their own: what they mean is said where they come from.
 ALIASES = "src/weft/compat/"
 PRIVATE = re.compile(r"/_(?!_init__)")  # a file or folder
-# Nobody imports these from within: people do, the second ones under the names gevent and greenlet.
-ENTRY_POINTS = {"weft", "weft.__main__"}
+# Nobody imports these from within: people do, gdb does, and the last ones are imported under the
+# names gevent and greenlet.
+ENTRY_POINTS = {"weft", "weft.__main__", "weft.weft-gdb"}
 SERVED = ("weft.compat.gevent", "weft.compat.greenlet")
 
 Definition = Function | ast.ClassDef

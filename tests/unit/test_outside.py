@@ -1,0 +1,291 @@
+"""_outside: hubs, fibers, frames and lines read out of raw memory: here, this process's own."""
+
+import ctypes
+import os
+import sys
+import threading
+import traceback
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import weft
+from weft import Fiber, Task, _core, getcurrent
+from weft._outside import Fiber as Seen
+from weft._outside import Frame, Memory, Outside, line_at
+from weft.lock import Semaphore
+from weft.queue import Queue
+
+
+def table_address() -> int:
+    library = ctypes.CDLL(_core.__file__)
+    return ctypes.addressof(ctypes.c_char.in_dll(library, "weft_debug"))
+
+
+@pytest.fixture
+def outside() -> Iterator[Outside]:
+    file = os.open("/proc/self/mem", os.O_RDONLY)
+    yield Outside(lambda address, size: os.pread(file, size, address), table_address())
+    os.close(file)
+
+
+def seen(outside: Outside, fiber: Fiber) -> Seen:
+    found = [each for hub in outside.hubs() for each in hub.fibers if each.object == id(fiber)]
+    assert len(found) == 1
+    return found[0]
+
+
+def inner(queue: "Queue[int]") -> int:
+    return queue.get()
+
+
+def outer(queue: "Queue[int]") -> int:
+    return sum(map(inner, [queue]))
+
+
+# ---- hubs and fibers ----
+
+
+def test_the_running_fiber_runs_and_its_frames_are_those_of_this_very_function(
+    outside: Outside,
+) -> None:
+    current = getcurrent()
+    hub = next(hub for hub in outside.hubs() if hub.native_thread_id == threading.get_native_id())
+    main = next(fiber for fiber in hub.fibers if fiber.object == id(current))
+    assert (main.title, main.state, main.doing, main.context) == (
+        "main fiber",
+        "running",
+        "runs",
+        None,
+    )
+    names = [frame.function for frame in main.frames]
+    here = sys._getframe().f_code
+    assert here.co_qualname in names
+    caller = main.frames[names.index(here.co_qualname) + 1]
+    stack = [frame for frame, _ in traceback.walk_stack(sys._getframe().f_back)]
+    assert caller == Frame(
+        stack[0].f_code.co_filename, stack[0].f_lineno, stack[0].f_code.co_qualname
+    )
+
+
+@pytest.mark.usefixtures("sim")
+def test_a_parked_task_shows_its_name_what_it_waits_for_and_its_frames(outside: Outside) -> None:
+    queue: Queue[int] = Queue()
+    task = weft.spawn(outer, queue)
+    task.name = "Pumpe 水 🚰"
+    weft.sleep(0)
+    shown = seen(outside, task)
+    assert shown.title == f"task {task.name!r}"
+    assert (shown.state, shown.doing) == (
+        "parked",
+        f"waits to get from weft.queue.Queue at {id(queue):#x}",
+    )
+    first = inner.__code__.co_firstlineno
+    assert shown.frames == [
+        Frame(__file__, first + 1, "inner"),
+        Frame(__file__, first + 5, "outer"),
+    ]
+    assert shown.context is not None
+    assert 0 not in shown.context[:2]
+    queue.put(3)
+    assert task.get() == 3
+    assert task not in [fiber.object for hub in outside.hubs() for fiber in hub.fibers]
+
+
+class Worker:
+    def work(self) -> None:
+        weft.sleep(10)
+
+
+class OwnTask(Task):
+    def _run(self) -> None:
+        weft.sleep(10)
+
+
+def titles(outside: Outside, *fibers: Fiber) -> list[str]:
+    return [seen(outside, fiber).title for fiber in fibers]
+
+
+@pytest.mark.usefixtures("sim")
+def test_who_has_no_name_is_called_after_what_it_runs(outside: Outside) -> None:
+    def local() -> None:
+        pass
+
+    fibers = [Fiber(local), Fiber(Worker().work), Fiber(len), weft.spawn(Worker().work)]
+    own = OwnTask()
+    own.start()
+    here = "test_who_has_no_name_is_called_after_what_it_runs.<locals>.local"
+    assert titles(outside, *fibers, own) == [
+        f"fiber {here}",
+        "fiber Worker.work",
+        "fiber of builtin_function_or_method",
+        "task Worker.work",
+        "task",
+    ]
+    weft.killall([fibers[3], own])
+
+
+def waits(outside: Outside, *calls: Any) -> list[str]:
+    tasks = [weft.spawn(*call) for call in calls]
+    weft.sleep(0)
+    found = [seen(outside, task).doing for task in tasks]
+    weft.killall(tasks)
+    return found
+
+
+@pytest.mark.usefixtures("sim")
+def test_each_state_is_told_in_words(outside: Outside) -> None:
+    semaphore, queue = Semaphore(0), Queue[int](1)
+    queue.put(1)
+    assert waits(outside, (semaphore.acquire,), (queue.put, 2), (weft.sleep, 9)) == [
+        f"waits to acquire weft.lock.Semaphore at {id(semaphore):#x}",
+        f"waits to put into weft.queue.Queue at {id(queue):#x}",
+        "waits to sleep, or for its deadline",
+    ]
+    later, ready, unstarted = weft.spawn_later(5, len), weft.spawn(len, ""), Fiber(len)
+    by_hand = Fiber(getcurrent().switch)
+    by_hand.switch()
+    assert [seen(outside, fiber).doing for fiber in (later, ready, unstarted, by_hand)] == [
+        "starts when its time comes",
+        "is ready to start",
+        "has not started",
+        "was left by a switch by hand",
+    ]
+    weft.killall([later, ready])
+    by_hand.switch()
+
+
+def test_a_task_that_waits_for_a_descriptor_shows_its_number(outside: Outside) -> None:
+    readable, writable = os.pipe()
+    task = weft.spawn(_core.wait_read, readable)
+    weft.sleep(0)
+    assert seen(outside, task).doing == f"waits to read from fd {readable}"
+    os.write(writable, b"x")
+    assert task.get() is True
+    os.close(readable)
+    os.close(writable)
+
+
+@pytest.mark.usefixtures("sim")
+def test_the_hub_is_told_from_tasks(outside: Outside) -> None:
+    hub = weft.get_hub()
+    hub.call_soon(int)
+    weft.sleep(0)
+    weft.sleep(0)
+    assert (seen(outside, hub).title, seen(outside, hub).doing) == (
+        "hub",
+        "waits for something to call",
+    )
+
+
+def test_each_native_thread_has_a_hub_of_its_own(outside: Outside) -> None:
+    numbers: list[int] = []
+
+    def look() -> None:
+        getcurrent()
+        numbers.extend(hub.native_thread_id for hub in outside.hubs())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert thread.native_id in numbers
+    assert thread.native_id not in [hub.native_thread_id for hub in outside.hubs()]
+
+
+@pytest.mark.usefixtures("sim")
+def test_a_generators_frame_is_shown_in_its_place(outside: Outside) -> None:
+    main = getcurrent()
+
+    def generate() -> Iterator[None]:
+        yield main.switch()
+
+    def walk() -> None:
+        list(generate())
+
+    fiber = Fiber(walk)
+    fiber.switch()
+    names = [frame.function.rsplit(".", 1)[1] for frame in seen(outside, fiber).frames]
+    assert names == ["generate", "walk"]
+    fiber.switch()
+
+
+@pytest.mark.usefixtures("sim")
+def test_an_endless_chain_of_frames_is_cut(outside: Outside) -> None:
+    main = getcurrent()
+
+    def deep(levels: int) -> None:
+        main.switch() if levels == 0 else deep(levels - 1)
+
+    fiber = Fiber(deep)
+    fiber.switch(300)
+    frames = seen(outside, fiber).frames
+    assert len(frames) == 101
+    assert frames[-1].function == "more than 100 frames"
+    fiber.switch()
+
+
+# ---- memory that is not as it should be ----
+
+
+def test_what_is_no_table_is_refused() -> None:
+    with pytest.raises(ValueError, match="weft_debug is none"):
+        Outside(lambda _, size: bytes(size), 0x1000)
+
+
+def test_a_frame_that_cannot_be_read_says_so_and_the_rest_is_shown(outside: Outside) -> None:
+    main = getcurrent()
+    fiber = Fiber(main.switch)
+    other = Fiber(lambda: main.switch())  # noqa: PLW0108  # it needs a frame of its own
+    fiber.switch()
+    other.switch()
+    code = id(other.gr_frame.f_code)  # type: ignore[union-attr]
+    read = outside.memory.read
+
+    def read_some(address: int, size: int) -> bytes:
+        if code <= address < code + 200:
+            raise OSError("no memory here")
+        return read(address, size)
+
+    broken = Outside(read_some, table_address())
+    assert seen(broken, other).frames == [Frame("?", 0, "unreadable: no memory here")]
+    assert seen(broken, fiber).doing == "was left by a switch by hand"
+    fiber.switch()
+    other.switch()
+
+
+def test_a_text_without_an_end_is_cut() -> None:
+    assert len(Memory(lambda _, size: b"a" * size).text(0)) < 5000
+
+
+# ---- lines ----
+
+
+def codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from codes(constant)
+
+
+@pytest.mark.parametrize(
+    "module", [traceback, threading, pytest], ids=lambda module: module.__name__
+)
+def test_every_instruction_has_the_line_that_python_gives_it(module: types.ModuleType) -> None:
+    assert module.__file__ is not None
+    with open(module.__file__, "rb") as file:
+        source = compile(file.read(), module.__file__, "exec")
+    for code in codes(source):
+        for start, end, line in code.co_lines():
+            offsets = range(start, end, 2) if line is not None else ()
+            found = [line_at(code.co_linetable, code.co_firstlineno, offset) for offset in offsets]
+            assert found == [line] * len(offsets)
+
+
+def test_a_jump_of_thousands_of_lines_up_and_down_is_followed() -> None:
+    source = "def f():\n return (1,\n" + "\n" * 5000 + "g() +\n" + "\n" * 5000 + "h())"
+    code = next(code for code in codes(compile(source, "long", "exec")) if code.co_name == "f")
+    for start, _, line in code.co_lines():
+        if line is not None:
+            assert line_at(code.co_linetable, code.co_firstlineno, start) == line
