@@ -117,7 +117,14 @@ class Outside:
     def _hub(self, thread: int) -> Hub:
         fibers = self._list(thread + self.at["thread.fibers"], "fiber.all")
         number = self._field(self._field(thread, "thread.ts"), "ts.native_thread_id")
-        return Hub(number, [self._fiber(thread, record) for record in fibers])
+        return Hub(number, [self._fiber_or_none(thread, record) for record in fibers])
+
+    def _fiber_or_none(self, thread: int, record: int) -> Fiber:
+        """A fiber, or what can be said of one that is damaged."""
+        try:
+            return self._fiber(thread, record)
+        except OSError as error:
+            return Fiber(0, "a fiber", "lost", f"is unreadable: {error}", None, [])
 
     def _fiber(self, thread: int, record: int) -> Fiber:
         is_current = record == self._field(thread, "thread.current")
@@ -184,27 +191,32 @@ class Outside:
     # ---- frames ----
 
     def _frames(self, head: int) -> Iterator[Frame]:
+        try:
+            for number, frame in enumerate(self._chain(head)):
+                if number == _FRAMES_MAX:
+                    yield Frame("…", 0, f"more than {_FRAMES_MAX} frames")
+                    return
+                yield self._frame(frame)
+        except OSError as error:
+            yield Frame("?", 0, f"unreadable: {error}")
+
+    def _chain(self, head: int) -> Iterator[int]:
+        """The functions' frames; not an eval loop's entries, which lie between them."""
         frame = self.memory.pointer(head)
         if self.at["cframe.frame"] != _NO_CFRAME and frame:
             frame = self._field(frame, "cframe.frame")
-        for _ in range(_FRAMES_MAX):
-            if frame == 0:
-                return
+        while frame:
             if self.memory.number(frame + self.at["frame.owner"], 1) < self.at["owner.entry"]:
-                yield self._frame(frame)
+                yield frame
             frame = self._field(frame, "frame.previous")
-        yield Frame("…", 0, f"more than {_FRAMES_MAX} frames")
 
     def _frame(self, frame: int) -> Frame:
-        try:
-            code = self.memory.pointer(frame + self.at["frame.code"])
-            offset = self._field(frame, "frame.instruction") - code - self.at["code.bytes"]
-            first = self.memory.number(code + self.at["code.first_line"], 4)
-            line = line_at(self._bytes(self._field(code, "code.lines")), first, offset)
-            file = self._str(self._field(code, "code.file"))
-            return Frame(file, line, self._str(self._field(code, "code.name")))
-        except OSError as error:
-            return Frame("?", 0, f"unreadable: {error}")
+        code = self.memory.pointer(frame + self.at["frame.code"])
+        offset = self._field(frame, "frame.instruction") - code - self.at["code.bytes"]
+        first = self.memory.number(code + self.at["code.first_line"], 4)
+        line = line_at(self._bytes(self._field(code, "code.lines")), first, offset)
+        file = self._str(self._field(code, "code.file"))
+        return Frame(file, line, self._str(self._field(code, "code.name")))
 
     # ---- Python's objects ----
 

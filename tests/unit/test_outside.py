@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import sys
 import threading
 import traceback
 import types
@@ -48,26 +47,61 @@ def outer(queue: "Queue[int]") -> int:
 # ---- hubs and fibers ----
 
 
-def test_the_running_fiber_runs_and_its_frames_are_those_of_this_very_function(
-    outside: Outside,
+class Beside:
+    """A native thread whose fiber runs, held in a function of which the lines are known."""
+
+    def __init__(self) -> None:
+        self.is_there, self.may_end = threading.Event(), threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+        self.is_there.wait()
+
+    def run(self) -> None:
+        self.fiber = Fiber(self.hold)
+        self.main = getcurrent()
+        self.fiber.switch()
+
+    def hold(self) -> None:
+        self.is_there.set()
+        self.may_end.wait()
+
+    def end(self) -> None:
+        self.may_end.set()
+        self.thread.join()
+
+
+@pytest.fixture
+def beside() -> Iterator[Beside]:
+    thread = Beside()
+    yield thread
+    thread.end()
+
+
+def test_a_running_fiber_runs_and_its_frames_are_its_threads(
+    outside: Outside, beside: Beside
 ) -> None:
-    current = getcurrent()
-    hub = next(hub for hub in outside.hubs() if hub.native_thread_id == threading.get_native_id())
-    main = next(fiber for fiber in hub.fibers if fiber.object == id(current))
-    assert (main.title, main.state, main.doing, main.context) == (
-        "main fiber",
-        "running",
-        "runs",
-        None,
-    )
-    names = [frame.function for frame in main.frames]
-    here = sys._getframe().f_code
-    assert here.co_qualname in names
-    caller = main.frames[names.index(here.co_qualname) + 1]
-    stack = [frame for frame, _ in traceback.walk_stack(sys._getframe().f_back)]
-    assert caller == Frame(
-        stack[0].f_code.co_filename, stack[0].f_lineno, stack[0].f_code.co_qualname
-    )
+    shown = seen(outside, beside.fiber)
+    assert (shown.state, shown.doing, shown.context) == ("running", "runs", None)
+    last = shown.frames[-1]
+    assert last == Frame(__file__, Beside.hold.__code__.co_firstlineno + 2, "Beside.hold")
+    assert shown.frames[-2].function == "Event.wait"
+
+
+def test_a_main_fiber_that_was_left_is_shown_with_its_threads_frames(
+    outside: Outside, beside: Beside
+) -> None:
+    shown = seen(outside, beside.main)
+    assert (shown.title, shown.doing) == ("main fiber", "was left by a switch by hand")
+    first = Beside.run.__code__.co_firstlineno
+    assert shown.frames[0] == Frame(__file__, first + 3, "Beside.run")
+    assert shown.frames[-1].function == "Thread._bootstrap"
+
+
+def test_each_native_thread_has_a_hub_of_its_own(outside: Outside, beside: Beside) -> None:
+    hubs = {hub.native_thread_id: hub for hub in outside.hubs()}
+    assert len(hubs[beside.thread.native_id or 0].fibers) == 2
+    beside.end()
+    assert beside.thread.native_id not in [hub.native_thread_id for hub in outside.hubs()]
 
 
 @pytest.mark.usefixtures("sim")
@@ -180,20 +214,6 @@ def test_the_hub_is_told_from_tasks(outside: Outside) -> None:
     )
 
 
-def test_each_native_thread_has_a_hub_of_its_own(outside: Outside) -> None:
-    numbers: list[int] = []
-
-    def look() -> None:
-        getcurrent()
-        numbers.extend(hub.native_thread_id for hub in outside.hubs())
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    thread.join()
-    assert thread.native_id in numbers
-    assert thread.native_id not in [hub.native_thread_id for hub in outside.hubs()]
-
-
 @pytest.mark.usefixtures("sim")
 def test_a_generators_frame_is_shown_in_its_place(outside: Outside) -> None:
     main = getcurrent()
@@ -250,9 +270,32 @@ def test_a_frame_that_cannot_be_read_says_so_and_the_rest_is_shown(outside: Outs
 
     broken = Outside(read_some, table_address())
     assert seen(broken, other).frames == [Frame("?", 0, "unreadable: no memory here")]
-    assert seen(broken, fiber).doing == "was left by a switch by hand"
+    assert seen(broken, fiber).frames == []
     fiber.switch()
     other.switch()
+
+
+def test_a_fiber_that_cannot_be_read_does_not_hide_the_others(outside: Outside) -> None:
+    main = getcurrent()
+    fibers = [Fiber(main.switch) for _ in range(3)]
+    for fiber in fibers:
+        fiber.switch()
+    read = outside.memory.read
+
+    def read_some(address: int, size: int) -> bytes:
+        if address == id(fibers[1]) + outside.at["object.type"]:
+            raise OSError("no memory here")
+        return read(address, size)
+
+    broken = Outside(read_some, table_address())
+    hub = next(hub for hub in broken.hubs() if id(fibers[0]) in [f.object for f in hub.fibers])
+    assert [fiber.doing for fiber in hub.fibers[-3:]] == [
+        "was left by a switch by hand",
+        "is unreadable: no memory here",
+        "was left by a switch by hand",
+    ]
+    for fiber in fibers:
+        fiber.switch()
 
 
 def test_a_text_without_an_end_is_cut() -> None:
