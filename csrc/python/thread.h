@@ -157,7 +157,6 @@ static inline Py_ssize_t vector_length(Py_ssize_t count, PyObject *names)
 }
 
 static int fiber_arrive(weft_thread *thread, PyObject **value);
-static PyObject *fiber_take_thrown(weft_record *self);
 static int fiber_raise_thrown(weft_record *self);
 static PyObject *fiber_arrive_first(weft_thread *thread);
 static inline void fiber_leave_reference(weft_thread *thread, PyObject *self);

@@ -56,7 +56,7 @@ class OtherThread:
 
 
 def test_an_unstarted_fiber_starts_on_the_thread_of_its_parent() -> None:
-    with OtherThread(lambda: Fiber(lambda: threading.get_native_id())) as other:
+    with OtherThread(lambda: Fiber(threading.get_native_id)) as other:
         other.made.parent = getcurrent()
         assert other.made.switch() == threading.get_native_id()
         assert other.made.dead
@@ -65,13 +65,13 @@ def test_an_unstarted_fiber_starts_on_the_thread_of_its_parent() -> None:
 def test_an_unstarted_fiber_outlives_its_thread() -> None:
     with OtherThread(lambda: [Fiber(lambda: "ran"), Fiber(lambda: "never")]) as other:
         pass
-    fiber, dropped = other.made
+    fiber = other.made[0]
     assert not fiber.dead
     with pytest.raises(FiberError, match="exited"):
         fiber.switch()
     fiber.parent = getcurrent()
     assert fiber.switch() == "ran"
-    other.made = dropped = None  # its thread's record is freed with the last fiber
+    other.made = None  # its thread's record is freed with the last fiber
 
 
 def test_a_chain_of_unstarted_fibers_belongs_to_the_thread_it_leads_to() -> None:
@@ -94,7 +94,8 @@ def test_the_end_of_a_fiber_whose_parent_was_given_to_another_thread_is_an_error
         parent.parent = other.main
         with pytest.raises(FiberError, match="different thread"):
             child.switch()
-        assert child.dead and not parent.dead
+        assert child.dead
+        assert not parent.dead
 
 
 def test_refusals_across_threads_leave_nothing_behind(growth: Growth) -> None:
@@ -149,7 +150,8 @@ def test_a_start_that_fails_leaves_the_fiber_as_it_was(growth: Growth) -> None:
                 fiber.switch(1, two=2)
             with pytest.raises(Failure, match="run"):
                 fiber.throw(ValueError)
-            assert not fiber.dead and not fiber
+            assert not fiber.dead
+            assert not fiber
         child = Fiber(lambda: 1, fiber)
         with pytest.raises(Failure, match="run"):
             child.switch()
@@ -235,7 +237,7 @@ def test_a_parent_is_a_fiber_and_no_cycle(growth: Growth) -> None:
 
 
 def test_the_context_of_a_fiber_that_runs_elsewhere_is_nobody_elses() -> None:
-    with OtherThread(lambda: started()) as other:
+    with OtherThread(started) as other:
         with pytest.raises(ValueError, match="running in a different thread"):
             other.main.gr_context  # noqa: B018
         with pytest.raises(ValueError, match="running in a different thread"):

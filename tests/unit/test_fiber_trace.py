@@ -5,6 +5,7 @@ Switches by hand are compared to greenlet's own events in tests/compat/test_gree
 
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -47,7 +48,7 @@ def traced(run: Callable[[], Any]) -> Events:
 
 def is_chain(events: Events) -> bool:
     """Whoever was left is who was told to run before."""
-    return all(first[2] is second[1] for first, second in zip(events, events[1:], strict=False))
+    return all(first[2] is second[1] for first, second in pairwise(events))
 
 
 def test_parks_starts_and_ends_of_tasks_are_told(sim: None) -> None:
@@ -111,7 +112,8 @@ def test_a_tracer_that_fails_is_removed_and_raises_in_the_target(sim: None) -> N
     task = spawn(int)
     settrace(fails)
     task.join()  # the task is the first target, and dies of it
-    assert isinstance(task.exception, Failure) and gettrace() is None
+    assert isinstance(task.exception, Failure)
+    assert gettrace() is None
 
 
 def test_what_was_handed_over_is_not_lost_when_the_tracer_fails(sim: None) -> None:
@@ -132,13 +134,17 @@ def test_what_was_handed_over_is_not_lost_when_the_tracer_fails(sim: None) -> No
     gate.release()
     settrace(fails)
     second.join()
-    assert got == [second] and isinstance(first.exception, Failure)
+    assert got == [second]
+    assert isinstance(first.exception, Failure)
 
 
 def test_tracing_leaves_nothing_behind(sim: None, growth: Growth) -> None:
     def everyday() -> None:
+        def bounce() -> None:
+            getcurrent().parent.switch()  # type: ignore[union-attr]
+
         def run() -> None:
-            fiber = Fiber(lambda: getcurrent().parent.switch())  # type: ignore[union-attr]
+            fiber = Fiber(bounce)
             fiber.switch()
             spawn(sleep, 0).join()
             with pytest.raises(Failure):
@@ -172,4 +178,5 @@ def test_lines_of_a_tracer_are_not_seen_by_sys_settrace(sim: None) -> None:
     Fiber(body).switch()
     sys.settrace(former)
     settrace(None)
-    assert "body" in seen and "tracer" not in seen
+    assert "body" in seen
+    assert "tracer" not in seen
