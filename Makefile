@@ -6,7 +6,7 @@ PYTHON ?= python3
 ENV = @$(PYTHON) tools/env.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test greenlet core asan matrix check-aarch64 bench fix clean
+.PHONY: help setup demo check test greenlet core asan valgrind matrix check-aarch64 bench fix clean
 
 help:   ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\): *## /  make \1\t/p' Makefile | expand -t 22
@@ -20,8 +20,8 @@ demo:   ## Set up, then run the demonstration
 check:  ## Set up, then run every check: style, types, C tests, tests
 	$(ENV) check -- python tools/check.py
 
-test:   ## Run the tests whose names contain K=…, or all
-	$(ENV) check -- python -m pytest -q $(if $(K),-k "$(K)")
+test:   ## Run the tests whose names contain K=…, or all; LEAKS=5: those of tests/unit, 5 times each
+	$(ENV) check -- python -m pytest -q $(if $(K),-k "$(K)") $(if $(LEAKS),-p tools.leaks --leaks=$(LEAKS) tests/unit)
 
 greenlet: ## Run greenlet's own tests on weft's greenlet; K=… as above
 	$(ENV) check -- python -m pytest -q -m greenlet_suite tests/compat $(if $(K),-k "$(K)")
@@ -31,6 +31,9 @@ core:   ## Run the tests of the native core, plain and under sanitizers; K=… a
 
 asan:   ## Run the tests with the extension under AddressSanitizer
 	$(ENV) asan -- python -m pytest -q --ignore=tests/tidy --timeout=300 $(if $(K),-k "$(K)")
+
+valgrind: ## Run the unit tests under valgrind, about an hour; K=… as above
+	$(ENV) valgrind -- python tools/valgrind_tests.py $(K)
 
 matrix: ## Run the tests on every supported CPython found here; ALL=1: none may be missing
 	@$(PYTHON) tools/matrix.py $(if $(ALL),--all)

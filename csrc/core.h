@@ -119,6 +119,9 @@ struct weft_slab {
     uint32_t used_count;   /* those numbered below have been used once: they have their guard */
     uint32_t cold_count;   /* of those, the ones that were given back: only the guard is left */
     uint8_t cold[WEFT_SLAB_STACKS_MAX]; /* their numbers */
+#if defined(WEFT_VALGRIND)
+    unsigned memcheck_ids[WEFT_SLAB_STACKS_MAX]; /* of those used once: see memcheck.h */
+#endif
 };
 
 int weft_slab_take(weft_stack_pool *pool, weft_stack **stack);

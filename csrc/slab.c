@@ -19,6 +19,7 @@
  * Callers: stack.c. Do not add: when to keep a stack warm; that is the pool's to know.
  */
 #include "core.h"
+#include "memcheck.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -36,7 +37,7 @@
  * kernel itself is made to read there: EFAULT instead of ENOENT (no name) says that nobody can. */
 static bool slab_may_guard_by_madvise(char *base)
 {
-    return madvise(base, WEFT_STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0 &&
+    return !WEFT_IS_MEMCHECK && madvise(base, WEFT_STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0 &&
            access(base, F_OK) < 0 && errno == EFAULT;
 }
 
@@ -112,6 +113,7 @@ static int slab_make(weft_stack_pool *pool)
 static void slab_unmap(weft_slab *slab)
 {
     weft_list_remove(&slab->link);
+    weft_memcheck_unmapped(slab);
     munmap(slab->mapping, slab->mapping_bytes);
     free(slab);
 }
@@ -147,13 +149,15 @@ int weft_slab_take(weft_stack_pool *pool, weft_stack **stack)
     int rc = is_cold ? 0 : slab_guard(base);
     if (rc < 0)
         return rc;
-    if (is_cold)
+    *stack = slab_write_header(slab, base);
+    if (is_cold) {
         slab->cold_count--;
-    else
+    } else {
         slab->used_count++;
+        weft_memcheck_used(slab, number, *stack);
+    }
     if (slab_is_full(slab))
         weft_list_remove(&slab->link);
-    *stack = slab_write_header(slab, base);
     return 0;
 }
 

@@ -18,6 +18,7 @@
  * takes from the pool, or unmaps that stack, before the caller has switched away.
  */
 #include "core.h"
+#include "memcheck.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -157,6 +158,7 @@ void weft_stack_trim(weft_stack *stack, const void *sp)
  * whoever runs on this stack: mapped memory that nobody uses. */
 __attribute__((no_sanitize("address"))) static bool stack_was_written(const char *end, size_t bytes)
 {
+    weft_memcheck_may_read(end - bytes, bytes);
     uint64_t seen = 0;
     for (const char *at = end - bytes; at < end; at += 64)
         seen |= *(const uint64_t *)at;

@@ -7,6 +7,7 @@ KIND says how weft is built and what is installed beside it:
     check    assertions on, every tool that `make check` needs
     release  what `pip install` gives a user; for the demo, the benchmarks and the matrix
     asan     with AddressSanitizer and UndefinedBehaviorSanitizer; for `make asan`
+    valgrind tells valgrind of each stack; for `make valgrind`
 
 The idea: weft is installed as a user would have it, never in editable mode, so that tests and
 their subprocesses see no import hook. What was done is written into the environment together with
@@ -41,7 +42,7 @@ from typing import NamedTuple
 TOP = Path(__file__).resolve().parent.parent
 BUILD = TOP / "build"
 DEVELOPER_MARK = BUILD / "developer"  # there: compiler warnings are errors
-SOURCES = ("csrc", "src", "meson.build", "pyproject.toml", "LICENSE")
+SOURCES = ("csrc", "src", "meson.build", "meson.options", "pyproject.toml", "LICENSE")
 
 
 class Kind(NamedTuple):
@@ -63,6 +64,11 @@ KINDS = {
             "-Db_lundef=false",
             "-Dc_args=-fno-omit-frame-pointer -fno-sanitize-recover=undefined",
         ),
+    ),
+    "valgrind": Kind(
+        "-valgrind",
+        ("build", "test"),
+        ("-Dbuildtype=debugoptimized", "-Db_ndebug=false", "-Dvalgrind=true"),
     ),
 }
 
