@@ -107,7 +107,7 @@ static void the_chain_of_frame_pointers_ends_at_the_first_frame(void)
     weft_context_make(&self->core.context, weft_stack_top(self->core.stack), walk_and_leave, self);
     weft_context_switch(&thread_context, &self->core.context);
     CHECK_EQUAL(self->error, 2);
-    weft_stack_give(&test_hub.stacks, self->core.stack);
+    weft_stack_give(self->core.stack);
     self->core.stack = NULL;
     test_close();
 }
