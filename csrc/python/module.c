@@ -76,7 +76,7 @@ static PyObject *module_keep_over_fork(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    weft_keeps_fibers_over_fork = true;
+    weft_knows_greenlets = true;
     Py_RETURN_NONE;
 }
 

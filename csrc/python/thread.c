@@ -103,11 +103,25 @@ static void thread_close(weft_thread *thread)
 #define UNWIND_ROUNDS_MAX 8
 #define UNWIND_TURNS_MAX 64
 
+/* Since atexit: no thread of this process comes back to its fibers. */
+static bool is_exiting;
+
+/* A scheduler's own fiber (gevent's hub, eventlet's) goes on in its loop when GreenletExit is
+ * thrown at it, and waits there for ever. Programs that know greenlets may have one. At a thread's
+ * end its class tells; at exit, where little is lost, every fiber left by hand may be one. */
+static bool record_may_schedule(const weft_record *record)
+{
+    return weft_knows_greenlets && record->body == fiber_body &&
+           (is_exiting || !Py_IS_TYPE(record->self, &weft_fiber_type));
+}
+
 /* Begun and not ended, or a task that would still begin. */
 static bool record_is_left_behind(const weft_record *record)
 {
     const weft_thread *thread = record->thread;
     if (record == thread->main || record == thread->hub_fiber || record->is_daemon)
+        return false;
+    if (record_may_schedule(record))
         return false;
     return record_is_away(record) || (record->core.state == WEFT_FIBER_NEW && record->core.is_held);
 }
@@ -289,6 +303,7 @@ static PyObject *fiber_current(void)
 static void thread_unwind_at_exit(void)
 {
     weft_thread *thread = weft_this_thread;
+    is_exiting = true;
     if (thread != NULL && thread_may_run(thread))
         thread_unwind(thread, "Killing the greenlet because the interpreter exits.");
 }
@@ -334,7 +349,7 @@ static weft_thread *thread_make(void)
     return thread;
 }
 
-bool weft_keeps_fibers_over_fork;
+bool weft_knows_greenlets;
 
 /* Would greenlet have it in the child? Who waits for the hub stays behind: what it waits for does.
  */
@@ -349,7 +364,7 @@ static bool record_is_kept_over_fork(const weft_record *record)
 static void thread_set_aside_kept(weft_thread *thread, weft_link *kept)
 {
     weft_link *link = thread->hub.fibers.next;
-    while (weft_keeps_fibers_over_fork && link != &thread->hub.fibers) {
+    while (weft_knows_greenlets && link != &thread->hub.fibers) {
         weft_fiber *fiber = weft_container_of(link, weft_fiber, all);
         link = link->next;
         if (!record_is_kept_over_fork((weft_record *)fiber))

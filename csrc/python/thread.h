@@ -120,7 +120,7 @@ static int waiters_visit(const weft_link *list, visitproc visit, void *arg);
 
 /* ---- thread.c: native threads ---- */
 extern weft_link weft_all_threads; /* every thread of the process that uses weft */
-extern bool weft_keeps_fibers_over_fork; /* fibers left by hand go on in the child of a fork too */
+extern bool weft_knows_greenlets; /* the program has imported greenlet: see where it is used */
 static void thread_after_fork(void);
 static PyObject *fiber_current(void);
 static void thread_unwind_at_exit(void);
