@@ -115,14 +115,17 @@ static bool record_may_schedule(const weft_record *record)
            (is_exiting || !Py_IS_TYPE(record->self, &weft_fiber_type));
 }
 
-/* Begun and not ended, or a task that would still begin. */
+/* Begun and not ended, or a task that would still begin. The hub never ends, but a callback of it
+ * may have switched away by hand; thrown at, the hub goes on and parks. */
 static bool record_is_left_behind(const weft_record *record)
 {
     const weft_thread *thread = record->thread;
-    if (record == thread->main || record == thread->hub_fiber || record->is_daemon)
+    if (record == thread->main || record->is_daemon)
         return false;
     if (record_may_schedule(record))
         return false;
+    if (record == thread->hub_fiber)
+        return record->core.state == WEFT_FIBER_SUSPENDED;
     return record_is_away(record) || (record->core.state == WEFT_FIBER_NEW && record->core.is_held);
 }
 

@@ -368,6 +368,27 @@ def test_finally_blocks_may_wait_for_each_other_when_a_thread_ends(fresh: None) 
     assert sorted(map(str, steps)) == ["1", "put"]
 
 
+def test_a_callback_of_the_hub_that_was_left_by_hand_is_unwound_with_its_thread() -> None:
+    steps: list[str] = []
+
+    def work() -> None:
+        main = getcurrent()
+
+        def callback() -> None:
+            try:
+                main.switch()
+            finally:
+                steps.append("finally")
+
+        get_hub().call_soon(callback)
+        get_hub().call_soon(steps.append, "next")
+        get_hub().switch()
+
+    in_thread(work)
+    assert steps == ["finally", "next"]
+
+
+@pytest.mark.loses("the fiber and its stack: it refuses to end")
 def test_what_refuses_to_end_with_its_thread_is_lost(fresh: None) -> None:
     def refuse() -> None:
         while True:
