@@ -26,6 +26,8 @@ _TEXT_BYTES_MAX = 4000
 _LINES_BYTES_MAX = 1 << 20
 _FRAMES_MAX = 100
 _FIBERS_MAX = 10_000_000
+# No memory there, or not what was expected: a table cut short, a length below zero.
+_UNREADABLE = (OSError, IndexError, ValueError, OverflowError)
 _STATES = ("new", "running", "suspended", "parked", "done", "lost")  # as in csrc/core.h
 
 
@@ -123,7 +125,7 @@ class Outside:
         """A fiber, or what can be said of one that is damaged."""
         try:
             return self._fiber(thread, record)
-        except OSError as error:
+        except _UNREADABLE as error:
             return Fiber(0, "a fiber", "lost", f"is unreadable: {error}", None, [])
 
     def _fiber(self, thread: int, record: int) -> Fiber:
@@ -197,7 +199,7 @@ class Outside:
                     yield Frame("…", 0, f"more than {_FRAMES_MAX} frames")
                     return
                 yield self._frame(frame)
-        except OSError as error:
+        except _UNREADABLE as error:
             yield Frame("?", 0, f"unreadable: {error}")
 
     def _chain(self, head: int) -> Iterator[int]:

@@ -85,7 +85,7 @@ def test_faulthandlers_c_stack_of_a_fiber_ends(interpreter: Interpreter) -> None
         weft.Fiber(faulthandler.dump_c_stack).switch()
         print("on")
     """)
-    assert (done.status, done.out) == (0, "on\\n")
+    assert (done.status, done.out) == (0, "on\n")
     assert "_core" in done.err
     assert "truncated" not in done.err
 
@@ -130,6 +130,29 @@ def test_py_spy_walks_the_native_stack_of_a_fiber_to_its_end(interpreter: Interp
     out = spy(interpreter, "--native")
     ours = re.findall(r"^    (?:\S+\.)?(\S+) \((?:.*/)?program.py:(\d+)\)", out, re.MULTILINE)
     assert ours == STACK, out
+
+
+# ---- profiling.sampling ----
+
+
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="profiling.sampling is new in 3.15")
+def test_each_sample_of_the_profiler_comes_to_the_fibers_end(interpreter: Interpreter) -> None:
+    """The profiler refuses a sample that does not come to the sentinel at the end of the chain."""
+    out = interpreter.out("""
+        import os, weft
+        from _remote_debugging import RemoteUnwinder
+        def look():
+            unwinder = RemoteUnwinder(os.getpid())
+            samples = [unwinder.get_stack_trace() for _ in range(50)]
+            return {tuple(frame.funcname for frame in sample[0].threads[0].frame_info)
+                    for sample in samples}
+        def outer():
+            weft.sleep(0)
+            return look()
+        print(weft.Fiber(lambda: outer()).switch(), weft.spawn(outer).get())
+    """)
+    stacks = [("<listcomp>", "look", "outer", "<lambda>"), ("look", "outer", "<lambda>")]
+    assert out.strip() in [f"{ {stack} } { {stack[:-1]} }" for stack in stacks]
 
 
 # ---- pdb ----

@@ -275,6 +275,23 @@ def test_a_frame_that_cannot_be_read_says_so_and_the_rest_is_shown(outside: Outs
     other.switch()
 
 
+def test_a_table_of_lines_that_is_cut_short_is_unreadable(outside: Outside) -> None:
+    main = getcurrent()
+    fiber = Fiber(lambda: main.switch())  # noqa: PLW0108  # it needs a frame of its own
+    fiber.switch()
+    frame = fiber.gr_frame
+    assert frame is not None
+    read = outside.memory.read
+
+    def read_some(address: int, size: int) -> bytes:
+        is_table = address == id(frame.f_code.co_linetable) + outside.at["bytes.data"]
+        return b"\xf0" if is_table else read(address, size)
+
+    found = seen(Outside(read_some, table_address()), fiber)
+    assert [each.function for each in found.frames] == ["unreadable: index out of range"]
+    fiber.switch()
+
+
 def test_a_fiber_that_cannot_be_read_does_not_hide_the_others(outside: Outside) -> None:
     main = getcurrent()
     fibers = [Fiber(main.switch) for _ in range(3)]
