@@ -5,7 +5,7 @@
 After each run of a test, with its fixtures gone and cycles collected, everything countable is
 counted: memory blocks, objects by type, references (a debug build of CPython counts all of them),
 bytes of stacks, open descriptors, threads. The first runs warm up caches. What has grown in every
-run after them, and in four times as many, is a leak: caches fill up, a leak grows each time.
+run after them, and in twelve times as many, is a leak: caches fill up, slowly; a leak goes on.
 
 A test that loses something on purpose says so: @pytest.mark.loses("what, and why").
 Do not add: tolerance in numbers. One object each time is a leak.
@@ -29,7 +29,7 @@ from _pytest.runner import runtestprotocol
 import weft
 
 WARM_UP = 2
-PATIENCE = 4  # times that many runs where something grows
+PATIENCE = 12  # times that many runs where something grows
 SLAB = {"nr", "nh"}  # flags of a mapping that holds stacks: no reserve, no huge pages
 
 
@@ -153,6 +153,9 @@ def forget(item: pytest.Item) -> None:
     item._report_sections.clear()
     item.user_properties.clear()
     if isinstance(item, pytest.Function):
+        for fixtures in item._fixtureinfo.name2fixturedefs.values():
+            for fixture in fixtures:  # one of the session notes each test that asked for it
+                del fixture._finalizers[1:]
         item._initrequest()
         item.funcargs.clear()
 

@@ -505,6 +505,7 @@ def test_a_waiter_with_a_timeout_is_woken_by_the_clock_however_unreachable(sim: 
     assert steps == ["waited False"]
 
 
+@pytest.mark.loses("the fiber and its stack: it refuses to end")
 def test_an_unreachable_fiber_that_refuses_to_end_twice_does_no_harm(sim: Sim) -> None:
     main = getcurrent()
     steps: list[str] = []
@@ -525,6 +526,7 @@ def test_an_unreachable_fiber_that_refuses_to_end_twice_does_no_harm(sim: Sim) -
     assert set(steps) == {"{'kept': [1, 2, 3]}"}
 
 
+@pytest.mark.loses("the fiber and its stack: it refuses to end")
 def test_an_unreachable_task_that_refuses_to_end_does_no_harm(sim: Sim) -> None:
     steps: list[str] = []
 

@@ -73,6 +73,7 @@ def test_init_runs_once_in_each_fiber_with_the_same_arguments(fresh: None) -> No
     assert task.get() == (15, 15, "counted")
     assert counted.number == 20
     assert Counted.made == [weft.getcurrent(), task]
+    Counted.made.clear()
 
 
 def test_an_init_that_fails_is_tried_again(fresh: None) -> None:
@@ -102,6 +103,7 @@ def test_properties_are_called_and_slots_are_shared(fresh: None) -> None:
     counted = Counted(1)
     counted.next = 10
     assert (counted.number, vars(counted)) == (9, {"number": 9, "step": 1})
+    Counted.made.clear()
     slotted = Slotted()
     slotted.shared = 1
     slotted.own = 2

@@ -13,6 +13,8 @@ from tests.conftest import Interpreter
 from weft import native
 from weft.threadpool import ThreadPool, Workers
 
+pytestmark = pytest.mark.loses("the pool and its threads: those wait 5 s for more work")
+
 
 def until(is_met: Callable[[], bool]) -> None:
     """Give native threads the time that they need; 20 s at most."""

@@ -73,9 +73,9 @@ def test_silent_ones_end_only_their_block(sim: Sim) -> None:
     settle()
 
 
-@pytest.mark.parametrize("exception", [Failure, Failure("given")])
-def test_it_may_raise_something_else(exception: Any, sim: Sim) -> None:
-    with pytest.raises(Failure), Timeout(1, exception):
+@pytest.mark.parametrize("make", [lambda: Failure, Failure], ids=["class", "instance"])
+def test_it_may_raise_something_else(make: Any, sim: Sim) -> None:
+    with pytest.raises(Failure), Timeout(1, make()):
         sleep(LONG)
     settle()
 
