@@ -463,7 +463,9 @@ def test_thousands_of_threads_leave_no_descriptor_no_memory_no_stack(
         run(2000)
         after = figures()
         grown = [b - a for a, b in zip(before, after)]
-        print(grown[0] <= 0, grown[1] < 100, grown[2] < 10_000, grown[3] < 1000, grown)
+        # glibc may reserve another arena of 64 MiB; a sanitizer keeps what was freed for a while.
+        resident_max = 1000 if "WEFT_SANITIZER" not in os.environ else 30_000
+        print(grown[0] <= 0, grown[1] < 100, grown[2] < 40_000, grown[3] < resident_max, grown)
         """
     assert interpreter.out(program).startswith("True True True True"), interpreter.out(program)
 
