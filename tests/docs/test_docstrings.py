@@ -12,6 +12,7 @@ import weft
 RUNNER = Path(__file__).with_name("run_examples.py")
 NOT_FOR_IMPORT = {
     "weft.__main__",
+    "weft.weft-gdb",
     "weft.monkey.thread_3_11",
     "weft.monkey.thread_3_13",
     "weft.monkey.thread_3_14",
