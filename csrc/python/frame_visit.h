@@ -9,7 +9,10 @@
  *
  * Included by state_3_14.h and later only.
  */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-parameter" /* CPython's own, from 3.15 on */
 #include "internal/pycore_interpframe.h"
+#pragma GCC diagnostic pop
 
 static int frame_visit_slot(_PyStackRef slot, visitproc visit, void *arg)
 {

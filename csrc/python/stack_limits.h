@@ -20,7 +20,10 @@
  *
  * Included by state_3_14.h and later only.
  */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-parameter" /* CPython's own, from 3.15 on */
 #include "internal/pycore_tstate.h"
+#pragma GCC diagnostic pop
 
 typedef struct {
     uintptr_t top;  /* where the stack begins */
