@@ -10,6 +10,14 @@
  * `hint #36` is `bti j`: where branch targets are checked, the landing place must say so; older
  * machines take it for nothing.
  */
+#if defined(__ARM_FEATURE_SVE) /* registers that only some builds have, and may keep values in */
+#define WEFT_SWITCH_LOSES_MORE                                                                     \
+    , "p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10", "p11", "p12", "p13",      \
+        "p14", "p15", "ffr"
+#else
+#define WEFT_SWITCH_LOSES_MORE
+#endif
+
 static inline __attribute__((always_inline)) void weft_context_switch(weft_context *source,
                                                                       const weft_context *target)
 {
@@ -34,7 +42,7 @@ static inline __attribute__((always_inline)) void weft_context_switch(weft_conte
                        "x25", "x26", "x27", "x28", "x30", "v0", "v1", "v2", "v3", "v4", "v5", "v6",
                        "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v17",
                        "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28",
-                       "v29", "v30", "v31", "cc", "memory");
+                       "v29", "v30", "v31", "cc", "memory" WEFT_SWITCH_LOSES_MORE);
 }
 
 static inline uint64_t weft_float_modes(void)

@@ -17,6 +17,15 @@
  *
  * `notrack`: the landing place has no endbr64, as it is no function.
  */
+#if defined(__AVX512F__) /* registers that only some builds have, and may keep values in */
+#define WEFT_SWITCH_LOSES_MORE                                                                     \
+    , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",    \
+        "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6",  \
+        "k7"
+#else
+#define WEFT_SWITCH_LOSES_MORE
+#endif
+
 static inline __attribute__((always_inline)) void weft_context_switch(weft_context *source,
                                                                       const weft_context *target)
 {
@@ -37,7 +46,7 @@ static inline __attribute__((always_inline)) void weft_context_switch(weft_conte
                      : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
                        "r15", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
                        "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "cc",
-                       "memory");
+                       "memory" WEFT_SWITCH_LOSES_MORE);
 }
 
 static inline uint64_t weft_float_modes(void)
