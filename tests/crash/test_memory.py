@@ -169,5 +169,6 @@ def test_a_thread_that_ends_takes_its_stacks_with_it(interpreter: Interpreter) -
         sizes.append(kib("VmSize"))
     print(sizes[-1] - sizes[4])
     """
-    # Else malloc maps 64 MiB for a thread now and then, whoever runs in it.
-    assert int(interpreter.out(program, MALLOC_ARENA_MAX="1")) <= 8192
+    # Else malloc maps 64 MiB for a thread now and then; glibc keeps a few threads' own stacks, of 8
+    # MiB. Those of one thread's fibers are 50 to 600 MiB.
+    assert int(interpreter.out(program, MALLOC_ARENA_MAX="1")) <= 32_768
