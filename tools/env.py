@@ -198,7 +198,6 @@ def sanitizer_variables() -> dict[str, str]:
     return {
         "LD_PRELOAD": library,
         "PYTHONMALLOC": "malloc",  # so that ASan sees each object
-        # CPython leaks at exit by design. Fake stacks move locals off the stack we measure.
         # CPython leaks at exit by design. Fake stacks move locals off the stack we measure. A guard
         # that is hit stays a SIGSEGV, which faulthandler and our tests want to see.
         "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0:handle_segv=0",

@@ -4,6 +4,7 @@ They import `greenlet`, which is the real one or weft's once a process has one o
 used in interpreters of their own.
 """
 
+import os
 import shutil
 import subprocess
 import sysconfig
@@ -16,6 +17,13 @@ from weft import compat
 
 HERE = Path(__file__).parent
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers"]
+
+
+def cpp_environment() -> dict[str, str]:
+    """What an interpreter needs that will load C++: ASan looks for its throw once, at the start."""
+    if os.environ.get("WEFT_SANITIZER") != "address":
+        return {}
+    return {"LD_PRELOAD": f"{os.environ['LD_PRELOAD']}:libstdc++.so.6"}
 
 
 def compile_extension(source: Path, folder: Path, *, include: str) -> Path:

@@ -1,6 +1,5 @@
 """C++ exceptions in flight: each fiber has its own, however they interleave on one thread."""
 
-import os
 import signal
 import textwrap
 from collections.abc import Callable
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.compat.conftest import cpp_environment
 from tests.conftest import PACKAGE_PARENT, Finished, Interpreter
 
 START = """
@@ -23,10 +23,8 @@ LOAD = "import cpp_exceptions as cpp\n"
 @pytest.fixture
 def run(interpreter: Interpreter, extensions: Callable[[str], Path]) -> Callable[..., Finished]:
     """Runs lines in a new interpreter that can import cpp_exceptions."""
-    env = {"PYTHONPATH": f"{PACKAGE_PARENT}:{extensions('cpp_exceptions.cpp')}"}
-    if os.environ.get("WEFT_SANITIZER") == "address":
-        # ASan looks for C++'s throw once, when it is loaded itself.
-        env["LD_PRELOAD"] = f"{os.environ['LD_PRELOAD']}:libstdc++.so.6"
+    path = f"{PACKAGE_PARENT}:{extensions('cpp_exceptions.cpp')}"
+    env = {"PYTHONPATH": path, **cpp_environment()}
 
     def run(text: str, start: str = START + LOAD) -> Finished:
         return interpreter.run(start + textwrap.dedent(text), **env)

@@ -10,6 +10,7 @@ import textwrap
 
 import pytest
 
+from tests.compat.conftest import cpp_environment
 from tests.compat.greenlet_programs import PROGRAMS, RANDOM, START
 from tests.conftest import Interpreter
 
@@ -19,7 +20,7 @@ ADDRESS = re.compile(r"0x(\(nil\)|[0-9a-f]+)")
 
 
 def printed(interpreter: Interpreter, program: str) -> str:
-    done = interpreter.run(program)
+    done = interpreter.run(program, **cpp_environment())  # greenlet is written in C++
     assert done.status == 0, f"{done.out[-2000:]}\n{done.err[-4000:]}"
     return ADDRESS.sub("0x…", ADVICE.sub("", done.out))
 
