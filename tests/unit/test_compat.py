@@ -32,8 +32,10 @@ def test_every_way_to_import_gives_wefts_objects(interpreter: Interpreter) -> No
         from gevent.event import AsyncResult
         from gevent.hub import get_hub
         from greenlet import greenlet, getcurrent, GreenletExit
-        import weft.queue, weft.lock, weft.event, weft.monkey, weft.socket
+        import gevent.pool
+        import weft.queue, weft.lock, weft.event, weft.monkey, weft.socket, weft.pool
         pairs = [
+            (gevent.pool.Pool, weft.pool.Pool), (gevent.pool.Group, weft.pool.Group),
             (gevent.queue.Queue, weft.queue.Queue), (lock.Semaphore, weft.lock.Semaphore),
             (monkey.patch_all, weft.monkey.patch_all), (socket.socket, weft.socket.socket),
             (Greenlet, weft.Task), (AsyncResult, weft.event.AsyncResult),

@@ -1,0 +1,386 @@
+"""Group and Pool: members are who is alive, and never more than there is place for."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+import weft
+from tests.conftest import Growth, Sim
+from weft import GreenletExit, Task, Timeout, getcurrent, sleep, spawn
+from weft.pool import Group, Pool, PoolFull
+from weft.queue import Full
+
+
+def test_a_group_has_who_is_alive(sim: Sim) -> None:
+    group = Group()
+    assert not group
+    early, late = group.spawn(sleep, 1), group.spawn(sleep, 2)
+    assert len(group) == 2
+    assert early in group
+    assert set(group) == {early, late}
+    sleep(1.5)
+    assert set(group) == {late}
+    assert group.join() is True
+    assert not group
+    assert sim.now() >= 2
+
+
+def test_a_group_begins_with_the_tasks_it_is_given(sim: Sim) -> None:
+    tasks = [spawn(sleep, n) for n in (1, 2)]
+    group = Group(tasks)
+    assert set(group) == set(tasks)
+    assert group.join() is True
+
+
+def test_join_ends_with_false_when_its_time_is_over(sim: Sim) -> None:
+    group = Group()
+    group.spawn(sleep, 10)
+    assert group.join(timeout=1) is False
+    assert len(group) == 1
+    group.kill()
+
+
+def test_join_raises_what_a_member_failed_with_if_asked(sim: Sim, capsys: object) -> None:
+    group = Group()
+    group.spawn(int, "x")
+    with pytest.raises(ValueError, match="invalid literal"):
+        group.join(raise_error=True)
+    group.spawn(int, "x")
+    assert group.join() is True
+
+
+def test_a_task_that_is_discarded_goes_on_and_is_not_waited_for(sim: Sim) -> None:
+    group = Group()
+    task = group.spawn(sleep, 5)
+    group.discard(task)
+    group.discard(task)
+    assert group.join() is True
+    assert not task.ready()
+    task.join()
+
+
+def test_a_task_that_has_ended_leaves_soon_after_it_was_added(sim: Sim) -> None:
+    task = spawn(int)
+    task.join()
+    group = Group()
+    group.add(task)
+    assert group.join(timeout=1) is True
+
+
+def test_kill_ends_members_and_who_is_added_meanwhile(sim: Sim) -> None:
+    group = Group()
+    ends = []
+
+    def stubborn() -> None:
+        try:
+            sleep(100)
+        finally:
+            if len(ends) < 3:
+                ends.append(group.spawn(stubborn))
+            sleep(1)
+
+    group.spawn(stubborn)
+    sleep(0)
+    group.kill()
+    assert not group
+    assert len(ends) == 3
+    assert all(task.ready() for task in ends)
+
+
+def test_kill_gives_up_when_its_time_is_over(sim: Sim) -> None:
+    group = Group()
+
+    def deaf() -> None:
+        try:
+            sleep(100)
+        except GreenletExit:
+            sleep(10)
+
+    task = group.spawn(deaf)
+    sleep(0)
+    group.kill(timeout=1)
+    assert not task.ready()
+    assert task in group
+    group.kill()
+    assert task.ready()
+    assert not group
+
+
+def test_kill_without_waiting_only_tells(sim: Sim) -> None:
+    group = Group()
+    task = group.spawn(sleep, 100)
+    group.kill(block=False)
+    assert task in group
+    assert group.join(timeout=1) is True
+
+
+def test_kill_does_not_swallow_another_timeout(sim: Sim) -> None:
+    group = Group()
+
+    def deaf() -> None:
+        try:
+            sleep(100)
+        except GreenletExit:
+            sleep(10)
+
+    group.spawn(deaf)
+    sleep(0)
+    with pytest.raises(Timeout), Timeout(1):
+        group.kill(timeout=5)
+    group.kill()
+
+
+def test_killone_kills_a_member_only(sim: Sim) -> None:
+    group = Group()
+    mine, other = group.spawn(sleep, 100), spawn(sleep, 1)
+    group.killone(other)
+    assert not other.dead
+    group.killone(mine)
+    assert mine.ready()
+    assert mine.successful()
+    other.join()
+    assert other.value is None
+
+
+def test_bare_fibers_are_killed_and_let_go(sim: Sim) -> None:
+    struck = []
+
+    def work() -> None:
+        try:
+            main.switch()
+        except GreenletExit:
+            struck.append(getcurrent())
+            raise
+
+    main = getcurrent()
+    fiber = weft.Fiber(work, weft.get_hub())
+    group = Group()
+    group.add(fiber)  # type: ignore[arg-type]  # gevent takes them
+    fiber.switch()
+    group.kill()
+    sleep(0)
+    assert struck == [fiber]
+    assert not group
+
+
+def test_a_pool_never_has_more_members_than_places(sim: Sim) -> None:
+    pool = Pool(3)
+    running, peak = 0, 0
+
+    def work() -> None:
+        nonlocal running, peak
+        running += 1
+        peak = max(peak, running)
+        sleep(1)
+        running -= 1
+
+    for _ in range(10):
+        pool.spawn(work)
+    assert pool.join() is True
+    assert (peak, running, sim.now() >= 4) == (3, 0, True)
+    assert pool.free_count() == 3
+
+
+def test_a_full_pool_refuses_who_does_not_wait(sim: Sim) -> None:
+    pool = Pool(1)
+    pool.spawn(sleep, 5)
+    assert pool.full()
+    with pytest.raises(PoolFull, match="all places are taken"):
+        pool.add(Task(int), blocking=False)
+    with pytest.raises(Full):
+        pool.start(Task(int), timeout=1)
+    assert pool.wait_available(timeout=1) == 0
+    assert pool.wait_available() == 1
+    assert not pool.full()
+    assert pool.free_count() == 1
+
+
+def test_pools_without_limit_and_without_place(sim: Sim) -> None:
+    endless = Pool()
+    assert endless.free_count() == 1
+    assert endless.wait_available() == 1
+    assert not endless.full()
+    tasks = [endless.spawn(sleep, 1) for _ in range(50)]
+    assert len(endless) == 50
+    assert endless.join()
+    assert all(task.ready() for task in tasks)
+    nothing = Pool(0)
+    assert nothing.full()
+    with pytest.raises(PoolFull):
+        nothing.add(Task(int), timeout=1)
+    with pytest.raises(ValueError, match="must not be negative"):
+        Pool(-1)
+
+
+def test_adding_a_member_again_takes_no_second_place(sim: Sim) -> None:
+    pool = Pool(2)
+    task = pool.spawn(sleep, 1)
+    pool.add(task)
+    assert pool.free_count() == 1
+    pool.join()
+    pool.discard(task)
+    assert pool.free_count() == 2
+    assert pool.wait_available() == 2
+
+
+def test_a_pool_makes_tasks_of_the_given_class(sim: Sim) -> None:
+    class Mine(Task):
+        pass
+
+    assert type(Pool(1, Mine).spawn(int)) is Mine
+    assert type(Pool(1).spawn(int)) is Task
+
+
+def test_apply_runs_in_a_member_and_in_a_member_at_once(sim: Sim) -> None:
+    pool = Pool(1)
+
+    def inner() -> bool:
+        return getcurrent() in pool
+
+    def outer() -> bool:
+        return bool(pool.apply(inner))  # the only place is ours: waiting would be for ever
+
+    assert pool.apply(outer) is True
+    assert pool.apply(divmod, (7, 2)) == (3, 1)
+    assert pool.apply(dict, kwds={"a": 1}) == {"a": 1}
+
+
+def test_apply_async_waits_for_a_place_in_a_task_of_its_own(sim: Sim) -> None:
+    pool = Pool(1)
+    got: list[int] = []
+    first = pool.apply_async(abs, (-1,), callback=got.append)
+    second = pool.apply_async(abs, (-2,), callback=got.append)
+    assert first in pool
+    assert second not in pool
+    assert weft.joinall([first, second]) == [first, second]
+    sleep(0)
+    sleep(0)
+    assert sorted(got) == [1, 2]
+    assert pool.apply_cb(abs, (-3,), callback=got.append) == 3
+    sleep(0)
+    assert sorted(got) == [1, 2, 3]
+
+
+def test_no_callback_after_a_failure(sim: Sim, capsys: object) -> None:
+    got: list[int] = []
+    task = Pool(1).apply_async(int, ("x",), callback=got.append)
+    task.join()
+    sleep(1)
+    assert not task.successful()
+    assert got == []
+
+
+def _slow_at_first(number: int) -> int:
+    sleep(10 - number)
+    return number
+
+
+def test_map_keeps_the_order_and_imap_unordered_does_not(sim: Sim) -> None:
+    pool = Pool(5)
+    numbers = list(range(5))
+    assert pool.map(_slow_at_first, numbers) == numbers
+    assert list(pool.imap(_slow_at_first, numbers)) == numbers
+    assert list(pool.imap_unordered(_slow_at_first, numbers)) == numbers[::-1]
+    assert pool.map(abs, []) == []
+    assert list(pool.imap_unordered(abs, [])) == []
+    assert list(Group().imap(pow, [2, 3], [3, 2], maxsize=1)) == [8, 9]
+    task = pool.map_async(abs, [-1], callback=numbers.extend)
+    assert task.get() == [1]
+    assert numbers[-1] == 1
+
+
+@pytest.mark.parametrize("name", ["imap", "imap_unordered"])
+def test_a_failed_call_raises_at_its_turn_and_the_rest_follows(
+    sim: Sim, name: str, capsys: object
+) -> None:
+    results = getattr(Pool(1), name)(int, ["1", "x", "3"])
+    assert next(results) == 1
+    with pytest.raises(ValueError, match="invalid literal"):
+        next(results)
+    assert next(results) == 3
+    for _ in range(2):
+        with pytest.raises(StopIteration):
+            next(results)
+
+
+@pytest.mark.parametrize("name", ["imap", "imap_unordered"])
+def test_an_iterable_that_fails_raises_after_what_it_gave(sim: Sim, name: str) -> None:
+    def items() -> Iterator[int]:
+        yield -1
+        raise KeyError("no more")
+
+    results = getattr(Pool(2), name)(abs, items())
+    assert next(results) == 1
+    with pytest.raises(KeyError):
+        next(results)
+    with pytest.raises(StopIteration):
+        next(results)
+
+
+@pytest.mark.parametrize("name", ["imap", "imap_unordered"])
+def test_maxsize_bounds_what_is_started_and_not_taken(sim: Sim, name: str) -> None:
+    started: list[int] = []
+    results = getattr(Pool(10), name)(started.append, range(20), maxsize=3)
+    for taken in range(20):
+        sleep(1)
+        assert len(started) == min(taken + 3, 20)
+        assert next(results) is None
+    assert list(results) == []
+
+
+@pytest.mark.parametrize("name", ["imap", "imap_unordered"])
+def test_a_next_that_is_killed_loses_no_result(sim: Sim, name: str) -> None:
+    results = getattr(Pool(2), name)(_slow_at_first, [8, 7])
+    for _ in range(3):
+        impatient = spawn(next, results)
+        sleep(0.1)
+        impatient.kill()
+    assert sorted(results) == [7, 8]
+
+
+@pytest.mark.parametrize("name", ["imap", "imap_unordered"])
+def test_several_may_take_results(sim: Sim, name: str) -> None:
+    results = getattr(Pool(3), name)(_slow_at_first, range(9))
+    got: list[int] = []
+    weft.joinall([spawn(lambda: got.extend(results)) for _ in range(3)], raise_error=True)
+    assert sorted(got) == list(range(9))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_places_come_back_whatever_is_killed(sim: Sim, seed: int) -> None:
+    chance = random.Random(seed)
+    pool = Pool(3)
+    peak = 0
+
+    def work(seconds: float) -> None:
+        nonlocal peak
+        peak = max(peak, len(pool))
+        sleep(seconds)
+
+    def add() -> None:
+        with Timeout(chance.randrange(3), False):
+            pool.spawn(work, chance.randrange(3))
+
+    adders = [spawn(add) for _ in range(30)]
+    for _ in range(60):
+        victims = [*adders, *pool]
+        chance.choice(victims).kill(block=chance.random() < 0.3)
+        if chance.random() < 0.5:
+            sleep(chance.choice([0, 0.5]))
+    weft.joinall(adders)
+    assert pool.join() is True
+    assert 0 < peak <= 3
+    assert pool.free_count() == pool.wait_available() == 3
+
+
+def test_pools_leave_nothing_behind(sim: Sim, growth: Growth) -> None:
+    def use() -> None:
+        pool = Pool(2)
+        assert pool.map(abs, [-1, -2, -3]) == [1, 2, 3]
+        results = pool.imap_unordered(abs, range(5), maxsize=1)
+        assert next(results) == 0  # and the rest is dropped
+        pool.spawn(sleep, 100)
+        pool.kill()
+
+    growth.refuse(use)
