@@ -37,6 +37,7 @@
 #include "python/task_type.c"
 #include "python/hub_type.c"
 #include "python/timer_type.c"
+#include "python/link.c"
 #include "python/lock_type.c"
 #include "python/event_type.c"
 #include "python/queue_type.c"

@@ -10,6 +10,7 @@
 typedef struct {
     PyObject_HEAD weft_link waiters;  /* who waits for it to be set, in order */
     PyObject *weakrefs; /* weak references to it */
+    PyObject *links;    /* owned: list of callbacks for set(), or NULL; see link.c */
     bool is_set;        /* the flag */
 } event_object;
 
@@ -31,6 +32,8 @@ static PyObject *event_set(PyObject *self, PyObject *unused)
     event_of(self)->is_set = true;
     while (weft_waiter_fire_first(&event_of(self)->waiters))
         ;
+    if (weft_unlikely(link_tell_all(&event_of(self)->links, self) < 0))
+        return NULL;
     Py_RETURN_NONE;
 }
 
@@ -45,6 +48,16 @@ static PyObject *event_is_set(PyObject *self, PyObject *unused)
 {
     (void)unused;
     return PyBool_FromLong(event_of(self)->is_set);
+}
+
+static PyObject *event_rawlink(PyObject *self, PyObject *callback)
+{
+    return link_add(&event_of(self)->links, self, callback, event_of(self)->is_set);
+}
+
+static PyObject *event_unlink(PyObject *self, PyObject *callback)
+{
+    return link_remove(&event_of(self)->links, callback);
 }
 
 static PyObject *event_wait(PyObject *self, PyObject *const *args, Py_ssize_t count,
@@ -71,7 +84,14 @@ static PyObject *event_wait(PyObject *self, PyObject *const *args, Py_ssize_t co
 
 static int event_traverse(PyObject *self, visitproc visit, void *arg)
 {
+    Py_VISIT(event_of(self)->links);
     return waiters_visit(&event_of(self)->waiters, visit, arg);
+}
+
+static int event_gc_clear(PyObject *self)
+{
+    Py_CLEAR(event_of(self)->links);
+    return 0;
 }
 
 static void event_dealloc(PyObject *self)
@@ -79,6 +99,7 @@ static void event_dealloc(PyObject *self)
     PyObject_GC_UnTrack(self);
     if (event_of(self)->weakrefs != NULL)
         PyObject_ClearWeakRefs(self);
+    Py_CLEAR(event_of(self)->links);
     Py_TYPE(self)->tp_free(self);
 }
 
@@ -107,6 +128,8 @@ static PyMethodDef event_methods[] = {
     {"isSet", event_is_set, METH_NOARGS, event_is_set_doc},
     {"ready", event_is_set, METH_NOARGS, event_is_set_doc},
     {"wait", (PyCFunction)(void (*)(void))event_wait, FAST_KEYWORDS, event_wait_doc},
+    {"rawlink", event_rawlink, METH_O, weft_link_add_doc},
+    {"unlink", event_unlink, METH_O, weft_link_remove_doc},
     {0},
 };
 
@@ -129,6 +152,7 @@ PyTypeObject weft_event_type = {
     .tp_new = event_new,
     .tp_dealloc = event_dealloc,
     .tp_traverse = event_traverse,
+    .tp_clear = event_gc_clear,
     .tp_repr = event_repr,
     .tp_methods = event_methods,
     .tp_weaklistoffset = offsetof(event_object, weakrefs),

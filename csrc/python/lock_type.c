@@ -92,6 +92,7 @@ static int acquire_arguments(PyObject *const *args, Py_ssize_t count, PyObject *
 typedef struct {
     PyObject_HEAD weft_gate gate;     /* first after the head: permits and who waits */
     PyObject *weakrefs; /* weak references to it */
+    PyObject *links; /* owned: list of callbacks for when a permit is free, or NULL; see link.c */
 } semaphore_object;
 
 static weft_gate *semaphore_gate(PyObject *self) { return &((semaphore_object *)self)->gate; }
@@ -149,10 +150,29 @@ static PyObject *semaphore_acquire(PyObject *self, PyObject *const *args, Py_ssi
     return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
 }
 
+static PyObject **semaphore_links(PyObject *self) { return &((semaphore_object *)self)->links; }
+
+static int semaphore_give(PyObject *self)
+{
+    gate_release(semaphore_gate(self));
+    return semaphore_gate(self)->count > 0 ? link_tell_all(semaphore_links(self), self) : 0;
+}
+
+static PyObject *semaphore_rawlink(PyObject *self, PyObject *callback)
+{
+    return link_add(semaphore_links(self), self, callback, semaphore_gate(self)->count > 0);
+}
+
+static PyObject *semaphore_unlink(PyObject *self, PyObject *callback)
+{
+    return link_remove(semaphore_links(self), callback);
+}
+
 static PyObject *semaphore_release(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    gate_release(semaphore_gate(self));
+    if (weft_unlikely(semaphore_give(self) < 0))
+        return NULL;
     return PyLong_FromSsize_t(semaphore_gate(self)->count);
 }
 
@@ -200,7 +220,8 @@ static PyObject *semaphore_exit(PyObject *self, PyObject *const *args, Py_ssize_
 {
     (void)args;
     (void)count;
-    gate_release(semaphore_gate(self));
+    if (weft_unlikely(semaphore_give(self) < 0))
+        return NULL;
     Py_RETURN_NONE;
 }
 
@@ -226,7 +247,14 @@ static int semaphore_set_counter(PyObject *self, PyObject *value, void *unused)
 
 static int semaphore_traverse(PyObject *self, visitproc visit, void *arg)
 {
+    Py_VISIT(*semaphore_links(self));
     return gate_visit(semaphore_gate(self), visit, arg);
+}
+
+static int semaphore_clear(PyObject *self)
+{
+    Py_CLEAR(*semaphore_links(self));
+    return 0;
 }
 
 static void semaphore_dealloc(PyObject *self)
@@ -234,6 +262,7 @@ static void semaphore_dealloc(PyObject *self)
     PyObject_GC_UnTrack(self);
     if (((semaphore_object *)self)->weakrefs != NULL)
         PyObject_ClearWeakRefs(self);
+    semaphore_clear(self);
     Py_TYPE(self)->tp_free(self);
 }
 
@@ -261,6 +290,8 @@ static PyMethodDef semaphore_methods[] = {
      "locked($self, /)\n--\n\nWhether no permit is free.\n\nSwitches: never. Threads: any."},
     {"ready", semaphore_ready, METH_NOARGS,
      "ready($self, /)\n--\n\nWhether a permit is free.\n\nSwitches: never. Threads: any."},
+    {"rawlink", semaphore_rawlink, METH_O, weft_link_add_doc},
+    {"unlink", semaphore_unlink, METH_O, weft_link_remove_doc},
     {"__enter__", semaphore_enter, METH_NOARGS, "As acquire(); returns True."},
     {"__exit__", (PyCFunction)(void (*)(void))semaphore_exit, METH_FASTCALL, "As release()."},
     {0},
@@ -290,6 +321,7 @@ PyTypeObject weft_semaphore_type = {
     .tp_init = semaphore_init,
     .tp_dealloc = semaphore_dealloc,
     .tp_traverse = semaphore_traverse,
+    .tp_clear = semaphore_clear,
     .tp_methods = semaphore_methods,
     .tp_getset = semaphore_getset,
     .tp_weaklistoffset = offsetof(semaphore_object, weakrefs),
@@ -298,9 +330,9 @@ PyTypeObject weft_semaphore_type = {
 /* ---- RLock ---- */
 
 typedef struct {
-    PyObject_HEAD weft_gate gate;     /* one permit */
-    PyObject *owner;    /* owned: the fiber that has it, or NULL */
-    Py_ssize_t depth;   /* how many times it has it */
+    PyObject_HEAD weft_gate gate; /* one permit */
+    PyObject *owner; /* owned: the fiber that has it, or NULL */
+    Py_ssize_t depth; /* how many times it has it */
     PyObject *weakrefs; /* weak references to it */
 } rlock_object;
 

@@ -250,6 +250,12 @@ static weft_record *hub_fiber_get(weft_thread *thread);
 static PyObject *hub_throw(PyObject *self, PyObject *args);
 static void hub_report_error(weft_thread *thread, PyObject *context);
 
+/* ---- link.c: callbacks that are told when something is ready ---- */
+extern const char weft_link_add_doc[], weft_link_remove_doc[];
+static PyObject *link_add(PyObject **links, PyObject *self, PyObject *callback, bool is_ready);
+static PyObject *link_remove(PyObject **links, PyObject *callback);
+static int link_tell_all(PyObject **links, PyObject *self);
+
 /* ---- fd_type.c: descriptors ---- */
 static int fd_wait(weft_thread *thread, int fd, unsigned direction, uint64_t deadline_ns,
                    bool is_owned);

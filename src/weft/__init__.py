@@ -11,6 +11,7 @@ from weft.hub import get_hub
 from weft.stack import stack_size
 from weft.task import joinall, kill, killall
 from weft.timeout import Timeout, with_timeout
+from weft.waiting import iwait, wait
 
 __version__ = "0.1.0.dev0"
 
@@ -23,6 +24,7 @@ __all__ = [
     "Timeout",
     "get_hub",
     "getcurrent",
+    "iwait",
     "joinall",
     "kill",
     "killall",
@@ -30,5 +32,6 @@ __all__ = [
     "spawn",
     "spawn_later",
     "stack_size",
+    "wait",
     "with_timeout",
 ]

@@ -11,9 +11,17 @@ from typing import Any
 
 from weft import _core
 from weft._core import Event
+from weft.errors import FiberError
 from weft.timeout import Timeout
 
 __all__ = ["AsyncResult", "Event"]
+
+
+def _tell(hub: _core.Hub, link: Callable[[Any], Any], source: Any) -> None:
+    try:
+        hub.call_soon_threadsafe(link, source)
+    except FiberError:
+        pass  # the thread that linked has ended: there is nobody to be told
 
 
 class AsyncResult:
@@ -35,7 +43,7 @@ class AsyncResult:
         self._value: Any = None
         self._exception: BaseException | None = None
         self._traceback: TracebackType | None = None
-        self._links: list[Callable[[AsyncResult], Any]] = []
+        self._links: list[tuple[Callable[[AsyncResult], Any], _core.Hub]] = []
 
     def set(self, value: Any = None) -> None:
         """Set the value, and wake everybody who waits for it. A later one replaces it.
@@ -59,8 +67,8 @@ class AsyncResult:
     def _settle(self) -> None:
         self._event.set()
         links, self._links = self._links, []
-        for link in links:
-            _core.get_hub().call_soon(link, self)
+        for link, hub in links:
+            _tell(hub, link, self)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Return the value, or raise the exception; wait for it if need be.
@@ -136,22 +144,26 @@ class AsyncResult:
         return (type(self._exception), self._exception, self._traceback)
 
     def rawlink(self, callback: Callable[[AsyncResult], Any]) -> None:
-        """Have the hub call callback(self) once it is set; at once if it is. It must not block.
+        """Have this thread's hub call callback(self) once it is set; soon if it is.
+
+        callback: must not block.
 
         Switches: never. Threads: any.
         """
         if self.ready():
             _core.get_hub().call_soon(callback, self)
         else:
-            self._links.append(callback)
+            self._links.append((callback, _core.get_hub()))
 
     def unlink(self, callback: Callable[[AsyncResult], Any]) -> None:
         """Take back a link; one that is not there is no error.
 
         Switches: never. Threads: any.
         """
-        if callback in self._links:
-            self._links.remove(callback)
+        for entry in self._links:
+            if entry[0] == callback:
+                self._links.remove(entry)
+                return
 
     def __call__(self, source: Any) -> None:
         """Take over how `source` ended, so that task.link(result) works.

@@ -1,6 +1,8 @@
 """Event and AsyncResult: nobody who waits misses what happens."""
 
+import gc
 import threading
+import weakref
 
 import pytest
 
@@ -114,3 +116,68 @@ def test_links_are_called_by_the_hub_once_it_is_set(sim: Sim) -> None:
     result.rawlink(called.append)
     sleep(0)
     assert called == [result, result]
+
+
+def test_a_link_is_told_once_in_the_hub(sim: Sim) -> None:
+    event, told = Event(), []
+
+    def tell(source: object) -> None:
+        told.append((source, weft.getcurrent() is weft.get_hub()))
+
+    event.rawlink(tell)
+    event.set()
+    assert told == []  # not in the middle of set()
+    weft.sleep(0)
+    assert told == [(event, True)]
+    event.set()
+    weft.sleep(0)
+    assert len(told) == 1
+    event.rawlink(tell)  # it is set
+    weft.sleep(0)
+    assert len(told) == 2
+
+
+def test_a_link_that_was_taken_back_is_not_told(sim: Sim) -> None:
+    event, told = Event(), []
+    event.rawlink(told.append)
+    event.unlink(told.append)
+    event.unlink(told.append)
+    event.set()
+    weft.sleep(0)
+    assert told == []
+    with pytest.raises(TypeError, match="not callable"):
+        event.rawlink(1)  # type: ignore[arg-type]  # refused
+
+
+def test_a_link_that_makes_a_cycle_is_collected(sim: Sim) -> None:
+    class Watcher:
+        def __init__(self) -> None:
+            self.event = Event()
+            self.event.rawlink(self.note)
+
+        def note(self, event: object) -> None:
+            raise AssertionError("nobody sets it")
+
+    held = weakref.ref(Watcher())
+    gc.collect()
+    assert held() is None
+
+
+def test_unlink_survives_an_equality_that_empties_the_list(sim: Sim) -> None:
+    event = Event()
+
+    class Odd:
+        def __eq__(self, other: object) -> bool:
+            event.set()
+            return True
+
+        def __call__(self, source: object) -> None:
+            told.append(source)
+
+        __hash__ = None  # type: ignore[assignment]  # it is never hashed
+
+    told: list[object] = []
+    event.rawlink(Odd())
+    event.unlink(print)
+    weft.sleep(0)
+    assert told == [event]

@@ -185,3 +185,26 @@ def test_native_threads_exclude_each_other(fresh: None) -> None:
     for thread in threads:
         thread.join(25)
     assert total == 2000
+
+
+def test_a_semaphore_tells_its_links_when_a_permit_stays_free(sim: Sim) -> None:
+    permits, told = Semaphore(0), []
+    permits.rawlink(told.append)
+    taker = spawn(permits.acquire)
+    sleep(0)
+    permits.release()  # it is the taker's
+    taker.join()
+    sleep(0)
+    assert told == []
+    permits.release()
+    sleep(0)
+    assert told == [permits]
+    permits.rawlink(told.append)  # a permit is free
+    sleep(0)
+    assert told == [permits, permits]
+    permits.acquire()
+    permits.rawlink(told.append)
+    permits.unlink(told.append)
+    permits.release()
+    sleep(0)
+    assert told == [permits, permits]

@@ -8,12 +8,14 @@ from weft import (
     Timeout,
     get_hub,
     getcurrent,
+    iwait,
     joinall,
     kill,
     killall,
     sleep,
     spawn,
     spawn_later,
+    wait,
     with_timeout,
 )
 from weft import Task as Greenlet
@@ -30,12 +32,14 @@ __all__ = [
     "Timeout",
     "get_hub",
     "getcurrent",
+    "iwait",
     "joinall",
     "kill",
     "killall",
     "sleep",
     "spawn",
     "spawn_later",
+    "wait",
     "with_timeout",
 ]
 

@@ -1,0 +1,116 @@
+"""wait and iwait: what is ready first comes first, and no link stays behind."""
+
+import gc
+import threading
+import weakref
+from collections.abc import Callable
+
+import pytest
+
+from tests.conftest import Growth, Sim
+from weft import iwait, sleep, spawn, spawn_later, wait
+from weft.event import AsyncResult, Event
+from weft.lock import Semaphore
+
+
+def test_wait_returns_what_is_ready_in_that_order(sim: Sim) -> None:
+    tasks = [spawn(sleep, seconds) for seconds in (3, 1, 2)]
+    assert wait(tasks) == [tasks[1], tasks[2], tasks[0]]
+    assert wait([]) == []
+
+
+def test_wait_takes_whatever_tells_by_a_link(sim: Sim) -> None:
+    event, permits, result = Event(), Semaphore(0), AsyncResult()
+    steps: list[Callable[[], object]] = [permits.release, result.set, event.set]
+    for second, step in enumerate(steps, 1):
+        spawn_later(second, step)
+    assert wait([event, permits, result]) == [permits, result, event]
+    assert wait([event, permits, result], timeout=0.1) == [event, permits, result]
+
+
+def test_wait_ends_without_the_rest_when_its_time_is_over_or_enough_are_ready(sim: Sim) -> None:
+    tasks = [spawn(sleep, seconds) for seconds in (1, 2, 30)]
+    assert wait(tasks, count=1) == tasks[:1]
+    assert wait(tasks, timeout=5) == tasks[:2]
+    assert sim.now() < 10
+    assert not any(task.has_links() for task in tasks)
+
+
+def test_wait_that_is_killed_leaves_no_link(sim: Sim) -> None:
+    event = Event()
+    task = spawn(wait, [event])
+    sleep(0)
+    task.kill()
+    held = weakref.ref(task)
+    del task
+    sleep(0)
+    gc.collect()
+    assert held() is None  # a link would keep its iterator, and so nobody else
+    event.set()
+
+
+def test_wait_refuses_what_cannot_tell_and_links_to_nothing_then(sim: Sim) -> None:
+    task = spawn(sleep, 1)
+    with pytest.raises(AttributeError, match="rawlink"):
+        wait([task, object()])
+    assert not task.has_links()
+
+
+def test_iwait_lets_go_of_the_rest_at_the_end_of_the_block(sim: Sim) -> None:
+    tasks = [spawn(sleep, seconds) for seconds in (2, 1)]
+    with iwait(tasks) as ready:
+        assert next(ready) is tasks[1]
+    assert not tasks[0].has_links()
+    assert list(ready) == []
+
+
+def test_iwait_that_is_killed_while_it_waits_can_be_called_again(sim: Sim) -> None:
+    event = Event()
+    ready = iwait([event])
+    impatient = spawn(next, ready)
+    sleep(0)
+    impatient.kill()
+    event.set()
+    assert list(ready) == [event]
+
+
+def test_wait_is_told_of_what_another_native_thread_makes_ready(fresh: None) -> None:
+    event, permits, result = Event(), Semaphore(0), AsyncResult()
+
+    def make_ready() -> None:  # and end, without ever waiting
+        event.set()
+        permits.release()
+        result.set(1)
+
+    task = spawn(wait, [event, permits, result])
+    sleep(0)
+    threading.Thread(target=make_ready).start()
+    assert task.get(timeout=10) == [event, permits, result]
+
+
+def test_a_link_of_a_thread_that_has_ended_is_passed_over(fresh: None) -> None:
+    event, result = Event(), AsyncResult()
+    told: list[object] = []
+
+    def link() -> None:
+        event.rawlink(told.append)
+        result.rawlink(told.append)
+
+    thread = threading.Thread(target=link)
+    thread.start()
+    thread.join()
+    event.set()
+    result.set()
+    sleep(0)
+    assert told == []
+
+
+def test_waits_leave_nothing_behind(sim: Sim, growth: Growth) -> None:
+    event, permits = Event(), Semaphore(0)
+
+    def use() -> None:
+        assert wait([event, permits, spawn(int)], timeout=1) != []
+        with iwait([event]):
+            pass
+
+    growth.refuse(use)
