@@ -1,6 +1,6 @@
 """Locks: who must wait gives way to others, and is served in order.
 
-Semaphore and RLock are native (csrc/python/lock_type.c).
+Semaphore and RLock are native (csrc/python/lock_type.c), Condition is in weft.condition.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from weft._core import RLock, Semaphore
+from weft.condition import Condition
 
-__all__ = ["BoundedSemaphore", "DummySemaphore", "RLock", "Semaphore"]
+__all__ = ["BoundedSemaphore", "Condition", "DummySemaphore", "RLock", "Semaphore"]
 
 
 class BoundedSemaphore(Semaphore):
