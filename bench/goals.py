@@ -28,7 +28,22 @@ GOALS = (
     Goal("switch no slower than `__next__`", "switch", "no argument", "generator", 1),
     Goal("switch with an argument than `send`", "switch", "one argument", "generator", 1),
     Goal("create + run + finish ≤ 1/15 of greenlet's", "create", "one fiber", "greenlet", 15),
-    Goal("spawn + join ≤ 1/8 of gevent's", "spawn", "one by one", "gevent", 8),
+    Goal("sleep(0) ≤ 1/10 of gevent's", "sleep", "one task", "gevent", 10),
+    Goal("sleep(0) ≤ 1/5 of uvloop's", "sleep", "one task", "uvloop", 5),
+    Goal("spawn + join ≤ 1/15 of gevent's", "spawn", "one by one", "gevent", 15),
+    Goal("spawn + join ≤ 1/6 of asyncio's", "spawn", "1,000 at once, per task", "asyncio", 6),
+    Goal("Queue(3) ≤ 1/6 of gevent's", "queue", "one item, put and get", "gevent", 6),
+    *(
+        Goal(f"{case} ≤ threading's", "lock", case, "threading", 1)
+        for case in (
+            "semaphore, acquire and release",
+            "semaphore, with block",
+            "RLock, acquire and release",
+            "RLock, with block",
+            "event, set, wait and clear",
+        )
+    ),
+    Goal("with Timeout ≤ 1/6 of gevent's", "timeout", "an empty block", "gevent", 6),
     Goal("echo, 64 connections, ≥ 2.2 times gevent", "echo", "64 connections", "gevent", 2.2),
     Goal("the same, ≥ 0.85 times C epoll", "echo", "64 connections", "C epoll (limit)", 0.85),
 )

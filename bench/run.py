@@ -23,7 +23,10 @@ import rounds
 from contest import Contest
 from goals import table_of_goals
 
-NAMES = ("switch", "create", "sleep", "spawn", "queue", "echo", "memory", "crowd")
+NAMES = (
+    *("switch", "create", "sleep", "spawn", "queue", "lock", "timeout"),
+    *("echo", "memory", "crowd"),
+)
 
 
 def arguments() -> argparse.Namespace:
