@@ -36,7 +36,7 @@
 #include "python/task_life.c"
 #include "python/task_type.c"
 #include "python/hub_type.c"
-#include "python/timer_type.c"
+#include "python/timeout_type.c"
 #include "python/link.c"
 #include "python/lock_type.c"
 #include "python/event_type.c"

@@ -221,14 +221,14 @@ static int module_add(PyObject *module, const char *name, PyObject *value)
 
 static int module_fill(PyObject *module)
 {
-    static const struct {
+    const struct {
         const char *name;
         PyTypeObject *type;
     } types[] = {
         {"Fiber", &weft_fiber_type},
         {"Task", &weft_task_type},
         {"Hub", &weft_hub_type},
-        {"Timer", &weft_timer_type},
+        {"Timeout", timeout_type_prepare()},
         {"Semaphore", &weft_semaphore_type},
         {"RLock", &weft_rlock_type},
         {"Event", &weft_event_type},

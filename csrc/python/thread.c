@@ -81,6 +81,7 @@ static void thread_close(weft_thread *thread)
     thread_drop_hub_fiber(thread);
     bool is_main_current = thread->hub.current == thread->hub.main;
     thread_release_unstarted(thread);
+    timeouts_release(thread);
     weft_hub_abandon(&thread->hub, NULL);
     weft_hub_close(&thread->hub);
     weft_list_remove(&thread->threads);

@@ -250,6 +250,9 @@ static weft_record *hub_fiber_get(weft_thread *thread);
 static PyObject *hub_throw(PyObject *self, PyObject *args);
 static void hub_report_error(weft_thread *thread, PyObject *context);
 
+/* ---- timeout_type.c ---- */
+static void timeouts_release(weft_thread *thread);
+
 /* ---- link.c: callbacks that are told when something is ready ---- */
 extern const char weft_link_add_doc[], weft_link_remove_doc[];
 static PyObject *link_add(PyObject **links, PyObject *self, PyObject *callback, bool is_ready);

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable
 from contextvars import Context
-from types import FrameType
-from typing import Any, Literal
+from types import FrameType, TracebackType
+from typing import Any, Literal, Self
 
 class Fiber:
     """A coroutine with a stack of its own; also `greenlet.greenlet`."""
@@ -96,13 +96,30 @@ class Hub(Fiber):
         """Overridden in weft.hub: nothing is ready and nothing will be. Returns the exception for
         the main fiber, or None to block for ever."""
 
-class Timer:
-    """Throws an exception into a fiber when its time has come, unless cancelled before."""
+class Timeout(BaseException):
+    """The native half of weft.Timeout."""
 
-    def start(self, seconds: float, fiber: Fiber, exception: Any) -> None: ...
-    def cancel(self) -> None: ...
+    def __init__(
+        self,
+        seconds: float | None = None,
+        exception: Any = None,
+        ref: bool = True,
+        priority: int = -1,
+    ) -> None: ...
+    seconds: float | None
+    exception: Any
     @property
     def pending(self) -> bool: ...
+    def start(self) -> None: ...
+    def cancel(self) -> None: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> bool | None: ...
 
 class Semaphore:
     def __init__(self, value: int = 1, hub: object = None) -> None: ...

@@ -1,14 +1,15 @@
 """Timeout: strikes once, in time, only its own fiber, and never outside its block."""
 
 import gc
+import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.conftest import Sim
-from weft import Timeout, getcurrent, sleep, spawn, with_timeout
-from weft._core import Timer
+from weft import Timeout, sleep, spawn, with_timeout
 from weft.event import AsyncResult, Event
 from weft.lock import RLock, Semaphore
 from weft.queue import Queue
@@ -332,12 +333,57 @@ def test_text_and_repr_tell_what_it_is(sim: Sim) -> None:
 
 def test_a_pending_timer_keeps_itself_alive_and_a_done_one_does_not(sim: Sim) -> None:
     def make() -> None:
-        Timer().start(1, getcurrent(), Failure())
+        Timeout(1, Failure()).start()
 
     make()
     gc.collect()
     with pytest.raises(Failure):
         sleep(LONG)
+
+
+def test_a_constructor_that_starts_the_same_timeout_makes_the_second_start_fail(sim: Sim) -> None:
+    class Sly(Exception):
+        def __init__(self) -> None:
+            if not timeout.pending:
+                timeout.exception = None
+                timeout.start()
+
+    timeout = Timeout(1, Sly)
+    with pytest.raises(RuntimeError, match="already started"):
+        timeout.start()
+    with pytest.raises(Timeout) as caught:
+        sleep(LONG)
+    assert caught.value is timeout
+
+
+def test_a_pending_timeout_of_a_thread_that_ends_is_freed(fresh: None) -> None:
+    freed: list[str] = []
+
+    class Mine(Timeout):
+        def __del__(self) -> None:
+            freed.append("freed")
+
+    def start() -> None:
+        Mine(LONG).start()
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    gc.collect()
+    assert freed == ["freed"]
+
+
+def test_attributes_may_be_set_and_the_cycle_is_collected(sim: Sim) -> None:
+    timeout = Timeout(LONG)
+    timeout.seconds, timeout.exception = 1, Failure
+    timeout.itself = timeout  # type: ignore[attr-defined]  # an exception takes any attribute
+    with pytest.raises(Failure), timeout:
+        sleep(LONG)
+    assert timeout.args == ()
+    held = weakref.ref(timeout)
+    del timeout
+    gc.collect()
+    assert held() is None
 
 
 def test_a_timer_whose_fiber_has_ended_strikes_nobody(sim: Sim) -> None:
