@@ -11,7 +11,8 @@
 #include "thread.h"
 
 extern PyTypeObject weft_timeout_type, weft_semaphore_type, weft_rlock_type;
-extern PyTypeObject weft_event_type, weft_queue_type;
+extern PyTypeObject weft_event_type, weft_simple_queue_type, weft_queue_type;
+extern PyTypeObject weft_lifo_queue_type, weft_priority_queue_type, weft_channel_type;
 
 extern PyObject *weft_hub_class;     /* what get_hub() makes; see set_hub_class */
 extern PyObject *weft_timeout_class; /* weft.timeout.Timeout; see set_timeout_class */
@@ -25,6 +26,7 @@ static weft_fast_function module_sleep;                     /* wait.c */
 static weft_keyword_function module_wait_read, module_wait_write; /* fd_type.c */
 static PyObject *module_fd_forget(PyObject *module, PyObject *number);
 static PyTypeObject *timeout_type_prepare(void); /* timeout_type.c */
+static int hooks_import(void); /* queue_hooks.c */
 static PyObject *module_set_queue_classes(PyObject *module, PyObject *args); /* queue_type.c */
 static PyObject *module_settrace(PyObject *module, PyObject *callback); /* trace.c */
 static PyObject *module_gettrace(PyObject *module, PyObject *unused);

@@ -232,7 +232,11 @@ static int module_fill(PyObject *module)
         {"Semaphore", &weft_semaphore_type},
         {"RLock", &weft_rlock_type},
         {"Event", &weft_event_type},
+        {"SimpleQueue", &weft_simple_queue_type},
         {"Queue", &weft_queue_type},
+        {"LifoQueue", &weft_lifo_queue_type},
+        {"PriorityQueue", &weft_priority_queue_type},
+        {"Channel", &weft_channel_type},
     };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (PyType_Ready(types[i].type) < 0 ||
@@ -249,7 +253,7 @@ PyMODINIT_FUNC PyInit__core(void)
 {
     weft_empty_tuple = PyTuple_New(0);
     if (weft_empty_tuple == NULL || errors_import() < 0 || thread_import() < 0 ||
-        death_import() < 0 || state_learn(PyThreadState_Get()) < 0)
+        death_import() < 0 || hooks_import() < 0 || state_learn(PyThreadState_Get()) < 0)
         return NULL;
     debug_learn();
     PyObject *module = PyModule_Create(&module_def);

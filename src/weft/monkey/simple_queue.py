@@ -8,12 +8,12 @@ Do not add: a limit to its size; the standard library's has none.
 from types import GenericAlias
 from typing import Any
 
-from weft.queue import Queue
+from weft import queue
 
 __all__ = ["SimpleQueue"]
 
 
-class SimpleQueue(Queue):
+class SimpleQueue(queue.SimpleQueue):
     """An unbounded queue as `queue.SimpleQueue`, whose `get` lets other tasks run.
 
     Switches: if it must wait. Threads: any.

@@ -1,0 +1,174 @@
+/*
+ * queue.h: a queue's fields, its ring of items, and what its parts have of each other.
+ *
+ * The idea: there are two ways to keep items. A plain queue keeps them in a ring of its own and
+ * hands them over directly (queue_direct.c). A hooked one keeps them as its methods _put and _get
+ * like, which may be anybody's Python code (queue_hooked.c): a PriorityQueue, or a subclass written
+ * for the standard library's queue. What both have in common is in queue_type.c.
+ *
+ *   ring       owned items, `mask + 1` places (a power of two); `head` is the oldest
+ *   count_max  put() waits at that many; SIZE_MAX: never; 0: a channel, where no item ever lies
+ */
+#ifndef WEFT_QUEUE_H
+#define WEFT_QUEUE_H
+
+#include "gate.h"
+
+typedef struct {
+    weft_waiter core; /* in getters or putters */
+    PyObject *item;   /* owned: a putter's, until taken in; a getter's, once handed over */
+    bool is_peek;     /* a getter that only looks */
+} queue_waiter;
+
+/* Of a hooked queue only. */
+typedef struct {
+    weft_gate gate;         /* one permit: who has it may call the methods */
+    PyObject *user;         /* borrowed: the fiber that has it, or NULL */
+    PyObject *store;        /* owned: what the attribute `queue` was set to, or NULL: the ring */
+    size_t items_promised;  /* items that are there for getters which were woken */
+    size_t rooms_promised;  /* room that is there for putters which were woken */
+} queue_hooks;
+
+typedef struct {
+    PyObject_HEAD PyObject **ring; /* see above */
+    size_t mask;                   /* length of the ring less one */
+    size_t head;                   /* place of the oldest item */
+    size_t count;                  /* items in the ring */
+    size_t count_max;              /* see above */
+    weft_link getters;             /* who waits for an item, in order */
+    weft_link putters;             /* who waits for room, in order, each with its item */
+    weft_link joiners;             /* who waits until all items are done */
+    Py_ssize_t unfinished;         /* items put and not yet task_done() */
+    queue_hooks *hooks;            /* NULL: a plain queue */
+    PyObject *weakrefs;            /* weak references to it */
+    bool is_lifo;                  /* the newest item comes first */
+    bool is_shutdown;              /* shutdown() was called */
+} queue_object;
+
+/* How an attempt to put, get or peek ends; or -1, with an exception. */
+enum { QUEUE_DONE = 0, QUEUE_LATE = 1, QUEUE_SHUT = 2 };
+
+static inline queue_object *queue_of(PyObject *self) { return (queue_object *)self; }
+
+static inline queue_waiter *queue_first(weft_link *list)
+{
+    return weft_list_is_empty(list) ? NULL : weft_container_of(list->next, queue_waiter, core.link);
+}
+
+/* The hub's own fiber cannot wait: it is told Full or Empty instead. */
+static inline bool queue_may_wait(weft_thread *thread)
+{
+    return thread_current(thread) != thread->hub_fiber;
+}
+
+/* ---- the ring ---- */
+
+static inline int ring_grow(queue_object *queue)
+{
+    size_t length = queue->ring == NULL ? 8 : (queue->mask + 1) * 2;
+    PyObject **ring = PyMem_New(PyObject *, length);
+    if (ring == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (size_t i = 0; i < queue->count; i++)
+        ring[i] = queue->ring[(queue->head + i) & queue->mask];
+    PyMem_Free(queue->ring);
+    queue->ring = ring;
+    queue->mask = length - 1;
+    queue->head = 0;
+    return 0;
+}
+
+static inline int ring_reserve(queue_object *queue)
+{
+    return queue->ring != NULL && queue->count <= queue->mask ? 0 : ring_grow(queue);
+}
+
+/* Both steal the item; room is reserved. */
+static inline void ring_append(queue_object *queue, PyObject *item)
+{
+    queue->ring[(queue->head + queue->count++) & queue->mask] = item;
+}
+
+static inline void ring_prepend(queue_object *queue, PyObject *item)
+{
+    queue->head = (queue->head - 1) & queue->mask;
+    queue->ring[queue->head] = item;
+    queue->count++;
+}
+
+/* The place of the item that comes next; there is one. */
+static inline size_t ring_next(const queue_object *queue)
+{
+    size_t newest = queue->head + queue->count - 1;
+    return (queue->is_lifo ? newest : queue->head) & queue->mask;
+}
+
+static inline PyObject *ring_pop(queue_object *queue)
+{
+    PyObject *item = queue->ring[ring_next(queue)];
+    if (!queue->is_lifo)
+        queue->head = (queue->head + 1) & queue->mask;
+    queue->count--;
+    return item;
+}
+
+/* Drops all items. Dropping runs arbitrary code. */
+static inline void ring_clear(queue_object *queue)
+{
+    while (queue->count > 0) {
+        PyObject *item = ring_pop(queue);
+        Py_DECREF(item);
+    }
+}
+
+/* ---- queue_direct.c: `call` may wait; NULL: do not ---- */
+static int queue_put_item(PyObject *self, PyObject *item, weft_call *call, PyObject *timeout);
+static int queue_get_item(PyObject *self, weft_call *call, PyObject *timeout, PyObject **item);
+static int queue_peek_item(PyObject *self, weft_call *call, PyObject *timeout, PyObject **item);
+static int queue_admit(queue_object *queue);
+static void queue_drain(queue_object *queue);
+static void queue_finish(queue_object *queue, Py_ssize_t count);
+
+/* ---- queue_hooked.c ---- */
+static int hooked_put(PyObject *self, PyObject *item, weft_call *call, PyObject *timeout);
+static int hooked_get(PyObject *self, weft_call *call, PyObject *timeout, PyObject **item);
+static int hooked_peek(PyObject *self, weft_call *call, PyObject *timeout, PyObject **item);
+static int hooked_drain(PyObject *self);
+static int hooked_settle_now(PyObject *self);
+static Py_ssize_t hooked_length(PyObject *self);
+static int hooked_is_full(PyObject *self);
+
+/* ---- queue_hooks.c: the methods themselves ---- */
+extern PyTypeObject weft_priority_queue_type;
+static PyObject *queue_hook_init(PyObject *self, PyObject *args);
+static PyObject *queue_hook_qsize(PyObject *self, PyObject *unused);
+static PyObject *queue_hook_put(PyObject *self, PyObject *item);
+static PyObject *queue_hook_get(PyObject *self, PyObject *unused);
+static PyObject *queue_hook_peek(PyObject *self, PyObject *unused);
+static int hooks_settle_type(PyObject *self);
+static int hooks_init(PyObject *self, PyObject *maxsize, PyObject *items);
+static PyObject *hooks_call(PyObject *self, int which, PyObject *argument);
+static PyObject *queue_snapshot(PyObject *self, PyObject *unused);
+static PyObject *queue_get_store(PyObject *self, void *unused);
+static int queue_set_store(PyObject *self, PyObject *value, void *unused);
+enum { HOOK_INIT, HOOK_QSIZE, HOOK_PUT, HOOK_GET, HOOK_PEEK, HOOK_COUNT };
+
+/* ---- queue_type.c ---- */
+extern PyTypeObject weft_simple_queue_type, weft_queue_type, weft_lifo_queue_type;
+extern PyObject *weft_queue_items_class; /* weft.queue's view of a ring */
+static PyObject *queue_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
+static int queue_traverse(PyObject *self, visitproc visit, void *arg);
+static int queue_clear(PyObject *self);
+static void queue_dealloc(PyObject *self);
+static PyObject *queue_put(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                           PyObject *names);
+static PyObject *queue_put_nowait(PyObject *self, PyObject *item);
+static PyObject *queue_get(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                           PyObject *names);
+static PyObject *queue_get_nowait(PyObject *self, PyObject *unused);
+static PyObject *queue_next(PyObject *self);
+static int queue_is_true(PyObject *self);
+
+#endif
