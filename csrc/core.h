@@ -265,7 +265,8 @@ struct weft_hub {
     weft_fiber *current; /* who runs on this thread */
     weft_fiber *main; /* the fiber that the thread itself is */
     weft_link fibers; /* every fiber of this hub that has not ended */
-    uint32_t budget; /* switches left before the kernel is asked */
+    uint64_t switch_count; /* how many fibers weft_hub_next has chosen */
+    uint64_t look_count; /* at that many the kernel is asked, however many are ready */
     uint32_t expected; /* wake-ups promised from outside (native threads, a host): no stall */
     uint32_t fd_waiter_count; /* fibers parked on file descriptors */
     uint64_t float_modes;             /* the thread's at first use; a task starts with them */

@@ -31,7 +31,8 @@ void weft_hub_init(weft_hub *hub, weft_fiber *main, size_t stack_bytes)
 {
     hub->timers = NULL;
     hub->timer_order = 0;
-    hub->budget = WEFT_HUB_BUDGET;
+    hub->switch_count = 0;
+    hub->look_count = WEFT_HUB_BUDGET;
     hub->expected = 0;
     hub->fd_waiter_count = 0;
     hub->float_modes = weft_float_modes();
@@ -148,7 +149,7 @@ static bool hub_is_stalled(const weft_hub *hub, uint64_t timeout_ns)
 
 static void hub_turn(weft_hub *hub)
 {
-    hub->budget = WEFT_HUB_BUDGET;
+    hub->look_count = hub->switch_count + WEFT_HUB_BUDGET;
     uint64_t timeout_ns = weft_hub_prepare(hub);
     if (weft_unlikely(hub_is_stalled(hub, timeout_ns)) && weft_embed_stalled(hub))
         return;
@@ -165,11 +166,11 @@ static void hub_turn(weft_hub *hub)
 weft_fiber *weft_hub_next(weft_hub *hub, bool is_end)
 {
     for (;;) {
-        if (weft_list_is_empty(&hub->ready) || hub->budget == 0) {
+        if (weft_list_is_empty(&hub->ready) || hub->switch_count >= hub->look_count) {
             hub_turn(hub);
             continue;
         }
-        hub->budget--;
+        hub->switch_count++;
         weft_fiber *fiber = weft_container_of(hub->ready.next, weft_fiber, ready);
         weft_list_remove(&fiber->ready);
         if (weft_likely(fiber->state != WEFT_FIBER_NEW || (is_end && weft_fiber_fits(fiber))))

@@ -6,6 +6,7 @@
  * Threads: any.
  */
 #include "exports.h"
+#include "spin.h"
 
 typedef struct {
     PyObject_HEAD weft_link waiters;  /* who waits for it to be set, in order */
@@ -47,6 +48,8 @@ static PyObject *event_clear_flag(PyObject *self, PyObject *unused)
 static PyObject *event_is_set(PyObject *self, PyObject *unused)
 {
     (void)unused;
+    if (weft_unlikely(spin_poll() < 0))
+        return NULL;
     return PyBool_FromLong(event_of(self)->is_set);
 }
 

@@ -225,10 +225,11 @@ static PyObject *hub_statistics(PyObject *self, PyObject *unused)
         live_count += pool->live_count;
         free_count += pool->free_count;
     }
-    return Py_BuildValue("{s:n,s:n,s:n,s:I,s:I}", "stacks_live", (Py_ssize_t)live_count,
+    return Py_BuildValue("{s:n,s:n,s:n,s:I,s:I,s:K}", "stacks_live", (Py_ssize_t)live_count,
                          "stacks_free", (Py_ssize_t)free_count, "stack_bytes",
                          (Py_ssize_t)hub->stack_bytes, "fd_waiters", hub->fd_waiter_count,
-                         "expected", hub->expected);
+                         "expected", hub->expected, "switches",
+                         (unsigned long long)hub->switch_count);
 }
 
 static PyObject *hub_trim(PyObject *self, PyObject *unused)
@@ -304,7 +305,7 @@ static PyMethodDef hub_methods[] = {
      "waits for, and on what.\n\nSwitches: never. Threads: owner."},
     {"statistics", hub_statistics, METH_NOARGS,
      "statistics($self, /)\n--\n\nA dict of counts: stacks_live, stacks_free, stack_bytes, "
-     "fd_waiters, expected.\n\nSwitches: never. Threads: any."},
+     "fd_waiters, expected, switches.\n\nSwitches: never. Threads: any."},
     {"trim", hub_trim, METH_NOARGS,
      "trim($self, /)\n--\n\nGive the system back the memory that this thread's stacks hold and do "
      "not use: what fibers that\nare away touched when they were deeper, and the stacks that are "

@@ -7,6 +7,7 @@
  */
 #include "exports.h"
 #include "gate.h"
+#include "spin.h"
 
 /* Waits for a free permit without taking it. */
 static int gate_watch_wait(weft_gate *gate, weft_thread *thread, PyObject *owner, PyObject *timeout)
@@ -83,6 +84,8 @@ static PyObject *semaphore_acquire(PyObject *self, PyObject *const *args, Py_ssi
     weft_gate *gate = semaphore_gate(self);
     int blocking;
     PyObject *timeout;
+    if (weft_unlikely(spin_poll() < 0))
+        return NULL;
     if (weft_likely(count == 0 && names == NULL && gate->count > 0)) {
         gate->count--;
         Py_RETURN_TRUE;
@@ -156,12 +159,16 @@ static PyObject *semaphore_wait(PyObject *self, PyObject *const *args, Py_ssize_
 static PyObject *semaphore_locked(PyObject *self, PyObject *unused)
 {
     (void)unused;
+    if (weft_unlikely(spin_poll() < 0))
+        return NULL;
     return PyBool_FromLong(semaphore_gate(self)->count == 0);
 }
 
 static PyObject *semaphore_ready(PyObject *self, PyObject *unused)
 {
     (void)unused;
+    if (weft_unlikely(spin_poll() < 0))
+        return NULL;
     return PyBool_FromLong(semaphore_gate(self)->count > 0);
 }
 
@@ -315,7 +322,9 @@ static int rlock_take_wait(PyObject *object, int blocking, PyObject *timeout)
         self->depth++;
         return 0;
     }
-    int rc = 0;
+    int rc = spin_poll();
+    if (weft_unlikely(rc < 0))
+        return -1;
     if (self->gate.count > 0)
         self->gate.count--;
     else
@@ -395,6 +404,8 @@ static PyObject *rlock_exit(PyObject *self, PyObject *const *args, Py_ssize_t co
 static PyObject *rlock_locked(PyObject *self, PyObject *unused)
 {
     (void)unused;
+    if (weft_unlikely(spin_poll() < 0))
+        return NULL;
     return PyBool_FromLong(((rlock_object *)self)->owner != NULL);
 }
 

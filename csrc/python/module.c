@@ -7,6 +7,7 @@
  * Do not add: behaviour.
  */
 #include "exports.h"
+#include "spin.h"
 #include "task.h"
 
 /* Also while the interpreter shuts down: locks and thread-local data of the standard library, which
@@ -137,6 +138,13 @@ static PyObject *module_sim_feed(PyObject *module, PyObject *args)
     return rc < 0 ? errors_os(rc) : Py_NewRef(Py_None);
 }
 
+static PyObject *module_polled(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return spin_poll() < 0 ? NULL : Py_NewRef(Py_None);
+}
+
 static PyMethodDef module_methods[] = {
     {"getcurrent", module_getcurrent, METH_NOARGS,
      "getcurrent()\n--\n\nThe fiber that runs now on this native thread.\n\nSwitches: never. "
@@ -196,6 +204,9 @@ static PyMethodDef module_methods[] = {
     {"after_fork", module_after_fork, METH_NOARGS, "Called in the child of a fork."},
     {"keep_over_fork", module_keep_over_fork, METH_NOARGS,
      "From now on fibers left by hand go on in the child of a fork, as greenlets do."},
+    {"polled", module_polled, METH_NOARGS,
+     "polled()\n--\n\nThe caller has looked whether something is ready, and would not wait: see "
+     "spin.h.\n\nSwitches: if it does nothing else. Threads: any."},
     {"sim_install", module_sim_install, METH_NOARGS, "Put this thread's hub into the test world."},
     {"sim_remove", module_sim_remove, METH_NOARGS, "Back to the real world."},
     {"now", module_now, METH_NOARGS,

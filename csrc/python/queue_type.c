@@ -8,6 +8,7 @@
  */
 #include "exports.h"
 #include "queue.h"
+#include "spin.h"
 
 PyObject *weft_queue_items_class;
 static PyObject *empty_class, *full_class, *shutdown_class; /* see set_queue_classes */
@@ -63,7 +64,7 @@ static PyObject *queue_refuse_timeout(void)
 
 static PyObject *queue_answer(int rc, PyObject *late_class, PyObject *answer)
 {
-    if (rc == QUEUE_LATE)
+    if (rc == QUEUE_LATE && spin_poll() == 0)
         PyErr_SetNone(late_class);
     else if (rc == QUEUE_SHUT)
         PyErr_SetNone(shutdown_class);
@@ -205,8 +206,11 @@ static PyObject *queue_shutdown(PyObject *self, PyObject *const *args, Py_ssize_
 
 /* ---- state ---- */
 
+/* How many items, for who may be polling. -1: an exception. */
 static Py_ssize_t queue_length(PyObject *self)
 {
+    if (weft_unlikely(spin_poll() < 0))
+        return -1;
     if (weft_unlikely(queue_of(self)->hooks != NULL))
         return hooked_length(self);
     return (Py_ssize_t)queue_of(self)->count;
@@ -236,6 +240,8 @@ static PyObject *queue_is_full(PyObject *self, PyObject *unused)
 {
     (void)unused;
     queue_object *queue = queue_of(self);
+    if (weft_unlikely(spin_poll() < 0))
+        return NULL;
     int is_full = queue->hooks != NULL ? hooked_is_full(self) : queue->count >= queue->count_max;
     return is_full < 0 ? NULL : PyBool_FromLong(is_full);
 }

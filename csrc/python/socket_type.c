@@ -16,6 +16,7 @@
  * more, and up to 5 ms when another thread is busy. Only large transfers let go of it.
  */
 #include "exports.h"
+#include "spin.h"
 
 #include <netinet/in.h>
 #include <stddef.h>
@@ -71,7 +72,8 @@ static int socket_begin(PyObject *self, socket_call *call, int flags)
 static int socket_wait(PyObject *self, socket_call *call, unsigned direction)
 {
     if (call->timeout_ns == 0) {
-        errors_os(-EAGAIN);
+        if (spin_poll() == 0)
+            errors_os(-EAGAIN);
         return -1;
     }
     weft_hub *hub = &call->thread->hub;

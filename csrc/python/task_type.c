@@ -5,6 +5,7 @@
  * task; who links is called by the hub after the end. None of them knows how the task is run
  * (task_life.c). Threads: any may wait, kill and link; the task runs on the thread that made it.
  */
+#include "spin.h"
 #include "task.h"
 
 /* ---- starting it ---- */
@@ -84,7 +85,7 @@ static PyObject *task_get(PyObject *self, PyObject *const *args, Py_ssize_t coun
     if (block < 0)
         return NULL;
     if (task_of(self)->outcome == TASK_PENDING) {
-        int rc = block ? task_called_wait(&call, values[1]) : 1;
+        int rc = block ? task_called_wait(&call, values[1]) : spin_poll() < 0 ? -1 : 1;
         if (rc != 0)
             return rc < 0 ? NULL : timeout_raise(block ? values[1] : Py_None);
     }
@@ -263,6 +264,8 @@ static unsigned long task_name_count; /* the number in the next default name; un
 static PyObject *task_is_ready(PyObject *self, PyObject *unused)
 {
     (void)unused;
+    if (weft_unlikely(spin_poll() < 0))
+        return NULL;
     return PyBool_FromLong(task_of(self)->outcome != TASK_PENDING);
 }
 
@@ -453,7 +456,9 @@ static PyMethodDef task_methods[] = {
     {0},
 };
 
-static PyNumberMethods task_number = {.nb_bool = task_is_alive};
+static int task_is_true(PyObject *self) { return spin_poll() < 0 ? -1 : task_is_alive(self); }
+
+static PyNumberMethods task_number = {.nb_bool = task_is_true};
 
 PyTypeObject weft_task_type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.Task",

@@ -46,6 +46,14 @@ struct weft_record {
     bool is_dropped; /* another thread dropped the last reference to it, see death.c */
 };
 
+/* Who polls, and for how long; see spin.h. */
+typedef struct {
+    uint32_t poll_count; /* polls of all fibers */
+    weft_fiber *fiber; /* who polled when they were looked at; only compared */
+    uint64_t switch_count; /* the hub's, then */
+    uint64_t since_ns; /* the clock, then */
+} weft_spin;
+
 struct weft_thread {
     weft_hub hub; /* ready queue, timers, poller */
     PyThreadState *ts; /* this native thread's, as long as it lives */
@@ -60,6 +68,7 @@ struct weft_thread {
     size_t dropped_count; /* fibers of this thread whose last reference another one has dropped
                              since somebody here last looked */
     size_t record_count; /* records that point here; the struct is freed after the last */
+    weft_spin spin; /* see spin.h */
     bool is_closed; /* the native thread has ended, or its hub was forked away */
     weft_link threads; /* in the list of all threads of the process */
 };

@@ -6,9 +6,10 @@ are put into an epoll descriptor, and that one descriptor is waited for in the h
 edge-triggered, because not all that epoll reports without being asked (a hang-up) is what the
 kernel's `select` was asked for, and a wait that ends at once each time would be a busy loop.
 
-Invariants: timeout 0 never switches; with another, others get their turn first even where something
-is ready, because a loop around `select` whose descriptors are always ready would keep them waiting
-for ever. A `select.epoll` is a real one, cooperative: its descriptor can be handed to others.
+Invariants: timeout 0 switches only where a task does nothing but poll (csrc/python/spin.h); with
+another, others get their turn first even where something is ready, because a loop around `select`
+whose descriptors are always ready would keep them waiting for ever. A `select.epoll` is a real one,
+cooperative: its descriptor can be handed to others.
 Do not add: ways to decide what is ready without asking the kernel.
 """
 
@@ -72,6 +73,13 @@ def _fd(source: Any) -> int:
     return source if isinstance(source, int) else int(source.fileno())
 
 
+def _give_way(timeout: float | None) -> None:
+    if timeout == 0:
+        _core.polled()
+    else:
+        _core.sleep(0)
+
+
 def _check_timeout(timeout: Any) -> None:
     if timeout is None:
         return
@@ -86,7 +94,8 @@ def select(
 ) -> tuple[list[Any], list[Any], list[Any]]:
     """Wait until one of some descriptors is ready, as the standard library's `select.select` does.
 
-    Switches: always, but never with timeout 0. Threads: any. Raises what that one raises.
+    Switches: always; with timeout 0 only a task that does nothing else. Threads: any. Raises what
+    that one raises.
 
     >>> from weft import select, socket
     >>> left, right = socket.socketpair()
@@ -97,8 +106,7 @@ def select(
     """
     _check_timeout(timeout)
     lists = [each if isinstance(each, list) else list(each) for each in (rlist, wlist, xlist)]
-    if timeout != 0:
-        _core.sleep(0)
+    _give_way(timeout)
     found = _select(*lists, 0)  # it judges the arguments, too
     if any(found) or timeout == 0:
         return found
@@ -117,7 +125,8 @@ def select(
 class poll:  # noqa: N801
     """The standard library's `select.poll` object, whose `poll` lets other tasks run.
 
-    Switches: always, but never with timeout 0. Threads: any. Raises what that one raises.
+    Switches: always; with timeout 0 only a task that does nothing else. Threads: any. Raises what
+    that one raises.
     """
 
     def __init__(self) -> None:
@@ -143,8 +152,7 @@ class poll:  # noqa: N801
         """The descriptors that are ready, each with its events; waits up to `timeout` ms."""
         if timeout is not None and timeout > _POLL_MS_MAX:
             raise OverflowError("timeout is too large")
-        if timeout != 0:
-            _core.sleep(0)
+        _give_way(timeout)
         found = self._native.poll(0)
         if found or timeout == 0:
             return found
@@ -155,7 +163,8 @@ class poll:  # noqa: N801
 class epoll:  # noqa: N801
     """The standard library's `select.epoll` object, whose `poll` lets other tasks run.
 
-    Switches: always, but never with timeout 0. Threads: any. Raises what that one raises.
+    Switches: always; with timeout 0 only a task that does nothing else. Threads: any. Raises what
+    that one raises.
     """
 
     def __init__(self, sizehint: int = -1, flags: int = 0) -> None:
@@ -203,8 +212,7 @@ class epoll:  # noqa: N801
     def poll(self, timeout: float | None = None, maxevents: int = -1) -> list[tuple[int, int]]:
         """The descriptors that are ready, each with its events; waits up to `timeout` seconds."""
         deadline = Deadline(None if timeout is None or timeout < 0 else timeout)
-        if timeout != 0:
-            _core.sleep(0)
+        _give_way(timeout)
         while not (found := self._native.poll(0, maxevents)) and timeout != 0:
             if not _core.wait_read(self._native.fileno(), deadline.remaining_s()):
                 break

@@ -66,7 +66,7 @@ static bool is_parked(int number) { return fibers[number].core.state == WEFT_FIB
 static void look(void)
 {
     for (int turn = 0; turn < 4; turn++) {
-        test_hub.budget = 0;
+        test_hub.look_count = test_hub.switch_count;
         test_yield();
     }
 }
