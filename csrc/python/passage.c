@@ -154,12 +154,23 @@ static PyObject *fiber_throw_and_return_switch(weft_thread *thread, weft_record 
     return fiber_pass_switch(thread, target, NULL);
 }
 
+/* A callback of the hub switches by hand. The hub stays ready, so that it goes on when that fiber
+ * parks: there are other callbacks. What it was not handed then is None. */
+static PyObject *fiber_pass_from_hub_switch(weft_thread *thread, weft_record *target,
+                                            PyObject *value)
+{
+    weft_ready_fiber(&thread->hub_fiber->core);
+    value = fiber_pass_switch(thread, target, value);
+    return value != NULL || PyErr_Occurred() ? value : Py_NewRef(Py_None);
+}
+
 /* Is this the usual switch, between two fibers that were both left and entered by hand? */
 static inline bool fiber_is_plain_switch(const weft_thread *thread, const weft_record *target)
 {
     return target->thread == thread && !target->core.is_held &&
            target->core.state == WEFT_FIBER_SUSPENDED &&
-           thread->hub.current->state == WEFT_FIBER_RUNNING;
+           thread->hub.current->state == WEFT_FIBER_RUNNING &&
+           thread_current(thread) != thread->hub_fiber;
 }
 
 /* What fiber_switch does, for the usual switch. `value` is stolen and not NULL. */
@@ -198,6 +209,8 @@ static PyObject *fiber_switch(weft_thread *thread, weft_record *target, PyObject
     }
     record_claim(target);
     self->core.state = WEFT_FIBER_SUSPENDED;
+    if (weft_unlikely(self == thread->hub_fiber))
+        return fiber_pass_from_hub_switch(thread, target, value);
     return fiber_pass_switch(thread, target, value);
 }
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Interpreter, Sim
-from weft import Fiber, Timeout, get_hub, getcurrent, sleep, spawn
+from weft import Fiber, Task, Timeout, get_hub, getcurrent, sleep, spawn
 from weft.errors import BlockingSwitchOutError
 from weft.event import AsyncResult, Event
 from weft.hub import Hub
@@ -159,6 +159,42 @@ def test_a_callback_may_switch_by_hand_and_come_back(sim: Sim) -> None:
     hub.call_soon(fiber.switch)
     sleep(0)
     assert seen == ["inside", "again"]
+    assert fiber.dead
+
+
+def test_callbacks_go_on_when_one_has_entered_a_fiber_that_waits(sim: Sim) -> None:
+    event, seen, hub = Event(), [], get_hub()
+    fiber = Fiber(lambda: (seen.append("in"), event.wait(), seen.append("out")), parent=hub)
+    hub.call_soon(fiber.switch)
+    hub.call_soon(seen.append, "second")
+    sleep(0)
+    sleep(0)
+    assert seen == ["in", "second"]
+    event.set()
+    sleep(0)
+    assert seen == ["in", "second", "out"]
+
+
+def test_a_callback_may_start_a_task_by_hand(sim: Sim) -> None:
+    """A task does not end in its parent: the hub must not wait for it to come back."""
+    seen, hub = [], get_hub()
+    task = Task(lambda: (seen.append("in"), sleep(1), seen.append("out")))
+    hub.call_soon(task.switch)
+    hub.call_soon(seen.append, "second")
+    task.join()
+    hub.call_soon(seen.append, "later")
+    sleep(0)
+    sleep(0)
+    assert seen == ["in", "second", "out", "later"]
+
+
+def test_what_a_callback_gets_of_a_fiber_that_waits_is_none(sim: Sim) -> None:
+    got, hub = [], get_hub()
+    fiber = Fiber(lambda: sleep(1), parent=hub)
+    hub.call_soon(lambda: got.append(fiber.switch()))
+    sleep(0.5)
+    assert got == [None]
+    sleep(1)
     assert fiber.dead
 
 
