@@ -34,6 +34,7 @@
 #include "python/context.c"
 #include "python/fiber_type.c"
 #include "python/task_life.c"
+#include "python/task_tree.c"
 #include "python/task_type.c"
 #include "python/hub_type.c"
 #include "python/timeout_type.c"

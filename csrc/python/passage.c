@@ -154,12 +154,15 @@ static PyObject *fiber_throw_and_return_switch(weft_thread *thread, weft_record 
     return fiber_pass_switch(thread, target, NULL);
 }
 
-/* A callback of the hub switches by hand. The hub stays ready, so that it goes on when that fiber
- * parks: there are other callbacks. What it was not handed then is None. */
+/* A callback of the hub switches by hand. The hub goes on as soon as that fiber parks, before all
+ * others: there are more callbacks. What it was not handed then is None. */
 static PyObject *fiber_pass_from_hub_switch(weft_thread *thread, weft_record *target,
                                             PyObject *value)
 {
+    weft_link *ready = &thread->hub_fiber->core.ready;
     weft_ready_fiber(&thread->hub_fiber->core);
+    weft_list_remove(ready);
+    weft_list_prepend(&thread->hub.ready, ready);
     value = fiber_pass_switch(thread, target, value);
     return value != NULL || PyErr_Occurred() ? value : Py_NewRef(Py_None);
 }

@@ -21,6 +21,9 @@ typedef struct {
     PyObject *name;         /* owned: str, or NULL until asked for */
     PyObject *place_code;   /* owned: the code that started it, or NULL */
     int place_offset;       /* where in that code */
+    PyObject *spawner;      /* owned: weak reference to the fiber that started it, or NULL */
+    PyObject *tree_locals;  /* owned: dict that its tree shares, or NULL until needed */
+    Py_ssize_t ident_after; /* its small number plus one; 0: none was asked for */
     weft_link joiners;      /* waiters of who waits for its end */
     uint8_t outcome;        /* task_outcome; set once, by task_settle */
     bool is_spawned;        /* start() was called */
@@ -45,6 +48,19 @@ static void task_tell_joiners(PyObject *fiber);
 static PyObject *task_run(PyObject *self, PyObject *unused);
 static PyObject *task_spawn(PyObject *type, PyObject *args, PyObject *kwargs);
 static PyObject *task_spawn_later(PyObject *type, PyObject *args, PyObject *kwargs);
+
+/* ---- task_tree.c ---- */
+static int task_note_spawn(PyObject *self, weft_thread *thread);
+static PyObject *task_add_spawn_callback(PyObject *type, PyObject *callback);
+static PyObject *task_remove_spawn_callback(PyObject *type, PyObject *callback);
+static PyObject *task_get_spawner(PyObject *self, void *unused);
+static PyObject *task_get_tree_locals(PyObject *self, void *unused);
+static int task_set_tree_locals(PyObject *self, PyObject *value, void *unused);
+static PyObject *task_get_spawned_at(PyObject *self, void *unused);
+static PyObject *task_get_spawning_stack(PyObject *self, void *unused);
+static PyObject *task_get_minimal_ident(PyObject *self, void *unused);
+static int task_tree_visit(PyObject *self, visitproc visit, void *arg);
+static void task_tree_clear(PyObject *self);
 
 /* ---- task_type.c ---- */
 static PyObject *exception_from_argument(PyObject *exception);

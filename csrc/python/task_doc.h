@@ -113,3 +113,27 @@ PyDoc_STRVAR(task_ready_doc, "ready($self, /)\n--\n\n"
 PyDoc_STRVAR(task_successful_doc, "successful($self, /)\n--\n\n"
                                   "Whether the task has ended and did not raise.\n\n"
                                   "Switches: never. Threads: any.");
+
+PyDoc_STRVAR(task_add_spawn_callback_doc,
+             "add_spawn_callback(callback, /)\n--\n\n"
+             "From now on callback(task) is called when any task is started, before it runs.\n\n"
+             "What it raises comes out of start(), and the task does not start.\n\n"
+             "Switches: never. Threads: any; called in the thread that starts the task. Raises "
+             "TypeError if it\ncannot be called.");
+
+PyDoc_STRVAR(task_remove_spawn_callback_doc,
+             "remove_spawn_callback(callback, /)\n--\n\n"
+             "Undo add_spawn_callback(); one that is not there is no error.\n\n"
+             "Switches: never. Threads: any.");
+
+PyDoc_STRVAR(task_exit_doc,
+             "__exit__($self, type, value, traceback, /)\n--\n\n"
+             "At the end of `with task:` wait for it; if an exception left the block, kill it with "
+             "that.\n\n"
+             "Switches: if it must wait. Threads: any.\n\n"
+             ">>> import weft\n"
+             ">>> with weft.spawn(weft.sleep, 0.01) as task:\n"
+             "...     task.ready()\n"
+             "False\n"
+             ">>> task.ready()\n"
+             "True\n");

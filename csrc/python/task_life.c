@@ -245,9 +245,10 @@ static int task_prepare(PyObject *self)
 {
     task_object *task = task_of(self);
     weft_record *record = record_of(self);
+    weft_thread *thread = thread_get();
     if (task->is_spawned || record_is_started(record))
         return 1;
-    if (task_copy_context(record) < 0)
+    if (thread == NULL || task_note_spawn(self, thread) < 0 || task_copy_context(record) < 0)
         return -1;
     task->place_code = Py_XNewRef(state_place(PyThreadState_Get(), &task->place_offset));
     task->is_spawned = true;

@@ -167,6 +167,41 @@ static PyObject *task_throw(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* ---- with task: ---- */
+
+static PyObject *task_enter(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return Py_NewRef(self);
+}
+
+static int task_call_kill(PyObject *self, PyObject *exception)
+{
+    PyObject *pending = PyErr_GetRaisedException();
+    PyObject *done = PyObject_CallMethod(self, "kill", "O", exception);
+    Py_XDECREF(done);
+    if (done == NULL) {
+        Py_XDECREF(pending);
+        return -1;
+    }
+    PyErr_SetRaisedException(pending);
+    return pending == NULL ? 0 : -1;
+}
+
+/* Left in the usual way it is waited for, and killed if that is cut short; left by an exception, it
+ * is killed with that. */
+static PyObject *task_exit(PyObject *self, PyObject *args)
+{
+    PyObject *type, *value, *traceback;
+    if (!PyArg_UnpackTuple(args, "__exit__", 3, 3, &type, &value, &traceback))
+        return NULL;
+    if (type == Py_None) {
+        Py_XDECREF(PyObject_CallMethod(self, "join", NULL));
+        value = weft_error_exit;
+    }
+    return task_call_kill(self, value) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
 /* ---- links ---- */
 
 static PyObject *task_add_link(PyObject *self, PyObject *callback, link_kind kind)
@@ -345,17 +380,6 @@ static int task_set_name(PyObject *self, PyObject *name, void *unused)
     return 0;
 }
 
-/* (file, line, function) of the line that started it, or None. */
-static PyObject *task_get_spawned_at(PyObject *self, void *unused)
-{
-    (void)unused;
-    PyCodeObject *code = (PyCodeObject *)task_of(self)->place_code;
-    if (code == NULL)
-        Py_RETURN_NONE;
-    int line = PyCode_Addr2Line(code, task_of(self)->place_offset);
-    return Py_BuildValue("(OiO)", code->co_filename, line, code->co_name);
-}
-
 static PyObject *task_get_parent(PyObject *self, void *unused)
 {
     (void)unused;
@@ -380,7 +404,9 @@ static int task_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(task->traceback);
     Py_VISIT(task->links);
     Py_VISIT(task->place_code);
-    int rc = waiters_visit(&task->joiners, visit, arg);
+    int rc = task_tree_visit(self, visit, arg);
+    if (rc == 0)
+        rc = waiters_visit(&task->joiners, visit, arg);
     return rc != 0 ? rc : fiber_traverse(self, visit, arg);
 }
 
@@ -391,6 +417,8 @@ static int task_clear(PyObject *self)
     Py_CLEAR(task->exception);
     Py_CLEAR(task->traceback);
     Py_CLEAR(task->links);
+    Py_CLEAR(task->spawner);
+    Py_CLEAR(task->tree_locals);
     if (task->outcome != TASK_PENDING)
         Py_CLEAR(task->fn);
     return fiber_clear(self);
@@ -411,6 +439,7 @@ static void task_dealloc(PyObject *self)
     Py_CLEAR(task->links);
     Py_CLEAR(task->name);
     Py_CLEAR(task->place_code);
+    task_tree_clear(self);
     fiber_free(self);
     Py_TRASHCAN_END
 }
@@ -428,6 +457,14 @@ static PyGetSetDef task_getset[] = {
     {"parent", task_get_parent, fiber_set_parent, "The hub of its thread.", NULL},
     {"spawned_at", task_get_spawned_at, NULL, "(file, line, function) that started it, or None.",
      NULL},
+    {"spawning_greenlet", task_get_spawner, NULL,
+     "A weak reference to the fiber that started it, or None.", NULL},
+    {"spawning_stack", task_get_spawning_stack, NULL,
+     "spawned_at in the shape of a frame, for traceback.print_stack().", NULL},
+    {"spawn_tree_locals", task_get_tree_locals, task_set_tree_locals,
+     "A dict that a task shares with all that it spawns, and those spawn.", NULL},
+    {"minimal_ident", task_get_minimal_ident, NULL,
+     "A small number, unlike those of all living tasks.", NULL},
     {"fn", task_get_fn, NULL, "What it calls; None once it has ended.", NULL},
     {0},
 };
@@ -451,6 +488,12 @@ static PyMethodDef task_methods[] = {
     {"link_exception", task_link_exception, METH_O, task_link_exception_doc},
     {"unlink", task_unlink, METH_O, task_unlink_doc},
     {"has_links", task_has_links, METH_NOARGS, task_has_links_doc},
+    {"add_spawn_callback", task_add_spawn_callback, METH_O | METH_STATIC,
+     task_add_spawn_callback_doc},
+    {"remove_spawn_callback", task_remove_spawn_callback, METH_O | METH_STATIC,
+     task_remove_spawn_callback_doc},
+    {"__enter__", task_enter, METH_NOARGS, "The task itself."},
+    {"__exit__", task_exit, METH_VARARGS, task_exit_doc},
     {"ready", task_is_ready, METH_NOARGS, task_ready_doc},
     {"successful", task_is_successful, METH_NOARGS, task_successful_doc},
     {0},

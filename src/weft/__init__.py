@@ -9,7 +9,7 @@ from weft._core import Fiber, Task, getcurrent, sleep, spawn, spawn_later
 from weft.errors import FiberError, GreenletExit, LoopExit
 from weft.hub import get_hub
 from weft.stack import stack_size
-from weft.task import joinall, kill, killall
+from weft.task import joinall, kill, killall, spawn_raw
 from weft.timeout import Timeout, with_timeout
 from weft.waiting import iwait, wait
 
@@ -31,6 +31,7 @@ __all__ = [
     "sleep",
     "spawn",
     "spawn_later",
+    "spawn_raw",
     "stack_size",
     "wait",
     "with_timeout",

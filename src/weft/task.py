@@ -7,16 +7,18 @@ links used.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
+from weakref import ref
 
 from weft import _core
-from weft._core import Fiber, Task
+from weft._core import Fiber, Task, getcurrent, sleep
 from weft.deadline import Deadline
 from weft.errors import GreenletExit
 from weft.timeout import Timeout
 
-__all__ = ["joinall", "kill", "killall"]
+__all__ = ["joinall", "kill", "killall", "spawn_raw"]
 
 
 def joinall(
@@ -97,7 +99,8 @@ def killall(
 ) -> None:
     """Raise an exception in each of the fibers; wait until all have ended of it.
 
-    block: False returns at once. timeout: seconds to wait at most; then Timeout is raised here.
+    block: False returns at once. timeout: seconds to wait at most; then Timeout is raised here. A
+    bare fiber of the hub's (spawn_raw) is given one turn to end.
 
     Switches: if it must wait. Threads: any.
     """
@@ -106,9 +109,38 @@ def killall(
         kill(victim, exception)
     if not block:
         return
+    if any(_is_raw(victim) for victim in victims):
+        sleep(0)  # it tells nobody of its end, but runs before we do
     deadline = Deadline(timeout)
     for victim in victims:
         if isinstance(victim, Task):
             victim.join(deadline.remaining_s())
             if not victim.ready():
                 raise Timeout(timeout)
+
+
+def _is_raw(fiber: Fiber) -> bool:
+    """Is it a bare fiber of the hub's, alive? Others end in whoever is their parent."""
+    return not isinstance(fiber, Task) and not fiber.dead and isinstance(fiber.parent, _core.Hub)
+
+
+def spawn_raw(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Fiber:
+    """Run function(*args, **kwargs) in a new fiber of the hub, which is no task; return the fiber.
+
+    It cannot be joined, has no result and no links. For programs written for gevent: with weft a
+    task is cheaper.
+
+    Switches: never. Threads: any. Raises TypeError if function cannot be called.
+
+    >>> import weft
+    >>> fiber = weft.spawn_raw(print, "hello")
+    >>> weft.sleep(0.001)
+    hello
+    """
+    if not callable(function):
+        raise TypeError(f"cannot run {function!r} in a fiber: it is not callable")
+    hub = _core.get_hub()
+    fiber = Fiber(function, hub)
+    fiber.spawning_greenlet = ref(getcurrent())  # type: ignore[attr-defined]
+    hub.call_soon(partial(fiber.switch, *args, **kwargs))
+    return fiber

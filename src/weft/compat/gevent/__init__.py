@@ -15,6 +15,7 @@ from weft import (
     sleep,
     spawn,
     spawn_later,
+    spawn_raw,
     wait,
     with_timeout,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "sleep",
     "spawn",
     "spawn_later",
+    "spawn_raw",
     "wait",
     "with_timeout",
 ]

@@ -1,7 +1,17 @@
 """gevent.hub, served by weft."""
 
-from weft import kill, spawn
+from weft import kill, spawn, spawn_raw
 from weft.errors import GreenletExit, LoopExit
 from weft.hub import Hub, get_hub, getcurrent, sleep
 
-__all__ = ["GreenletExit", "Hub", "LoopExit", "get_hub", "getcurrent", "kill", "sleep", "spawn"]
+__all__ = [
+    "GreenletExit",
+    "Hub",
+    "LoopExit",
+    "get_hub",
+    "getcurrent",
+    "kill",
+    "sleep",
+    "spawn",
+    "spawn_raw",
+]
