@@ -28,6 +28,9 @@ static PyObject *module_fd_forget(PyObject *module, PyObject *number);
 static PyTypeObject *timeout_type_prepare(void); /* timeout_type.c */
 static int hooks_import(void); /* queue_hooks.c */
 static PyObject *module_set_queue_classes(PyObject *module, PyObject *args); /* queue_type.c */
+static PyObject *rlock_owner(PyObject *self);         /* lock_type.c */
+static uint64_t semaphore_holder(PyObject *self);
+static PyObject *module_holder(PyObject *module, PyObject *subject); /* holder.c */
 static PyObject *module_settrace(PyObject *module, PyObject *callback); /* trace.c */
 static PyObject *module_gettrace(PyObject *module, PyObject *unused);
 static PyObject *module_serve_as_greenlet(PyObject *module, PyObject *attributes); /* alias.c */

@@ -13,6 +13,8 @@
 static weft_record *free_records; /* chained through `thread`; the GIL is its lock */
 static int free_record_count;
 
+static uint64_t record_serial; /* of the newest record; under the GIL */
+
 static weft_record *record_make(PyObject *self, weft_thread *thread)
 {
     weft_record *record = free_records;
@@ -27,6 +29,7 @@ static weft_record *record_make(PyObject *self, weft_thread *thread)
     memset(record, 0, sizeof *record);
     record->thread = thread;
     record->self = self;
+    record->serial = ++record_serial;
     thread->record_count++;
     ((weft_fiber_object *)self)->record = record;
     return record;

@@ -47,6 +47,7 @@ static int acquire_arguments(PyObject *const *args, Py_ssize_t count, PyObject *
 
 typedef struct {
     PyObject_HEAD weft_gate gate;     /* first after the head: permits and who waits */
+    uint64_t holder;    /* serial of the fiber that acquired it last, for reports; 0: nobody */
     PyObject *weakrefs; /* weak references to it */
     PyObject *links; /* owned: list of callbacks for when a permit is free, or NULL; see link.c */
 } semaphore_object;
@@ -78,6 +79,16 @@ static int semaphore_init(PyObject *self, PyObject *args, PyObject *kwargs)
     return 0;
 }
 
+static uint64_t semaphore_holder(PyObject *self) { return ((semaphore_object *)self)->holder; }
+
+/* A permit is the current fiber's. */
+static inline PyObject *semaphore_taken(PyObject *self)
+{
+    weft_thread *thread = weft_this_thread;
+    ((semaphore_object *)self)->holder = thread != NULL ? thread_current(thread)->serial : 0;
+    Py_RETURN_TRUE;
+}
+
 static PyObject *semaphore_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                    PyObject *names)
 {
@@ -88,13 +99,13 @@ static PyObject *semaphore_acquire(PyObject *self, PyObject *const *args, Py_ssi
         return NULL;
     if (weft_likely(count == 0 && names == NULL && gate->count > 0)) {
         gate->count--;
-        Py_RETURN_TRUE;
+        return semaphore_taken(self);
     }
     if (acquire_arguments(args, count, names, &blocking, &timeout) < 0)
         return NULL;
     if (gate->count > 0) {
         gate->count--;
-        Py_RETURN_TRUE;
+        return semaphore_taken(self);
     }
     if (!blocking)
         Py_RETURN_FALSE;
@@ -105,7 +116,9 @@ static PyObject *semaphore_acquire(PyObject *self, PyObject *const *args, Py_ssi
     weft_record *record = call_begin(thread, &call);
     int rc = gate_acquire_wait(gate, thread, self, timeout);
     call_end(record, &call);
-    return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
+    if (weft_likely(rc == 0))
+        return semaphore_taken(self);
+    return rc < 0 ? NULL : Py_NewRef(Py_False);
 }
 
 static PyObject **semaphore_links(PyObject *self) { return &((semaphore_object *)self)->links; }
@@ -400,6 +413,8 @@ static PyObject *rlock_exit(PyObject *self, PyObject *const *args, Py_ssize_t co
     (void)count;
     return rlock_release(self, NULL);
 }
+
+static PyObject *rlock_owner(PyObject *self) { return ((rlock_object *)self)->owner; }
 
 static PyObject *rlock_locked(PyObject *self, PyObject *unused)
 {

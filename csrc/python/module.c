@@ -194,6 +194,9 @@ static PyMethodDef module_methods[] = {
     {"serve_as_greenlet", module_serve_as_greenlet, METH_O, "Fiber is greenlet.greenlet now."},
     {"thread_count", module_thread_count, METH_NOARGS, "Native threads that use fibers."},
     {"trash_nesting", module_trash_nesting, METH_NOARGS, "Deallocations that the trashcan counts."},
+    {"holder", module_holder, METH_O,
+     "holder(subject, /)\n--\n\nThe fiber that has what is waited for; None: unknown; False: it "
+     "has ended.\n\nSwitches: never. Threads: any."},
     {"set_hub_class", module_set_hub_class, METH_O, "What get_hub() makes instances of."},
     {"set_timeout_class", module_set_timeout_class, METH_O, "What blocking calls raise in time."},
     {"set_queue_classes", module_set_queue_classes, METH_VARARGS, "What get and put raise."},

@@ -40,6 +40,7 @@ struct weft_record {
     PyObject *args; /* owned: positional arguments for the start */
     PyObject *kwargs; /* owned: keyword arguments for the start, or NULL */
     PyObject *parent; /* owned: where it goes when it ends; NULL for a main fiber */
+    uint64_t serial; /* unlike any other record's, ever; never 0 */
     PyObject *thrown; /* owned: list of exceptions to raise when it runs next, or NULL */
     weft_record *(*body)(weft_record *record); /* its life on its stack; returns who is next */
     bool is_daemon; /* stands for a daemon thread: just stops when its thread or the process ends */

@@ -1,9 +1,8 @@
 """The hub's Python half: errors that nobody caught, and dead ends explained.
 
 The hub itself is native (csrc/hub.c decides who runs, csrc/python/hub_type.c runs callbacks).
-Here is what is better said in Python: printing a task's traceback once, sending KeyboardInterrupt
-and SystemExit to the main fiber, and the text of LoopExit, which names every parked task, what it
-waits for, and the line where it was parked.
+Here is what is better said in Python: printing a task's traceback once, and sending
+KeyboardInterrupt and SystemExit to the main fiber. What a dead end is told as is in weft.report.
 
 Nothing here may block: it is called from the middle of the hub's work.
 """
@@ -15,7 +14,7 @@ import os
 import signal
 import sys
 import traceback
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import NoReturn, TextIO
 
 from weft import _core, native
@@ -27,6 +26,7 @@ from weft.errors import (
     InvalidSwitchError,
     LoopExit,
 )
+from weft.report import describe, explain
 
 __all__ = [
     "BlockingSwitchOutError",
@@ -39,9 +39,6 @@ __all__ = [
     "getcurrent",
     "sleep",
 ]
-
-_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_REPORTED_MAX = 50
 
 
 class Hub(_core.Hub):
@@ -95,7 +92,7 @@ class Hub(_core.Hub):
         lines = traceback.format_exception(typ, value, tb)
         if tb is None:  # it failed before its first line: show the line that started it
             lines = _spawn_lines(context) + lines
-        lines.append(f"{_describe(context)} failed with {typ.__name__}\n\n")
+        lines.append(f"{describe(context)} failed with {typ.__name__}\n\n")
         stream.write("".join(lines))
         stream.flush()
 
@@ -109,7 +106,7 @@ class Hub(_core.Hub):
         """
         if _may_be_woken_by_signal() or _has_other_threads():
             return None
-        return LoopExit(_explain(self))
+        return LoopExit(explain(self))
 
     def end_process(self, status: int = 0) -> NoReturn:
         """In the child of a fork nothing is left to run, or nothing that can go on.
@@ -120,7 +117,7 @@ class Hub(_core.Hub):
         Switches: never. Threads: owner.
         """
         if self.parked():
-            print(_explain(self), file=sys.stderr)
+            print(explain(self), file=sys.stderr)
             status = status or 1
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
@@ -134,14 +131,6 @@ def get_hub() -> Hub:
     Switches: never. Threads: any.
     """
     return _core.get_hub()  # type: ignore[return-value]
-
-
-def _describe(context: object) -> str:
-    if not isinstance(context, _core.Task):
-        return repr(context)
-    place = context.spawned_at
-    spawned = "" if place is None else ", spawned at {}:{} in {}".format(*place)
-    return f"<{type(context).__name__} {context.name!r} at {id(context):#x}{spawned}>"
 
 
 def _spawn_lines(context: object) -> list[str]:
@@ -163,53 +152,6 @@ def _may_be_woken_by_signal() -> bool:
 def _has_other_threads() -> bool:
     """Does another native thread run that could set an event? Idle workers cannot."""
     return native.busy_thread_count() > 1
-
-
-def _explain(hub: Hub) -> str:
-    lines = ["This operation would block forever: no fiber is ready, and nothing they wait for can"]
-    parked = hub.parked()
-    lines.append(f"happen any more. {len(parked)} fiber(s) are parked:")
-    lines += [_explain_one(hub, *entry) for entry in parked[:_REPORTED_MAX]]
-    if len(parked) > _REPORTED_MAX:
-        lines.append(f"  … and {len(parked) - _REPORTED_MAX} more")
-    return "\n".join(lines)
-
-
-def _explain_one(hub: Hub, fiber: _core.Fiber, verb: str | None, subject: object | None) -> str:
-    name = "main fiber" if fiber is hub.main else _name(fiber)
-    waits = "was left by a switch by hand" if verb is None else f"waits {verb}"
-    on = "" if subject is None else f" {_short(subject)}"
-    return f"  {name} {waits}{on}, parked at {_place(_frame(fiber))}"
-
-
-def _name(fiber: _core.Fiber) -> str:
-    if isinstance(fiber, _core.Task):
-        return f"task {fiber.name!r}"
-    return f"fiber {id(fiber):#x}"
-
-
-def _short(subject: object) -> str:
-    try:
-        text = repr(subject)
-    except Exception as error:  # a user's __repr__ must not hide the report
-        text = f"<{type(subject).__name__}, whose repr raises {error!r}>"
-    return text if len(text) <= 100 else text[:97] + "..."
-
-
-def _frame(fiber: _core.Fiber) -> FrameType | None:
-    """The innermost frame that is not weft's own; the running fiber's is looked up from here."""
-    frame = sys._getframe() if fiber is getcurrent() else fiber.gr_frame
-    inner = frame
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame = frame.f_back
-    return frame if frame is not None else inner
-
-
-def _place(frame: FrameType | None) -> str:
-    if frame is None:
-        return "an unknown place"
-    code = frame.f_code
-    return f"{code.co_filename}:{frame.f_lineno} in {code.co_name}"
 
 
 def _exit_status(error: BaseException) -> int:

@@ -1,15 +1,18 @@
 """LoopExit: a dead end is told, and the telling names who waits for what, and where."""
 
 import re
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.conftest import Interpreter, Sim
-from weft import Fiber, LoopExit, get_hub, getcurrent, joinall, sleep, spawn
+from weft import Fiber, LoopExit, Task, get_hub, getcurrent, joinall, native, sleep, spawn
 from weft.event import AsyncResult, Event
-from weft.lock import RLock, Semaphore
+from weft.lock import BoundedSemaphore, RLock, Semaphore
 from weft.queue import Queue
+from weft.thread import LockType
 
 WAITS = {
     "event": lambda: Event().wait(),
@@ -113,7 +116,8 @@ def test_a_repr_that_fails_or_is_long_does_not_hide_the_rest(sim: Sim) -> None:
     assert "no repr" in text
     assert "xxx..." in text
     assert len(text) < 2000
-    assert text.count("parked at") == 4
+    assert text.count("parked in Event.wait") == 1
+    assert text.count(", parked ") == 4
 
 
 def test_a_repr_that_waits_is_refused_and_loses_nothing(sim: Sim) -> None:
@@ -135,14 +139,148 @@ def test_a_repr_that_waits_is_refused_and_loses_nothing(sim: Sim) -> None:
 
 def test_of_very_many_only_some_are_named(sim: Sim) -> None:
     event = Event()
+    waits = [eval(f"lambda: (event.wait(), {number})", {"event": event}) for number in range(200)]
+    tasks = [spawn(wait) for wait in waits]
+    with pytest.raises(LoopExit) as caught:
+        joinall(tasks)
+    text = str(caught.value)
+    assert "201 fiber(s)" in text
+    assert "… and 151 more" in text
+    event.set()
+    joinall(tasks)
+
+
+def test_those_who_wait_alike_at_the_same_place_are_told_once(sim: Sim) -> None:
+    event = Event()
     tasks = [spawn(event.wait) for _ in range(500)]
     with pytest.raises(LoopExit) as caught:
         joinall(tasks)
     text = str(caught.value)
     assert "501 fiber(s)" in text
-    assert "and 451 more" in text
+    assert "and 499 more in the same place" in text
+    assert text.count(", parked ") == 2
     event.set()
     joinall(tasks)
+
+
+# ---- who has it, and where they come from ----
+
+
+def dead_end(*tasks: Task) -> str:
+    for number, task in enumerate(tasks):
+        task.name = f"task {number}"
+    with pytest.raises(LoopExit) as caught:
+        joinall(tasks)
+    for task in tasks:
+        task.kill()
+    return str(caught.value)
+
+
+def take_both(first: Any, second: Any) -> None:
+    with first:
+        sleep(1)
+        with second:
+            pass
+
+
+@pytest.mark.parametrize("kind", [RLock, Semaphore, BoundedSemaphore, LockType])
+def test_a_circle_of_locks_is_told(sim: Sim, kind: Callable[[], Any]) -> None:
+    one, two, three = kind(), kind(), kind()
+    text = dead_end(
+        spawn(take_both, one, two), spawn(take_both, two, three), spawn(take_both, three, one)
+    )
+    for waiter, holder in [(0, 1), (1, 2), (2, 0)]:
+        assert re.search(rf"task 'task {waiter}' waits .*, held by task 'task {holder}'", text)
+    assert "A circle: task 'task 0' → task 'task 1' → task 'task 2' → task 'task 0'." in text
+
+
+def test_a_circle_through_joins_is_told(sim: Sim) -> None:
+    lock = RLock()
+    first = Task(lambda: take_both(lock, lock) or second.join())
+    second = spawn(first.join)
+    first.start()
+    text = dead_end(first, second)
+    assert "A circle: task 'task 0' → task 'task 1' → task 'task 0'." in text
+
+
+def test_a_holder_that_has_ended_is_told(sim: Sim) -> None:
+    lock = Semaphore(1)
+    spawn(lock.acquire).join()
+    text = dead_end(spawn(lock.acquire))
+    assert "held by a fiber that has ended" in text
+    assert "A circle" not in text
+
+
+def test_a_lock_taken_twice_is_told_and_a_condition_is_no_circle(sim: Sim) -> None:
+    lock = LockType()
+
+    def twice() -> None:
+        lock.acquire()
+        lock.acquire()
+
+    assert "which it acquired itself" in dead_end(spawn(twice))
+    assert "A circle" not in dead_end(spawn(twice))
+
+
+def test_a_holder_of_another_thread_is_named(sim: Sim) -> None:
+    lock = Semaphore(1)
+    held, told = native.allocate_lock(), native.allocate_lock()
+    held.acquire()
+    told.acquire()
+
+    def hold() -> None:
+        getcurrent()  # a thread that never asked for fibers is not known by name
+        lock.acquire()
+        held.release()
+        told.acquire()
+
+    thread = threading.Thread(target=hold)
+    native.idle_threads.add(0)  # it will not wake anybody: no reason to hope
+    thread.start()
+    try:
+        held.acquire()
+        text = dead_end(spawn(lock.acquire))
+    finally:
+        native.idle_threads.discard(0)
+        told.release()
+        thread.join()
+    assert re.search(r"held by fiber 0x", text)
+
+
+def test_each_is_told_with_its_calls_and_who_spawned_it(sim: Sim) -> None:
+    def outer() -> None:
+        inner()
+
+    def inner() -> None:
+        Event().wait()
+
+    text = dead_end(spawn(outer))
+    inner_line, outer_line = inner.__code__.co_firstlineno, outer.__code__.co_firstlineno
+    assert f"parked at {__file__}:{inner_line + 1} in inner\n" in text
+    assert f"      called from {__file__}:{outer_line + 1} in outer\n" in text
+    assert f"      spawned at {__file__}:{inner_line + 3} in" in text
+
+
+def test_of_deep_stacks_the_innermost_calls_are_told(sim: Sim) -> None:
+    def dive(depth: int) -> None:
+        dive(depth - 1) if depth else Event().wait()
+
+    text = dead_end(spawn(dive, 30))
+    assert text.count("in dive") == 8
+    assert "… 23 more calls" in text
+
+
+def test_tasks_that_cannot_be_hashed_are_told(sim: Sim) -> None:
+    class Odd(Task):
+        __hash__ = None  # type: ignore[assignment]
+
+        def __eq__(self, other: object) -> bool:
+            raise ValueError("never compare")
+
+    odd = Odd.spawn(Event().wait)
+    with pytest.raises(LoopExit, match="Odd|task"):
+        Event().wait()
+    odd.kill()
 
 
 def test_an_expected_wake_from_outside_is_no_dead_end(interpreter: Interpreter) -> None:
@@ -199,4 +337,6 @@ def test_uncaught_it_ends_the_program_with_its_report(interpreter: Interpreter) 
     assert done.status == 1
     assert "LoopExit: This operation would block forever" in done.err
     assert re.search(r"task 'pump' waits for <weft.*Event.*program.py:5 in pump", done.err)
-    assert re.search(r"main fiber waits to join <.*program.py:8 in <module>", done.err)
+    assert re.search(
+        r"main fiber waits to join task .pump., parked at .*program.py:8 in <module>", done.err
+    )
