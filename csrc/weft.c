@@ -23,6 +23,7 @@
 #include "python/errors.c"
 #include "python/wait.c"
 #include "python/signal_stack.c"
+#include "python/watchdog.c"
 #include "python/thread.c"
 #include "python/embed.c"
 #include "python/passage.c"

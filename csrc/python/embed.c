@@ -62,6 +62,8 @@ static void weft_embed_unblock(weft_hub *hub)
 {
     weft_thread *thread = weft_container_of(hub, weft_thread, hub);
     PyEval_RestoreThread(thread->ts);
+    if (weft_unlikely(__atomic_load_n(&weft_watchdog_is_asleep, __ATOMIC_RELAXED)))
+        watchdog_rouse();
 }
 
 /* Raises the current exception in the main fiber, which is where a thread's troubles go. */

@@ -31,6 +31,8 @@ static PyObject *module_set_queue_classes(PyObject *module, PyObject *args); /* 
 static PyObject *rlock_owner(PyObject *self);         /* lock_type.c */
 static uint64_t semaphore_holder(PyObject *self);
 static PyObject *module_holder(PyObject *module, PyObject *subject); /* holder.c */
+static PyObject *module_watchdog_stop(PyObject *module, PyObject *is_for_good); /* watchdog.c */
+static PyObject *module_watchdog_limit(PyObject *module, PyObject *seconds);
 static PyObject *module_settrace(PyObject *module, PyObject *callback); /* trace.c */
 static PyObject *module_gettrace(PyObject *module, PyObject *unused);
 static PyObject *module_serve_as_greenlet(PyObject *module, PyObject *attributes); /* alias.c */

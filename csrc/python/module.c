@@ -200,6 +200,12 @@ static PyMethodDef module_methods[] = {
     {"set_hub_class", module_set_hub_class, METH_O, "What get_hub() makes instances of."},
     {"set_timeout_class", module_set_timeout_class, METH_O, "What blocking calls raise in time."},
     {"set_queue_classes", module_set_queue_classes, METH_VARARGS, "What get and put raise."},
+    {"watchdog_limit", module_watchdog_limit, METH_O,
+     "watchdog_limit(seconds, /)\n--\n\nHow long a fiber may keep its thread; 0: for ever; None: "
+     "as before. Returns the former.\n\nSwitches: never. Threads: any. Raises ValueError."},
+    {"watchdog_stop", module_watchdog_stop, METH_O,
+     "watchdog_stop(is_for_good, /)\n--\n\nEnd the watching thread; the next task starts it again "
+     "unless it is for good.\n\nSwitches: never. Threads: any."},
     {"set_daemon", module_set_daemon, METH_O,
      "set_daemon(fiber, /)\n--\n\nIt will not be unwound when its thread or the interpreter ends, "
      "as daemon threads are not.\n\nSwitches: never. Threads: any."},

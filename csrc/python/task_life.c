@@ -252,6 +252,8 @@ static int task_prepare(PyObject *self)
         return -1;
     task->place_code = Py_XNewRef(state_place(PyThreadState_Get(), &task->place_offset));
     task->is_spawned = true;
+    if (weft_unlikely(weft_watchdog_is_wanted))
+        watchdog_start();
     return 0;
 }
 

@@ -84,7 +84,9 @@ static void thread_close(weft_thread *thread)
     timeouts_release(thread);
     weft_hub_abandon(&thread->hub, NULL);
     weft_hub_close(&thread->hub);
+    watchdog_lock();
     weft_list_remove(&thread->threads);
+    watchdog_unlock();
     signal_stack_close(thread);
     if (weft_this_thread == thread)
         weft_this_thread = NULL;
@@ -347,7 +349,9 @@ static weft_thread *thread_make(void)
         return NULL;
     }
     Py_INCREF(main); /* "current"; the other reference is thread->main's */
+    watchdog_lock();
     weft_list_append(&weft_all_threads, &thread->threads);
+    watchdog_unlock();
     weft_this_thread = thread;
     signal_stack_open(thread);
     return thread;

@@ -55,6 +55,13 @@ typedef struct {
     uint64_t since_ns; /* the clock, then */
 } weft_spin;
 
+/* What the watchdog has seen of a thread; its own to change. */
+typedef struct {
+    uint64_t switch_count; /* the hub's */
+    uint64_t since_ns; /* when it was seen first */
+    bool is_told; /* that this one lasts too long */
+} weft_watch;
+
 struct weft_thread {
     weft_hub hub; /* ready queue, timers, poller */
     PyThreadState *ts; /* this native thread's, as long as it lives */
@@ -70,6 +77,7 @@ struct weft_thread {
                              since somebody here last looked */
     size_t record_count; /* records that point here; the struct is freed after the last */
     weft_spin spin; /* see spin.h */
+    weft_watch watch; /* see watchdog.c */
     bool is_closed; /* the native thread has ended, or its hub was forked away */
     weft_link threads; /* in the list of all threads of the process */
 };
@@ -181,6 +189,13 @@ static int fiber_park_wait(weft_thread *thread, const weft_park *park);
 static int fiber_unparked(weft_thread *thread, weft_wake why);
 static int fiber_throw_later(weft_record *record, PyObject *exception);
 static void fiber_take_back(weft_record *record, PyObject *exception);
+
+/* ---- watchdog.c ---- */
+extern bool weft_watchdog_is_wanted, weft_watchdog_is_asleep;
+static void watchdog_start(void);
+static void watchdog_rouse(void);
+static void watchdog_lock(void);
+static void watchdog_unlock(void);
 
 /* ---- signal_stack.c ---- */
 static void signal_stack_open(weft_thread *thread);

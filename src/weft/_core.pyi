@@ -291,6 +291,12 @@ def thread_count() -> int:
 def trash_nesting() -> int:
     """How many deallocations the trashcan counts on this C stack; always 0 from 3.13 on."""
 
+def watchdog_limit(seconds: float | None, /) -> float:
+    """How long a fiber may keep its thread, in seconds; 0: for ever; None: as before. Returns the
+    former."""
+
+def watchdog_stop(is_for_good: bool, /) -> None: ...
+
 # Called once, by the modules that define these classes.
 def set_timeout_class(cls: type[BaseException]) -> None: ...
 def set_queue_classes(

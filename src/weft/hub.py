@@ -27,6 +27,7 @@ from weft.errors import (
     LoopExit,
 )
 from weft.report import describe, explain
+from weft.watchdog import report_blocking, set_blocking_limit
 
 __all__ = [
     "BlockingSwitchOutError",
@@ -37,6 +38,7 @@ __all__ = [
     "LoopExit",
     "get_hub",
     "getcurrent",
+    "set_blocking_limit",
     "sleep",
 ]
 
@@ -95,6 +97,10 @@ class Hub(_core.Hub):
         lines.append(f"{describe(context)} failed with {typ.__name__}\n\n")
         stream.write("".join(lines))
         stream.flush()
+
+    #: Called as report_blocking(fiber, seconds, frame) when a fiber keeps the thread for long, in
+    #: the watchdog's native thread; may be overridden, and must not wait. See set_blocking_limit.
+    report_blocking = staticmethod(report_blocking)
 
     def stalled(self) -> BaseException | None:
         """Nobody is ready and nothing can make anybody ready: the exception that says so.

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from weft import _core
 from weft._core import Fiber, Hub, Task, getcurrent
 
-__all__ = ["Parked", "describe", "explain", "name", "parked_lines"]
+__all__ = ["Parked", "describe", "explain", "is_main", "name", "parked_lines"]
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _GROUPS_MAX = 50
@@ -57,6 +57,14 @@ def name(fiber: Fiber, hub: Hub | None = None) -> str:
     if hub is not None and fiber is hub.main:
         return "main fiber"
     return f"task {fiber.name!r}" if isinstance(fiber, Task) else f"fiber {id(fiber):#x}"
+
+
+def is_main(fiber: Fiber) -> bool:
+    """Whether it is the fiber that its native thread itself is.
+
+    Switches: never. Threads: any.
+    """
+    return not isinstance(fiber, Task | Hub) and fiber.parent is None
 
 
 def explain(hub: Hub) -> str:

@@ -278,7 +278,7 @@ def test_tasks_that_cannot_be_hashed_are_told(sim: Sim) -> None:
             raise ValueError("never compare")
 
     odd = Odd.spawn(Event().wait)
-    with pytest.raises(LoopExit, match="Odd|task"):
+    with pytest.raises(LoopExit, match=r"Odd|task"):
         Event().wait()
     odd.kill()
 
