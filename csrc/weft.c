@@ -41,7 +41,7 @@
 #include "python/timeout_type.c"
 #include "python/link.c"
 #include "python/lock_type.c"
-#include "python/holder.c"
+#include "python/census.c"
 #include "python/event_type.c"
 #include "python/queue_direct.c"
 #include "python/queue_hooks.c"

@@ -30,7 +30,8 @@ static int hooks_import(void); /* queue_hooks.c */
 static PyObject *module_set_queue_classes(PyObject *module, PyObject *args); /* queue_type.c */
 static PyObject *rlock_owner(PyObject *self);         /* lock_type.c */
 static uint64_t semaphore_holder(PyObject *self);
-static PyObject *module_holder(PyObject *module, PyObject *subject); /* holder.c */
+static PyObject *module_all_fibers(PyObject *module, PyObject *unused);
+static PyObject *module_holder(PyObject *module, PyObject *subject); /* census.c */
 static PyObject *module_watchdog_stop(PyObject *module, PyObject *is_for_good); /* watchdog.c */
 static PyObject *module_watchdog_limit(PyObject *module, PyObject *seconds);
 static PyObject *module_settrace(PyObject *module, PyObject *callback); /* trace.c */

@@ -194,6 +194,11 @@ static PyMethodDef module_methods[] = {
     {"serve_as_greenlet", module_serve_as_greenlet, METH_O, "Fiber is greenlet.greenlet now."},
     {"thread_count", module_thread_count, METH_NOARGS, "Native threads that use fibers."},
     {"trash_nesting", module_trash_nesting, METH_NOARGS, "Deallocations that the trashcan counts."},
+    {"all_fibers", module_all_fibers, METH_NOARGS,
+     "all_fibers()\n--\n\nA list of (native thread, fiber, state, verb, subject) for every fiber "
+     "of "
+     "the process\nthat has not ended: what it waits for, and on what.\n\nSwitches: never. "
+     "Threads: any."},
     {"holder", module_holder, METH_O,
      "holder(subject, /)\n--\n\nThe fiber that has what is waited for; None: unknown; False: it "
      "has ended.\n\nSwitches: never. Threads: any."},

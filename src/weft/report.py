@@ -21,7 +21,16 @@ from typing import Any, NamedTuple
 from weft import _core
 from weft._core import Fiber, Hub, Task, getcurrent
 
-__all__ = ["Parked", "describe", "explain", "is_main", "name", "parked_lines"]
+__all__ = [
+    "Parked",
+    "describe",
+    "explain",
+    "innermost_frame",
+    "is_main",
+    "name",
+    "parked_lines",
+    "waiting",
+]
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _GROUPS_MAX = 50
@@ -54,8 +63,9 @@ def name(fiber: Fiber, hub: Hub | None = None) -> str:
 
     Switches: never. Threads: any.
     """
-    if hub is not None and fiber is hub.main:
-        return "main fiber"
+    if is_main(fiber):
+        is_here = hub is None or fiber is hub.main
+        return "main fiber" if is_here else f"main fiber {id(fiber):#x} of another thread"
     return f"task {fiber.name!r}" if isinstance(fiber, Task) else f"fiber {id(fiber):#x}"
 
 
@@ -78,6 +88,17 @@ def explain(hub: Hub) -> str:
     lines += parked_lines(hub, parked)
     lines += _circle_lines(hub, parked)
     return "\n".join(lines)
+
+
+def waiting(one: Parked, hub: Hub | None = None) -> str:
+    """Say what a parked fiber waits for, and who has it.
+
+    Switches: never. Threads: any.
+    """
+    if one.verb is None:
+        return "was left by a switch by hand"
+    on = "" if one.subject is None else f" {_short(one.subject)}"
+    return f"waits {one.verb}{on}{_held(one, hub)}"
 
 
 def parked_lines(hub: Hub, parked: list[Parked]) -> Iterator[str]:
@@ -106,10 +127,8 @@ def _place_key(one: Parked) -> object:
 def _group_lines(hub: Hub, group: list[Parked]) -> Iterator[str]:
     one = group[0]
     frames = _frames(one.fiber)
-    waits = "was left by a switch by hand" if one.verb is None else f"waits {one.verb}"
-    on = "" if one.subject is None else f" {_short(one.subject)}"
     place = f"at {_place(frames[0])}" if frames else f"in {_function(one.fiber)}"
-    yield f"  {name(one.fiber, hub)} {waits}{on}{_held(hub, one)}, parked {place}"
+    yield f"  {name(one.fiber, hub)} {waiting(one, hub)}, parked {place}"
     yield from (f"      called from {_place(frame)}" for frame in frames[1:_FRAMES_MAX])
     if len(frames) > _FRAMES_MAX:
         yield f"      … {len(frames) - _FRAMES_MAX} more calls"
@@ -119,7 +138,7 @@ def _group_lines(hub: Hub, group: list[Parked]) -> Iterator[str]:
         yield f"      and {len(group) - 1} more in the same place, on objects of the same kind"
 
 
-def _held(hub: Hub, one: Parked) -> str:
+def _held(one: Parked, hub: Hub | None) -> str:
     holder = _core.holder(one.subject)
     if holder is None or isinstance(one.subject, Task):
         return ""
@@ -177,13 +196,22 @@ def _short(subject: object) -> str:
     return text if len(text) <= _REPR_MAX else text[: _REPR_MAX - 3] + "..."
 
 
-def _frames(fiber: Fiber) -> list[FrameType]:
-    """From the innermost that is not weft's own outwards; the running fiber's are ours to find."""
+def innermost_frame(fiber: Fiber) -> FrameType | None:
+    """Return the innermost frame of a fiber that is not weft's own; None if it has no such.
+
+    Switches: never. Threads: any.
+    """
     frame = sys._getframe() if fiber is getcurrent() else fiber.gr_frame
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return frame
+
+
+def _frames(fiber: Fiber) -> list[FrameType]:
+    frame = innermost_frame(fiber)
     frames: list[FrameType] = []
     while frame is not None:
-        if not (frame.f_code.co_filename.startswith(_PACKAGE) and not frames):
-            frames.append(frame)
+        frames.append(frame)
         frame = frame.f_back
     return frames
 

@@ -18,7 +18,7 @@ import traceback
 from types import FrameType
 
 from weft import _core
-from weft.report import is_main, name
+from weft.report import name
 
 __all__ = ["set_blocking_limit", "tell"]
 
@@ -67,12 +67,11 @@ def report_blocking(fiber: _core.Fiber, seconds: float, frame: FrameType | None)
     stream = sys.stderr
     if stream is None:
         return
-    who = "the main fiber" if is_main(fiber) else name(fiber)
     stack = (
         "".join(traceback.format_stack(frame)) if frame is not None else "  (no Python frames)\n"
     )
     stream.write(
-        f"weft: {who} has kept its thread for {seconds:.1f} s, and other fibers could have run.\n"
+        f"weft: {name(fiber)} has kept its thread for {seconds:.1f} s, and others could have run.\n"
         "If it computes, call weft.sleep(0) now and then; if it waits in a call that weft does\n"
         "not know of, use weft.offload(fn, ...). Told once for each place; see\n"
         "weft.hub.set_blocking_limit.\n"
