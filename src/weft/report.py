@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from weft import _core
 from weft._core import Fiber, Hub, Task, getcurrent
 
-__all__ = ["Parked", "describe", "explain", "name", "parked_lines"]
+__all__ = ["Parked", "describe", "explain", "name", "parked_lines", "place"]
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _GROUPS_MAX = 50
@@ -56,7 +56,20 @@ def name(fiber: Fiber, hub: Hub | None = None) -> str:
     """
     if hub is not None and fiber is hub.main:
         return "main fiber"
+    if isinstance(fiber, Hub):
+        return "hub"
     return f"task {fiber.name!r}" if isinstance(fiber, Task) else f"fiber {id(fiber):#x}"
+
+
+def place(fiber: Fiber) -> str:
+    """Where a fiber is: the line of its innermost frame that is not weft's own.
+
+    Switches: never. Threads: any.
+    """
+    if fiber.dead:
+        return "its end"
+    frames = _frames(fiber)
+    return _place(frames[0]) if frames else f"a line of {_function(fiber)}"
 
 
 def explain(hub: Hub) -> str:
@@ -160,6 +173,8 @@ def _circle(waits_for: dict[int, tuple[Fiber, Fiber | None]]) -> list[Fiber]:
 
 
 def _short(subject: object) -> str:
+    if isinstance(subject, str):  # it says what it is by itself
+        return subject
     if isinstance(subject, Task):
         return name(subject)
     try:
