@@ -11,8 +11,8 @@ Do not add: a way to be told of switches. That is greenlet's settrace().
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from time import monotonic_ns
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -81,7 +81,7 @@ class _Stretch:
     """For how long the thread has run since it was last left, and the longest time it did."""
 
     def __init__(self) -> None:
-        self._began_ns = time.monotonic_ns()
+        self._began_ns = monotonic_ns()
         self._slept_ns = _core.slept_ns()
         self.longest_s = 0.0
         self.culprit = "nobody"
@@ -89,7 +89,7 @@ class _Stretch:
 
     def end(self, culprit: Fiber) -> None:
         """It ends here; the hub's sleep, which comes at the end of one, does not count."""
-        now_ns, slept_ns = time.monotonic_ns(), _core.slept_ns()
+        now_ns, slept_ns = monotonic_ns(), _core.slept_ns()
         ran_s = (now_ns - self._began_ns - (slept_ns - self._slept_ns)) / 1e9
         self._began_ns, self._slept_ns = now_ns, slept_ns
         if ran_s > self.longest_s:

@@ -39,7 +39,7 @@ def ring(partner: Fiber) -> None:
 
 
 class Clock:
-    """In the place of time.monotonic_ns: a test says how long something runs."""
+    """In the place of monotonic_ns: a test says how long something runs."""
 
     def __init__(self) -> None:
         self.now_ns = 0
@@ -51,7 +51,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     fake = Clock()
-    monkeypatch.setattr("weft.switches.time.monotonic_ns", lambda: fake.now_ns)
+    monkeypatch.setattr("weft.switches.monotonic_ns", lambda: fake.now_ns)
     return fake
 
 

@@ -24,6 +24,7 @@ from weft.time import sleep as patched_sleep
 
 HOUR_S = 3600.0
 DAY_S = 86400.0
+POOL = ThreadPool(1)
 
 
 @pytest.fixture(autouse=True)
@@ -201,7 +202,7 @@ def test_time_stands_still_while_a_native_thread_works() -> None:
     gate = native.allocate_lock()
     gate.acquire()
     with SimClock() as clock, Timeout(5):
-        task = spawn(ThreadPool(1).apply, gate.acquire)
+        task = spawn(POOL.apply, gate.acquire)
         sleeper = spawn(sleep, 1)
         native.start_new_thread(gate.release, ())
         assert task.get() is True
