@@ -37,6 +37,7 @@ typedef struct weft_fd weft_fd;
 typedef struct weft_event weft_event;
 typedef struct weft_poller weft_poller;
 typedef struct weft_hub weft_hub;
+typedef struct weft_idle weft_idle;
 
 #define WEFT_NEVER UINT64_MAX /* a deadline that never comes, ns */
 
@@ -140,6 +141,7 @@ struct weft_timer {
 void weft_timer_start(weft_hub *hub, weft_timer *timer, uint64_t deadline_ns);
 void weft_timer_cancel(weft_hub *hub, weft_timer *timer);
 uint64_t weft_timer_next(const weft_hub *hub);
+weft_timer *weft_timer_after(const weft_hub *hub, weft_timer *timer);
 void weft_timer_fire_due(weft_hub *hub);
 void weft_timer_clear(weft_hub *hub);
 
@@ -245,7 +247,23 @@ weft_wake weft_fd_wait_foreign(weft_hub *hub, weft_fd *entry, unsigned direction
                                uint64_t deadline_ns, int *err);
 void weft_fd_event(weft_hub *hub, const weft_event *event);
 void weft_fd_forget(weft_hub *hub, int fd);
+bool weft_fd_is_awaited(const weft_hub *hub);
+void weft_fd_renew(weft_hub *hub);
 void weft_fd_clear(weft_hub *hub);
+
+/* ---- idle.c: waiting until everybody else waits ----------------------------------------------
+ * Lives on the C stack of the fiber that parks, as its waiter does.
+ */
+struct weft_idle {
+    weft_waiter waiter;  /* in hub->idle while parked */
+    uint64_t cushion_ns; /* for how long it must have been quiet; 0: this moment is enough */
+    int priority;        /* of equal cushions, the highest is woken first, and alone */
+};
+
+weft_link *weft_idle_place(weft_hub *hub, const weft_idle *idle);
+weft_wake weft_idle_wait(weft_hub *hub, weft_idle *idle);
+uint64_t weft_idle_cushion(weft_hub *hub);
+void weft_idle_fire(weft_hub *hub);
 
 /* ---- poll.h: the contract of a poller; poll/ has one file each ------------------------------ */
 struct weft_event {
@@ -260,6 +278,7 @@ struct weft_event {
 
 struct weft_hub {
     weft_link ready; /* fibers that may run, first in first out */
+    weft_link idle; /* waiters for the moment when there is nothing else to do, see idle.c */
     weft_heap_node *timers; /* root of the started timers */
     uint64_t timer_order; /* next weft_timer.order */
     weft_fiber *current; /* who runs on this thread */
@@ -274,6 +293,7 @@ struct weft_hub {
     bool is_blocked; /* inside weft_embed_block: others must call poller->wake */
     bool is_open; /* the poller is open (it is opened when first needed) */
     uint64_t (*now)(weft_hub *hub); /* its clock, ns, never backwards */
+    uint64_t clock_offset_ns; /* how far the real clock is behind it; 0 unless it was simulated */
     const weft_poller *poller; /* how it asks the kernel */
     int poller_fd; /* the poller's own descriptor, -1 if it has none */
     int wake_fd; /* the poller's way to be woken, -1 if it has none */
@@ -312,6 +332,9 @@ void weft_cxx_enter_switch(weft_fiber *target);
 /* Just before the stacks are swapped: keep `source`'s share of the embedder's state, bring in
  * `target`'s. `source` may be DONE: then there is nothing to keep. Must not switch or allocate. */
 static inline void weft_embed_swap(weft_fiber *source, weft_fiber *target);
+
+/* A fiber parked and is the next to run itself: nothing is switched. */
+static inline void weft_embed_stay(weft_fiber *fiber);
 
 /* A fiber got its stack and will start: lay out its share of the embedder's state. */
 static void weft_embed_fresh(weft_fiber *fiber);

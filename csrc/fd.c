@@ -160,6 +160,43 @@ void weft_fd_forget(weft_hub *hub, int fd)
     fd_wake_all(&entry->writers, WEFT_WAKE_CLOSED);
 }
 
+static bool fd_entry_is_awaited(const weft_fd *entry)
+{
+    return !weft_list_is_empty(&entry->readers) || !weft_list_is_empty(&entry->writers);
+}
+
+/* Does a fiber wait for a descriptor? One that was woken, and has not run yet, does not. */
+bool weft_fd_is_awaited(const weft_hub *hub)
+{
+    for (size_t i = 0; i < hub->fds_length; i++)
+        if (hub->fds[i] != NULL && fd_entry_is_awaited(hub->fds[i]))
+            return true;
+    return false;
+}
+
+static void fd_renew(weft_hub *hub, weft_fd *entry)
+{
+    entry->is_registered = entry->is_hungup = false;
+    entry->ready = WEFT_READ | WEFT_WRITE;
+    entry->generation++;
+    int rc = fd_entry_is_awaited(entry) ? fd_register(hub, entry) : 0;
+    if (rc == 0)
+        return;
+    weft_wake why = rc == -EPERM ? WEFT_WAKE_FIRED : WEFT_WAKE_CLOSED;
+    fd_wake_all(&entry->readers, why);
+    fd_wake_all(&entry->writers, why);
+}
+
+/* From now on another poller serves the hub: nothing is registered with it, and nothing that was
+ * remembered is true. Who waits is registered anew; where that fails, as for one that was closed.
+ */
+void weft_fd_renew(weft_hub *hub)
+{
+    for (size_t i = 0; i < hub->fds_length; i++)
+        if (hub->fds[i] != NULL)
+            fd_renew(hub, hub->fds[i]);
+}
+
 /* The hub is closing: the table goes. Nobody waits any more. */
 void weft_fd_clear(weft_hub *hub)
 {

@@ -101,4 +101,20 @@ static inline weft_heap_node *weft_heap_remove(weft_heap_node *root, weft_heap_n
     return root;
 }
 
+/* The node after `node` on a walk over all of a heap, parents first, in no other order; NULL after
+ * the last. The walk begins at the root. */
+static inline weft_heap_node *weft_heap_after(weft_heap_node *node)
+{
+    if (node->child != NULL)
+        return node->child;
+    while (node->next == NULL) {
+        while (node->back != NULL && node->back->child != node)
+            node = node->back; /* to the first of the siblings */
+        node = node->back;     /* to the parent */
+        if (node == NULL)
+            return NULL;
+    }
+    return node->next;
+}
+
 #endif

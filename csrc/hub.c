@@ -16,15 +16,15 @@
 #include "poll.h"
 #include "switch.h"
 
+#include <errno.h>
 #include <math.h>
 #include <time.h>
 
 uint64_t weft_hub_now(weft_hub *hub)
 {
-    (void)hub;
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec + hub->clock_offset_ns;
 }
 
 void weft_hub_init(weft_hub *hub, weft_fiber *main, size_t stack_bytes)
@@ -39,12 +39,14 @@ void weft_hub_init(weft_hub *hub, weft_fiber *main, size_t stack_bytes)
     weft_cxx_watch(hub);
     hub->is_blocked = hub->is_open = false;
     hub->now = weft_hub_now;
+    hub->clock_offset_ns = 0;
     hub->poller = &weft_poller_epoll;
     hub->poller_fd = hub->wake_fd = -1;
     hub->poller_data = NULL;
     hub->fds = NULL;
     hub->fds_length = 0;
     weft_list_init(&hub->ready);
+    weft_list_init(&hub->idle);
     weft_list_init(&hub->fibers);
     hub->stack_bytes = stack_bytes;
     weft_stack_pool_init(&hub->stacks, stack_bytes);
@@ -56,6 +58,7 @@ void weft_hub_init(weft_hub *hub, weft_fiber *main, size_t stack_bytes)
 /* The thread ends. Fibers that still have stacks are the embedder's to unwind or to leak. */
 void weft_hub_close(weft_hub *hub)
 {
+    weft_sim_remove(hub);
     if (hub->is_open)
         hub->poller->close(hub);
     hub->is_open = false;
@@ -147,17 +150,35 @@ static bool hub_is_stalled(const weft_hub *hub, uint64_t timeout_ns)
     return timeout_ns == WEFT_NEVER && hub->fd_waiter_count == 0 && hub->expected == 0;
 }
 
+static void hub_ask(weft_hub *hub, uint64_t timeout_ns)
+{
+    int count = weft_hub_block(hub, timeout_ns);
+    if (weft_likely(count >= 0))
+        weft_hub_dispatch(hub, count);
+    else if (count != -EDEADLK || !weft_embed_stalled(hub))
+        weft_embed_interrupted(hub, count);
+}
+
+/* Nobody is ready, and somebody waits for just that: the kernel is asked first, and if it has
+ * nothing to tell for the length of the cushion, this is the moment. */
+static void hub_turn_idle(weft_hub *hub, uint64_t timeout_ns)
+{
+    uint64_t cushion_ns = weft_idle_cushion(hub), since_ns = hub->now(hub);
+    hub_ask(hub, timeout_ns < cushion_ns ? timeout_ns : cushion_ns);
+    uint64_t now_ns = hub->now(hub);
+    if (weft_list_is_empty(&hub->ready) && now_ns - since_ns >= cushion_ns &&
+        weft_timer_next(hub) > now_ns)
+        weft_idle_fire(hub);
+}
+
 static void hub_turn(weft_hub *hub)
 {
     hub->look_count = hub->switch_count + WEFT_HUB_BUDGET;
     uint64_t timeout_ns = weft_hub_prepare(hub);
-    if (weft_unlikely(hub_is_stalled(hub, timeout_ns)) && weft_embed_stalled(hub))
-        return;
-    int count = weft_hub_block(hub, timeout_ns);
-    if (weft_unlikely(count < 0))
-        weft_embed_interrupted(hub, count);
-    else
-        weft_hub_dispatch(hub, count);
+    if (weft_unlikely(!weft_list_is_empty(&hub->idle)) && timeout_ns > 0)
+        hub_turn_idle(hub, timeout_ns);
+    else if (weft_likely(!hub_is_stalled(hub, timeout_ns)) || !weft_embed_stalled(hub))
+        hub_ask(hub, timeout_ns);
 }
 
 /* Who runs next; asks the kernel if nobody is ready, or if it was not asked for long. Called by a

@@ -45,6 +45,14 @@ uint64_t weft_timer_next(const weft_hub *hub)
     return weft_container_of(hub->timers, weft_timer, node)->deadline_ns;
 }
 
+/* The timer after `timer`, or the first for NULL, of all that are started, in no order; NULL at the
+ * end. None may be started or cancelled meanwhile. */
+weft_timer *weft_timer_after(const weft_hub *hub, weft_timer *timer)
+{
+    weft_heap_node *node = timer == NULL ? hub->timers : weft_heap_after(&timer->node);
+    return node == NULL ? NULL : weft_container_of(node, weft_timer, node);
+}
+
 /* Fires what was due when we looked; timers started by fire() wait for the next turn. */
 void weft_timer_fire_due(weft_hub *hub)
 {

@@ -140,6 +140,7 @@ static void fiber_leave_wait(weft_hub *hub)
     }
     self->state = WEFT_FIBER_RUNNING;
     self->is_held = false;
+    weft_embed_stay(self);
 }
 
 /* Parks the current fiber until one of its waiters fires, or the deadline. */

@@ -1,12 +1,16 @@
 """Fixtures for tests of the core: the simulated world, fresh interpreters, a check for leaks.
 
-A test that asks for `sim` runs in a native thread of its own, whose hub has the clock that jumps
-and no kernel: sleeping costs nothing and the order is the same each time. One that asks for `fresh`
-has such a thread with the real clock and kernel. Both end after LIMIT_S, and show where they hang.
+A test that asks for `sim` runs in a native thread of its own, in a world of weft.testing.SimClock:
+sleeping costs nothing and the order is the same each time. One that asks for `fresh` has such a
+thread with the real clock and kernel. Both end after LIMIT_S, and show where they hang.
+
+What still waits for real time, some milliseconds each, and why: other native threads, whose doings
+no simulated clock waits for (thread, threadpool, resolver, spin); signals and their timers (hub);
+the kernel's poller and what becomes of it in a fork (hub, fork, socket, ssl); programs with the
+standard library patched, whose point is that everything is real (monkey, programs).
 """
 
 import faulthandler
-import functools
 import gc
 import os
 import subprocess
@@ -22,7 +26,8 @@ from typing import NamedTuple
 import pytest
 
 import weft
-from weft import _core, native
+from weft import native
+from weft.testing import SimClock, simulated
 
 SLOWDOWN = int(os.environ.get("WEFT_SLOWDOWN", "1"))  # emulated, or under valgrind
 LIMIT_S = 30 * SLOWDOWN
@@ -35,16 +40,16 @@ PACKAGE_PARENT = str(Path(weft.__file__).resolve().parents[1])
 class Sim:
     """What a test may ask of the simulated world that it runs in."""
 
-    READ, WRITE, HANGUP = 1, 2, 4
+    READ, WRITE, HANGUP = SimClock.READ, SimClock.WRITE, SimClock.HANGUP
 
     @staticmethod
     def now() -> float:
-        return _core.now()
+        return SimClock.current().now()
 
     @staticmethod
     def feed(fd: int, ready: int) -> None:
         """The descriptor is ready from the next wait on."""
-        _core.sim_feed(fd, ready)
+        SimClock.current().feed(fd, ready)
 
 
 @pytest.fixture
@@ -62,9 +67,7 @@ def _run_in_thread(run: Callable[[], object], is_sim: bool) -> None:
 
     def work() -> None:
         try:
-            if is_sim:
-                _core.sim_install()
-            run()
+            simulated(run)() if is_sim else run()
         except BaseException as error:  # pytest's own outcomes, too, belong to the main thread
             raised.append(error)
 
@@ -96,14 +99,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     names = pyfuncitem._fixtureinfo.argnames
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
-    _run_in_thread(functools.partial(pyfuncitem.obj, **arguments), is_sim)
+    _run_in_thread(lambda: pyfuncitem.obj(**arguments), is_sim)
     return True
 
 
 @pytest.fixture(autouse=True)
 def quiet_signals(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """pytest-timeout's handler runs in the main thread: it wakes nobody in these threads."""
-    if {"sim", "fresh"} & set(request.fixturenames):
+    """pytest-timeout's handler runs in the main thread: it wakes nobody in other threads."""
+    if "fresh" in request.fixturenames:
         monkeypatch.setattr("weft.hub._may_be_woken_by_signal", lambda: False)
 
 

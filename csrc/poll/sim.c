@@ -5,26 +5,41 @@
  * test of timeouts takes no time and gives the same answer each time. Readiness is what the test
  * said with weft_sim_feed; it is delivered in the order in which it was said.
  *
- * A wait for ever with nothing fed cannot end: it says -EDEADLK, where a real poller would hang.
- * Thread: the hub's own; wake() only counts.
+ * Nothing comes from outside, but for wake-ups that were promised (hub->expected): while one is,
+ * time stands still and the wait really waits for it. Any other wait for ever cannot end: it says
+ * -EDEADLK, where a real poller would hang.
+ *
+ * The hub's clock never goes backwards: the world begins at the hub's present time, and afterwards
+ * the real clock goes on from where the world's stood. So a deadline means the same on both sides.
+ * Thread: the hub's own; any may call wake().
  */
 #include "../poll.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/poll.h> /* <poll.h> would be ours */
+#include <unistd.h>
 
 typedef struct {
-    uint64_t now_ns;                    /* the jumping clock */
-    weft_event fed[WEFT_HUB_EVENTS];    /* what the test said is ready */
-    int fed_count;                      /* how many of `fed` */
-    uint32_t wake_count;                /* calls of wake() since the last wait */
+    uint64_t now_ns;                 /* the jumping clock */
+    weft_event fed[WEFT_HUB_EVENTS]; /* what the test said is ready */
+    int fed_count;                   /* how many of `fed` */
 } sim_world;
 
 static uint64_t sim_now(weft_hub *hub) { return ((sim_world *)hub->poller_data)->now_ns; }
 
-static int sim_open(weft_hub *hub) { return hub->poller_data != NULL ? 0 : -EINVAL; }
+static int sim_open(weft_hub *hub)
+{
+    hub->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return hub->wake_fd < 0 ? -errno : 0;
+}
 
-static void sim_close(weft_hub *hub) { (void)hub; }
+static void sim_close(weft_hub *hub)
+{
+    close(hub->wake_fd);
+    hub->wake_fd = -1;
+}
 
 static int sim_want(weft_hub *hub, weft_fd *entry)
 {
@@ -39,24 +54,52 @@ static void sim_forget(weft_hub *hub, weft_fd *entry)
     (void)entry;
 }
 
-static int sim_wait(weft_hub *hub, uint64_t timeout_ns)
+static int sim_deliver(weft_hub *hub, sim_world *world)
 {
-    sim_world *world = hub->poller_data;
     int count = world->fed_count;
     for (int i = 0; i < count; i++)
         hub->events[i] = world->fed[i];
     world->fed_count = 0;
-    if (count > 0 || timeout_ns == 0 || world->wake_count > 0) {
-        world->wake_count = 0;
+    return count;
+}
+
+/* Was wake() called since it was last asked? */
+static bool sim_was_woken(weft_hub *hub)
+{
+    uint64_t unused;
+    return read(hub->wake_fd, &unused, sizeof unused) > 0;
+}
+
+/* Until wake() is called, however long that takes. */
+static int sim_wait_outside(weft_hub *hub)
+{
+    struct pollfd wake = {.fd = hub->wake_fd, .events = POLLIN};
+    if (poll(&wake, 1, -1) < 0)
+        return -errno;
+    (void)sim_was_woken(hub);
+    return 0;
+}
+
+/* Whoever takes a promise back wakes the hub, so `expected` is looked at again. */
+static int sim_wait(weft_hub *hub, uint64_t timeout_ns)
+{
+    sim_world *world = hub->poller_data;
+    int count = sim_deliver(hub, world);
+    if (count > 0 || timeout_ns == 0 || sim_was_woken(hub))
         return count;
-    }
+    if (__atomic_load_n(&hub->expected, __ATOMIC_RELAXED) > 0)
+        return sim_wait_outside(hub);
     if (timeout_ns == WEFT_NEVER)
         return -EDEADLK;
     world->now_ns += timeout_ns;
     return 0;
 }
 
-static void sim_wake(weft_hub *hub) { ((sim_world *)hub->poller_data)->wake_count++; }
+static void sim_wake(weft_hub *hub)
+{
+    uint64_t one = 1;
+    (void)!write(hub->wake_fd, &one, sizeof one);
+}
 
 const weft_poller weft_poller_sim = {
     .name = "sim",
@@ -68,31 +111,44 @@ const weft_poller weft_poller_sim = {
     .wake = sim_wake,
 };
 
-/* Puts a hub that has not asked the kernel yet into the test world, at time 1 s. */
+static void sim_exchange(weft_hub *hub, const weft_poller *poller)
+{
+    if (hub->is_open)
+        hub->poller->close(hub);
+    hub->is_open = false;
+    hub->poller = poller;
+}
+
+/* Puts a hub into the test world, whose time begins now. Refused (-EBUSY) where it is in one, or
+ * where somebody waits for the real time or the real kernel. */
 int weft_sim_install(weft_hub *hub)
 {
-    if (hub->is_open || hub->poller_data != NULL)
+    if (hub->poller == &weft_poller_sim || hub->timers != NULL || weft_fd_is_awaited(hub))
         return -EBUSY;
     sim_world *world = calloc(1, sizeof *world);
     if (world == NULL)
         return -ENOMEM;
-    world->now_ns = 1000000000u;
-    hub->poller = &weft_poller_sim;
+    world->now_ns = hub->now(hub);
+    sim_exchange(hub, &weft_poller_sim);
     hub->poller_data = world;
     hub->now = sim_now;
+    weft_fd_renew(hub);
     return 0;
 }
 
-/* Back to the real world, for a hub nobody waits on. */
+/* Back to the real world, where the hub's clock goes on from here. Who still waits for time has as
+ * much left as it had, and who waits for a descriptor is registered with the kernel. */
 void weft_sim_remove(weft_hub *hub)
 {
     if (hub->poller != &weft_poller_sim)
         return;
+    uint64_t now_ns = sim_now(hub);
+    sim_exchange(hub, &weft_poller_epoll);
     free(hub->poller_data);
     hub->poller_data = NULL;
-    hub->poller = &weft_poller_epoll;
     hub->now = weft_hub_now;
-    hub->is_open = false;
+    hub->clock_offset_ns += now_ns - weft_hub_now(hub);
+    weft_fd_renew(hub);
 }
 
 /* The descriptor is ready from the next wait on. */

@@ -1,5 +1,5 @@
 /*
- * embed.c: what the core asks of CPython: the six weft_embed functions.
+ * embed.c: what the core asks of CPython: the weft_embed functions.
  *
  * The idea: everything that Python code could notice about a switch happens here or in state.h.
  * Between leaving one fiber and arriving in the other only weft_embed_swap runs; it moves fields.
@@ -17,6 +17,13 @@ static inline void weft_embed_swap(weft_fiber *source, weft_fiber *target)
     if (weft_likely(source->state != WEFT_FIBER_DONE))
         state_save(&((weft_record *)source)->state, ts);
     state_load(&((weft_record *)target)->state, ts);
+}
+
+static inline void weft_embed_stay(weft_fiber *fiber)
+{
+    weft_record *self = (weft_record *)fiber;
+    if (weft_unlikely(self->thread->is_watched) && self->thread->leaving == NULL)
+        self->thread->leaving = Py_NewRef(self->self);
 }
 
 static void weft_embed_fresh(weft_fiber *fiber)
@@ -55,6 +62,8 @@ static void weft_embed_stillborn(weft_fiber *fiber, int err)
 static void weft_embed_block(weft_hub *hub)
 {
     weft_thread *thread = weft_container_of(hub, weft_thread, hub);
+    if (weft_unlikely(thread->is_watched))
+        thread->slept_ns -= weft_hub_now(hub);
     thread->ts = PyEval_SaveThread();
 }
 
@@ -64,6 +73,8 @@ static void weft_embed_unblock(weft_hub *hub)
     PyEval_RestoreThread(thread->ts);
     if (weft_unlikely(__atomic_load_n(&weft_watchdog_is_asleep, __ATOMIC_RELAXED)))
         watchdog_rouse();
+    if (weft_unlikely(thread->is_watched))
+        thread->slept_ns += weft_hub_now(hub);
 }
 
 /* Raises the current exception in the main fiber, which is where a thread's troubles go. */

@@ -23,6 +23,13 @@ typedef PyObject *weft_keyword_function(PyObject *, PyObject *, PyObject *);
 
 static weft_fast_function module_spawn, module_spawn_later; /* task_life.c */
 static weft_fast_function module_sleep;                     /* wait.c */
+static PyObject *module_wait_idle(PyObject *module, PyObject *args);
+static PyObject *module_now(PyObject *module, PyObject *unused); /* world.c */
+static PyObject *module_now_ns(PyObject *module, PyObject *unused);
+static PyObject *module_deadline_ns(PyObject *module, PyObject *seconds);
+static PyObject *module_sim_install(PyObject *module, PyObject *unused);
+static PyObject *module_sim_remove(PyObject *module, PyObject *unused);
+static PyObject *module_sim_feed(PyObject *module, PyObject *args);
 static weft_keyword_function module_wait_read, module_wait_write; /* fd_type.c */
 static PyObject *module_fd_forget(PyObject *module, PyObject *number);
 static PyTypeObject *timeout_type_prepare(void); /* timeout_type.c */
@@ -36,6 +43,9 @@ static PyObject *module_watchdog_stop(PyObject *module, PyObject *is_for_good); 
 static PyObject *module_watchdog_limit(PyObject *module, PyObject *seconds);
 static PyObject *module_settrace(PyObject *module, PyObject *callback); /* trace.c */
 static PyObject *module_gettrace(PyObject *module, PyObject *unused);
+static PyObject *module_watch(PyObject *module, PyObject *callback);
+static PyObject *module_slept_ns(PyObject *module, PyObject *unused);
+static PyObject *module_was_left_by_hand(PyObject *module, PyObject *fiber);
 static PyObject *module_serve_as_greenlet(PyObject *module, PyObject *attributes); /* alias.c */
 static PyObject *module_thread_count(PyObject *module, PyObject *unused);
 static PyObject *module_trash_nesting(PyObject *module, PyObject *unused);

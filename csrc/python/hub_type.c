@@ -12,6 +12,7 @@
  * Do not add: anything that must happen between two fibers. That is core.
  */
 #include "exports.h"
+#include "../poll.h"
 
 PyObject *weft_hub_class = (PyObject *)&weft_hub_type; /* what get_hub() makes; see set_hub_class */
 
@@ -170,20 +171,27 @@ static PyObject *hub_expect(PyObject *self, PyObject *count)
         return errors_refuse(PyExc_ValueError,
                              "cannot expect %ld more wake-ups: %u are expected now.", change,
                              hub->expected);
-    hub->expected = (uint32_t)((long)hub->expected + change);
+    __atomic_store_n(&hub->expected, (uint32_t)((long)hub->expected + change), __ATOMIC_RELAXED);
+    if (weft_unlikely(hub->is_blocked && change < 0))
+        weft_hub_notify(hub); /* it may be at a dead end now */
     Py_RETURN_NONE;
+}
+
+static int hub_append(PyObject *list, weft_record *record, const char *verb, PyObject *subject)
+{
+    PyObject *entry =
+        Py_BuildValue("(OzO)", record->self, verb, subject != NULL ? subject : Py_None);
+    int rc = entry == NULL ? -1 : PyList_Append(list, entry);
+    Py_XDECREF(entry);
+    return rc;
 }
 
 static int hub_append_parked(PyObject *list, weft_record *record)
 {
     weft_fiber *fiber = &record->core;
     bool is_waiting = fiber->state == WEFT_FIBER_PARKED && fiber->verb != NULL;
-    PyObject *subject = is_waiting && fiber->subject != NULL ? fiber->subject : Py_None;
-    PyObject *entry =
-        Py_BuildValue("(OzO)", record->self, is_waiting ? fiber->verb : NULL, subject);
-    int rc = entry == NULL ? -1 : PyList_Append(list, entry);
-    Py_XDECREF(entry);
-    return rc;
+    return hub_append(list, record, is_waiting ? fiber->verb : NULL,
+                      is_waiting ? fiber->subject : NULL);
 }
 
 static PyObject *hub_parked(PyObject *self, PyObject *unused)
@@ -202,6 +210,45 @@ static PyObject *hub_parked(PyObject *self, PyObject *unused)
             break;
     }
     return list;
+}
+
+/* Of the fibers, those that wait for the clock or the kernel. */
+static int hub_append_waiting(PyObject *list, weft_record *record)
+{
+    weft_fiber *fiber = &record->core;
+    if (fiber->timer.is_started && fiber->state == WEFT_FIBER_NEW)
+        return hub_append(list, record, "to start", NULL);
+    bool is_fd_wait = fiber->is_fd_wait && !weft_fiber_is_ready(fiber);
+    if (is_fd_wait) {
+        PyObject *number = PyUnicode_FromFormat("fd %d", fiber->fd);
+        int rc = number == NULL ? -1 : hub_append(list, record, fiber->verb, number);
+        Py_XDECREF(number);
+        return rc;
+    }
+    return fiber->timer.is_started ? hub_append_parked(list, record) : 0;
+}
+
+static PyObject *hub_waiting(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    weft_thread *thread = hub_thread(self);
+    PyObject *list = PyList_New(0);
+    for (weft_link *link = thread->hub.fibers.next; list != NULL && link != &thread->hub.fibers;
+         link = link->next) {
+        if (hub_append_waiting(list, (weft_record *)weft_container_of(link, weft_fiber, all)) < 0)
+            Py_CLEAR(list);
+        if (list == NULL)
+            break;
+    }
+    if (list != NULL && timeouts_append(thread, list) < 0)
+        Py_CLEAR(list);
+    return list;
+}
+
+static PyObject *hub_get_poller(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyUnicode_FromString(hub_thread(self)->hub.poller->name);
 }
 
 static PyObject *hub_get_current(PyObject *self, void *unused)
@@ -281,6 +328,8 @@ static PyObject *hub_throw(PyObject *self, PyObject *args)
 
 static PyGetSetDef hub_getset[] = {
     {"current", hub_get_current, NULL, "The fiber that runs on the hub's thread now.", NULL},
+    {"poller", hub_get_poller, NULL,
+     "How the kernel is asked: \"epoll\"; \"sim\" in a simulated world, where it is not.", NULL},
     {"main", hub_get_main, NULL, "The fiber that the hub's thread itself is.", NULL},
     {0},
 };
@@ -303,6 +352,10 @@ static PyMethodDef hub_methods[] = {
      "parked($self, /)\n--\n\nA list of (fiber, verb, subject) for each fiber that is away: what "
      "it "
      "waits for, and on what.\n\nSwitches: never. Threads: owner."},
+    {"waiting", hub_waiting, METH_NOARGS,
+     "waiting($self, /)\n--\n\nAs parked(), but only for those who wait for time or for a "
+     "descriptor: parked until a deadline,\nto be started later, or to be struck by a Timeout.\n\n"
+     "Switches: never. Threads: owner."},
     {"statistics", hub_statistics, METH_NOARGS,
      "statistics($self, /)\n--\n\nA dict of counts: stacks_live, stacks_free, stack_bytes, "
      "fd_waiters, expected, switches.\n\nSwitches: never. Threads: any."},

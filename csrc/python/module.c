@@ -98,46 +98,6 @@ static PyObject *module_unwind_at_exit(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyObject *module_sim_install(PyObject *module, PyObject *unused)
-{
-    (void)module;
-    (void)unused;
-    weft_thread *thread = thread_get();
-    int rc = thread == NULL ? -1 : weft_sim_install(&thread->hub);
-    if (thread == NULL)
-        return NULL;
-    return rc < 0 ? errors_os(rc) : Py_NewRef(Py_None);
-}
-
-static PyObject *module_sim_remove(PyObject *module, PyObject *unused)
-{
-    (void)module;
-    (void)unused;
-    weft_thread *thread = thread_get();
-    if (thread != NULL)
-        weft_sim_remove(&thread->hub);
-    return thread == NULL ? NULL : Py_NewRef(Py_None);
-}
-
-static PyObject *module_now(PyObject *module, PyObject *unused)
-{
-    (void)module;
-    (void)unused;
-    weft_thread *thread = thread_get();
-    return thread == NULL ? NULL : PyFloat_FromDouble((double)thread->hub.now(&thread->hub) / 1e9);
-}
-
-static PyObject *module_sim_feed(PyObject *module, PyObject *args)
-{
-    (void)module;
-    int fd, ready;
-    weft_thread *thread = thread_get();
-    if (thread == NULL || !PyArg_ParseTuple(args, "ii:sim_feed", &fd, &ready))
-        return NULL;
-    int rc = weft_sim_feed(&thread->hub, fd, (unsigned)ready);
-    return rc < 0 ? errors_os(rc) : Py_NewRef(Py_None);
-}
-
 static PyObject *module_polled(PyObject *module, PyObject *unused)
 {
     (void)module;
@@ -164,6 +124,9 @@ static PyMethodDef module_methods[] = {
      "sleep(seconds=0, ref=True)\n--\n\nLet others run for at least that many seconds; 0: let "
      "everybody run once who is ready.\n\nSwitches: always. Threads: any. Raises TypeError or "
      "ValueError for what is no number."},
+    {"wait_idle", module_wait_idle, METH_VARARGS,
+     "wait_idle(cushion=0, priority=0, /)\n--\n\nWait until nobody else is ready, for `cushion` "
+     "seconds.\n\nSwitches: always. Threads: any."},
     {"wait_read", (PyCFunction)(void (*)(void))module_wait_read, METH_VARARGS | METH_KEYWORDS,
      "wait_read(fd, timeout=None, owned=False)\n--\n\nWait until fd is readable: True, or False "
      "after `timeout` seconds.\n\nSwitches: if it must wait. Threads: any. Raises OSError."},
@@ -191,6 +154,13 @@ static PyMethodDef module_methods[] = {
     {"gettrace", module_gettrace, METH_NOARGS,
      "gettrace()\n--\n\nThe callback given to settrace() on this native thread, or "
      "None.\n\nSwitches: never. Threads: owner."},
+    {"watch", module_watch, METH_O,
+     "watch(callback, /)\n--\n\nsettrace(callback), and it is told (\"stay\", (fiber, fiber)) of a "
+     "park that nobody else used;\nslept_ns() counts meanwhile.\n\nSwitches: never. Threads: "
+     "owner."},
+    {"slept_ns", module_slept_ns, METH_NOARGS, "For how long this thread slept while watched."},
+    {"was_left_by_hand", module_was_left_by_hand, METH_O,
+     "Was the fiber left by a switch to another?"},
     {"serve_as_greenlet", module_serve_as_greenlet, METH_O, "Fiber is greenlet.greenlet now."},
     {"thread_count", module_thread_count, METH_NOARGS, "Native threads that use fibers."},
     {"trash_nesting", module_trash_nesting, METH_NOARGS, "Deallocations that the trashcan counts."},
@@ -225,6 +195,8 @@ static PyMethodDef module_methods[] = {
     {"sim_remove", module_sim_remove, METH_NOARGS, "Back to the real world."},
     {"now", module_now, METH_NOARGS,
      "now()\n--\n\nThe clock of this thread's hub, in seconds.\n\nSwitches: never. Threads: any."},
+    {"now_ns", module_now_ns, METH_NOARGS, "now(), in nanoseconds, exactly."},
+    {"deadline_ns", module_deadline_ns, METH_O, "When so many seconds from now are, for now_ns()."},
     {"sim_feed", module_sim_feed, METH_VARARGS, "Make a descriptor ready in the test world."},
     {0},
 };

@@ -34,7 +34,7 @@ static void fiber_settle_left(weft_thread *thread)
     PyObject *left = thread->leaving;
     thread->leaving = NULL;
     if (thread->tracer != NULL)
-        trace_call(thread, left);
+        trace_arrival(thread, left);
     PyObject *travelling = PyErr_GetRaisedException();
     Py_DECREF(left);
     PyErr_SetRaisedException(travelling);
@@ -188,7 +188,8 @@ static inline PyObject *fiber_plain_switch(weft_thread *thread, weft_record *tar
 /* Nothing happens, but a tracer is told, as by greenlet. */
 static PyObject *fiber_switch_to_self(weft_thread *thread, PyObject *value)
 {
-    if (thread->tracer == NULL || trace_call(thread, thread_current(thread)->self) == 0)
+    const char *event = value == NULL ? "throw" : "switch";
+    if (thread->tracer == NULL || trace_call(thread, thread_current(thread)->self, event) == 0)
         return value;
     Py_XDECREF(value);
     return NULL;

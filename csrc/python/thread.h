@@ -71,6 +71,8 @@ struct weft_thread {
     PyObject *value; /* travels with a switch by hand: what a fiber's own switch returns, or what
                         one that starts will call; NULL: an exception travels */
     PyObject *tracer; /* owned: settrace()'s callback, or NULL */
+    bool is_watched; /* the tracer is weft.testing's: it is told of every park, and sleep counts */
+    uint64_t slept_ns; /* for how long the thread slept in the poller while it was watched */
     PyObject *leaving; /* reference of the fiber that was left, to be dropped on arrival */
     struct signal_stack *signal_stack; /* ours, if the thread had none; or NULL */
     size_t dropped_count; /* fibers of this thread whose last reference another one has dropped
@@ -207,7 +209,8 @@ static int fiber_set_stack_size(PyObject *self, PyObject *value, void *unused);
 static PyObject *module_stack_size(PyObject *module, PyObject *args);
 
 /* ---- trace.c: settrace() ---- */
-static int trace_call(weft_thread *thread, PyObject *origin);
+static int trace_call(weft_thread *thread, PyObject *origin, const char *event);
+static void trace_arrival(weft_thread *thread, PyObject *origin);
 
 /* ---- life.c: records, and a fiber's one run ---- */
 static weft_record *record_make(PyObject *self, weft_thread *thread);
@@ -277,6 +280,7 @@ static void hub_report_error(weft_thread *thread, PyObject *context);
 
 /* ---- timeout_type.c ---- */
 static void timeouts_release(weft_thread *thread);
+static int timeouts_append(const weft_thread *thread, PyObject *list);
 
 /* ---- link.c: callbacks that are told when something is ready ---- */
 extern const char weft_link_add_doc[], weft_link_remove_doc[];

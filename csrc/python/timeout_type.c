@@ -158,6 +158,23 @@ static void timeouts_release(weft_thread *thread)
     }
 }
 
+/* Adds an entry for each pending one of the thread's: see hub_waiting. */
+static int timeouts_append(const weft_thread *thread, PyObject *list)
+{
+    weft_timer *core = NULL;
+    while ((core = weft_timer_after(&thread->hub, core)) != NULL) {
+        if (core->fire != timeout_fire)
+            continue; /* a fiber's own */
+        timeout_object *self = weft_container_of(core, timeout_object, core);
+        PyObject *entry = Py_BuildValue("(OsO)", self->fiber, "to be struck by", (PyObject *)self);
+        int rc = entry == NULL ? -1 : PyList_Append(list, entry);
+        Py_XDECREF(entry);
+        if (rc < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static PyObject *timeout_start(PyObject *self, PyObject *unused)
 {
     (void)unused;

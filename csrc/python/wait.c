@@ -133,3 +133,25 @@ static PyObject *module_sleep(PyObject *module, PyObject *const *args, Py_ssize_
         return NULL;
     Py_RETURN_NONE;
 }
+
+/* ---- idle ---- */
+
+static PyObject *module_wait_idle(PyObject *module, PyObject *args)
+{
+    (void)module;
+    weft_idle idle = {0};
+    double cushion = 0;
+    weft_thread *thread = thread_get();
+    if (thread == NULL || !PyArg_ParseTuple(args, "|di:wait_idle", &cushion, &idle.priority))
+        return NULL;
+    uint64_t now_ns = thread->hub.now(&thread->hub);
+    if (cushion > 0)
+        idle.cushion_ns = weft_hub_deadline(&thread->hub, cushion) - now_ns;
+    weft_park park = {.deadline_ns = WEFT_NEVER,
+                      .verb = "until nothing else is to do",
+                      .waiter = &idle.waiter,
+                      .list = weft_idle_place(&thread->hub, &idle)};
+    if (fiber_park_wait(thread, &park) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}

@@ -7,7 +7,7 @@ does, when asked.
 from weft import supported  # noqa: F401  # first: it refuses where the core cannot run
 from weft._core import Fiber, Task, getcurrent, sleep, spawn, spawn_later
 from weft.errors import FiberError, GreenletExit, LoopExit
-from weft.hub import get_hub
+from weft.hub import get_hub, idle
 from weft.stack import stack_size
 from weft.task import joinall, kill, killall, spawn_raw
 from weft.timeout import Timeout, with_timeout
@@ -24,6 +24,7 @@ __all__ = [
     "Timeout",
     "get_hub",
     "getcurrent",
+    "idle",
     "iwait",
     "joinall",
     "kill",

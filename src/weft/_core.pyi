@@ -102,9 +102,13 @@ class Hub(Fiber):
         """That many more wake-ups will come from outside (negative: fewer): no dead end."""
     def parked(self) -> list[tuple[Fiber, str | None, object | None]]:
         """Each parked fiber of this thread, the verb of what it waits for, and on what."""
+    def waiting(self) -> list[tuple[Fiber, str | None, object | None]]:
+        """The same, of those who wait for time or for a descriptor."""
     def statistics(self) -> dict[str, int]: ...
     def trim(self) -> None:
         """Gives unused memory of this thread's stacks back to the system."""
+    @property
+    def poller(self) -> str: ...
     @property
     def current(self) -> Fiber: ...
     @property
@@ -259,6 +263,10 @@ def polled() -> None:
     """The caller has looked whether something is ready, and would not wait. If it does nothing but
     that, others get their turn now: see csrc/python/spin.h."""
 
+def wait_idle(cushion: float = 0, priority: int = 0, /) -> None:
+    """Waits until nobody is ready, no timer is due and the kernel has nothing to tell, for
+    `cushion` seconds. Who asks with the smallest cushion is woken first, then by priority."""
+
 # File descriptors. Each returns True when ready, False when `timeout` (seconds) is over, and raises
 # OSError(EBADF) when fd_forget was called meanwhile. `owned=True`: the caller has just found the
 # descriptor empty (EAGAIN), and fd_forget will be called before it is closed; saves a system call.
@@ -275,13 +283,30 @@ def fd_forget(fd: int) -> None:
 greenlet_api: Any  # the capsule greenlet._C_API
 socket_methods: dict[str, Any]
 
-def sim_install() -> None:
-    """Tests: this thread's hub gets the simulated poller and a clock that jumps; it must not have
-    polled yet. Undone by sim_remove."""
-
-def sim_remove() -> None: ...
+# The hub's clock. Deadlines are kept in whole nanoseconds: seconds as floats are not exact.
 def now() -> float: ...
+def now_ns() -> int: ...
+def deadline_ns(seconds: float | None, /) -> int: ...
+
+# For weft.testing only.
+def sim_install() -> None:
+    """This thread's hub gets the simulated poller and a clock that jumps. Raises OSError (EBUSY)
+    where it has them, or where somebody waits for time or for a descriptor (Hub.waiting)."""
+
+def sim_remove() -> None:
+    """Back to the real ones: the clock goes on from where it is. No effect there."""
+
 def sim_feed(fd: int, ready: int) -> None: ...
+def watch(callback: Any, /) -> Any:
+    """settrace(callback), which is told ("stay", (fiber, fiber)) as well when a fiber parks and
+    goes on without anybody else having run."""
+
+def slept_ns() -> int:
+    """How long this thread slept in the poller, as long as a callback of watch() was set."""
+
+def was_left_by_hand(fiber: Fiber, /) -> bool:
+    """By a switch to another fiber: the hub did not choose who runs instead."""
+
 def stack_size(size: int | None = None, /) -> int: ...
 def throw_later(fiber: Fiber, exception: Any) -> None:
     """Leaves an exception (class, instance, or tuple) for a fiber; its hub then runs it."""

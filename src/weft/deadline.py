@@ -16,11 +16,13 @@ class Deadline:
     Switches: never. Threads: any.
     """
 
-    __slots__ = ("_at",)
+    __slots__ = ("_at_ns",)
 
     def __init__(self, timeout: float | None) -> None:
-        self._at = None if timeout is None else _core.now() + timeout
+        self._at_ns = None if timeout is None else _core.deadline_ns(timeout)
 
     def remaining_s(self) -> float | None:
         """Seconds until the deadline, at least 0; None if it never comes."""
-        return None if self._at is None else max(0.0, self._at - _core.now())
+        if self._at_ns is None:
+            return None
+        return max(0, self._at_ns - _core.now_ns()) / 1e9

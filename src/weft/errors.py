@@ -9,12 +9,14 @@ existing programs hold. The native core imports this module; it imports nothing.
 __all__ = [
     "BlockingSwitchOutError",
     "ConcurrentObjectUseError",
+    "FailedToSwitch",
     "FiberError",
     "GreenletExit",
     "HubDestroyed",
     "InvalidSwitchError",
     "InvalidThreadUseError",
     "LoopExit",
+    "UnexpectedSwitch",
     "WeftInternalError",
 ]
 
@@ -45,6 +47,14 @@ class InvalidSwitchError(AssertionError):
 
 class ConcurrentObjectUseError(AssertionError):
     """Two fibers used an object at once that serves only one."""
+
+
+class FailedToSwitch(AssertionError):
+    """A block ran for too long without letting others run: see weft.testing.assert_switches."""
+
+
+class UnexpectedSwitch(AssertionError):
+    """A block let others run that must not: see weft.testing.assert_no_switch."""
 
 
 class InvalidThreadUseError(RuntimeError):

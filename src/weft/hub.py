@@ -39,8 +39,14 @@ __all__ = [
     "get_hub",
     "getcurrent",
     "set_blocking_limit",
+    "idle",
     "sleep",
 ]
+
+_SIM_HINT = (
+    "In this simulated world nothing comes from outside: descriptors are ready when they are fed, "
+    "and native threads\nand signals are waited for only where a wake-up is promised (Hub.expect)."
+)
 
 
 class Hub(_core.Hub):
@@ -106,10 +112,12 @@ class Hub(_core.Hub):
         """Nobody is ready and nothing can make anybody ready: the exception that says so.
 
         None where something may still happen: a Python signal handler is installed, or another
-        native thread runs that could set an event.
+        native thread runs that could set an event. In a simulated world neither counts.
 
         Switches: never. Threads: owner.
         """
+        if self.poller == "sim":
+            return LoopExit(f"{explain(self)}\n{_SIM_HINT}")
         if _may_be_woken_by_signal() or _has_other_threads():
             return None
         return LoopExit(explain(self))
@@ -137,6 +145,23 @@ def get_hub() -> Hub:
     Switches: never. Threads: any.
     """
     return _core.get_hub()  # type: ignore[return-value]
+
+
+def idle(priority: int = 0) -> None:
+    """Wait until the hub has nothing else to do: everybody is parked, and nothing is due.
+
+    For work that shall not be in the way of anything. priority: of several that wait for this
+    moment, the highest runs first, and the others at the next one.
+
+    Switches: always. Threads: any.
+
+    >>> import weft
+    >>> task = weft.spawn(weft.sleep)
+    >>> weft.idle()
+    >>> task.dead
+    True
+    """
+    _core.wait_idle(0, priority)
 
 
 def _spawn_lines(context: object) -> list[str]:

@@ -29,6 +29,7 @@ __all__ = [
     "is_main",
     "name",
     "parked_lines",
+    "place",
     "waiting",
 ]
 
@@ -66,6 +67,8 @@ def name(fiber: Fiber, hub: Hub | None = None) -> str:
     if is_main(fiber):
         is_here = hub is None or fiber is hub.main
         return "main fiber" if is_here else f"main fiber {id(fiber):#x} of another thread"
+    if isinstance(fiber, Hub):
+        return "hub"
     return f"task {fiber.name!r}" if isinstance(fiber, Task) else f"fiber {id(fiber):#x}"
 
 
@@ -75,6 +78,17 @@ def is_main(fiber: Fiber) -> bool:
     Switches: never. Threads: any.
     """
     return not isinstance(fiber, Task | Hub) and fiber.parent is None
+
+
+def place(fiber: Fiber) -> str:
+    """Where a fiber is: the line of its innermost frame that is not weft's own.
+
+    Switches: never. Threads: any.
+    """
+    if fiber.dead:
+        return "its end"
+    frames = _frames(fiber)
+    return _place(frames[0]) if frames else f"a line of {_function(fiber)}"
 
 
 def explain(hub: Hub) -> str:
@@ -187,6 +201,8 @@ def _circle(waits_for: dict[int, tuple[Fiber, Fiber | None]]) -> list[Fiber]:
 
 
 def _short(subject: object) -> str:
+    if isinstance(subject, str):  # it says what it is by itself
+        return subject
     if isinstance(subject, Task):
         return name(subject)
     try:

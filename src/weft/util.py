@@ -20,8 +20,9 @@ from typing import Any, TextIO
 from weft import _core
 from weft._core import Fiber, Hub, Task, getcurrent
 from weft.report import Parked, innermost_frame, is_main, name, waiting
+from weft.switches import assert_switches
 
-__all__ = ["FiberTree", "format_run_info", "print_run_info", "wrap_errors"]
+__all__ = ["FiberTree", "assert_switches", "format_run_info", "print_run_info", "wrap_errors"]
 
 
 _STATES = {"running": "runs", "ready": "is ready to go on", "new": "has not begun"}
@@ -109,7 +110,7 @@ class FiberTree:
     @classmethod
     def forest(cls) -> list[FiberTree]:
         """Return a tree for the main fiber of each native thread that uses fibers."""
-        census = _core.all_fibers()
+        census = [entry for entry in _core.all_fibers() if not isinstance(entry[1], Hub)]
         trees = {id(fiber): cls(fiber, *rest) for _, fiber, *rest in census}
         roots = {ident: trees[id(fiber)] for ident, fiber, *_ in census if is_main(fiber)}
         for ident, fiber, *_ in census:
@@ -161,8 +162,6 @@ class FiberTree:
 
     def _title(self) -> str:
         fiber = self.greenlet
-        if isinstance(fiber, Hub):
-            return "hub"
         return f"{name(fiber)} {_STATES.get(self._state) or waiting(self._parked)}"
 
     def _detail_lines(self, details: Mapping[str, Any]) -> Iterator[str]:

@@ -62,6 +62,7 @@ __attribute__((unused)) static int test_madvise(void *at, size_t bytes, int advi
 #include "waiter.c"
 #include "fiber.c"
 #include "fd.c"
+#include "idle.c"
 #include "poll/epoll.c"
 #include "poll/sim.c"
 #include "hub.c"
@@ -144,6 +145,14 @@ static inline void weft_embed_swap(weft_fiber *source, weft_fiber *target)
     CHECK(((test_fiber *)target)->references > 0);
 }
 
+static int test_stay_count; /* parks after which the same fiber went on */
+
+static inline void weft_embed_stay(weft_fiber *fiber)
+{
+    CHECK(fiber == fiber->hub->current);
+    test_stay_count++;
+}
+
 static void weft_embed_fresh(weft_fiber *fiber)
 {
     memset(weft_stack_embed(fiber->stack), 0, WEFT_STACK_EMBED_BYTES);
@@ -211,18 +220,20 @@ static void weft_embed_interrupted(weft_hub *hub, int err)
 
 /* ---- what tests do ---- */
 
-/* A hub of our own for one test, in the world of sim.c or with a real epoll. */
+/* A hub of our own for one test, in the world of sim.c at 1 s, or with a real epoll. */
 static inline void test_open(bool is_sim)
 {
     memset(&test_main, 0, sizeof test_main);
     memset(&test_hub, 0, sizeof test_hub);
     weft_hub_init(&test_hub, &test_main.core, TEST_STACK_BYTES);
     test_main.references = 1;
-    test_stall_count = test_interrupt_error = 0;
+    test_stall_count = test_interrupt_error = test_stay_count = 0;
     test_on_stall = NULL;
     test_on_block = test_on_unblock = NULL;
-    if (is_sim)
-        CHECK_EQUAL(weft_sim_install(&test_hub), 0);
+    if (!is_sim)
+        return;
+    CHECK_EQUAL(weft_sim_install(&test_hub), 0);
+    ((sim_world *)test_hub.poller_data)->now_ns = 1000000000u;
 }
 
 static inline void test_close(void)
@@ -234,8 +245,6 @@ static inline void test_close(void)
     CHECK(weft_list_is_empty(&test_hub.ready));
     CHECK(test_hub.fibers.next == &test_main.core.all &&
           test_hub.fibers.prev == &test_main.core.all);
-    if (test_hub.poller == &weft_poller_sim)
-        weft_sim_remove(&test_hub);
     weft_hub_close(&test_hub);
 }
 

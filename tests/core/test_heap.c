@@ -33,6 +33,10 @@ static size_t heap_check(const weft_heap_node *root)
             stack[depth++] = child;
         }
     }
+    size_t walked = 0;
+    for (const weft_heap_node *node = root; node != NULL; walked++)
+        node = weft_heap_after((weft_heap_node *)node);
+    CHECK_EQUAL(walked, count);
     return count;
 }
 

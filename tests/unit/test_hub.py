@@ -13,7 +13,7 @@ from tests.conftest import Interpreter, Sim
 from weft import Fiber, Task, Timeout, get_hub, getcurrent, sleep, spawn
 from weft.errors import BlockingSwitchOutError
 from weft.event import AsyncResult, Event
-from weft.hub import Hub
+from weft.hub import Hub, idle
 from weft.lock import RLock, Semaphore
 from weft.queue import Queue
 
@@ -557,3 +557,31 @@ def test_a_signal_does_not_shorten_a_sleep(interpreter: Interpreter) -> None:
     """)
     assert out == "True\n"
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+
+
+# ---- idle ----
+
+
+def test_idle_returns_when_everybody_else_is_parked(sim: Sim) -> None:
+    steps: list[int] = []
+    spawn(lambda: [(sleep(0), steps.append(1)) for _ in range(100)])
+    sleeper = spawn(sleep, 1)
+    idle()
+    assert len(steps) == 100
+    assert not sleeper.ready()
+    assert sim.now() == 0
+
+
+def test_of_several_that_are_idle_the_highest_priority_runs_first(sim: Sim) -> None:
+    order: list[int] = []
+
+    def work(priority: int) -> None:
+        idle(priority)
+        order.append(priority)
+        sleep(0)
+        order.append(priority)
+
+    for priority in (-1, 2, 0):
+        spawn(work, priority)
+    idle(-2)
+    assert order == [2, 2, 0, 0, -1, -1]

@@ -15,6 +15,7 @@ import pytest
 import weft
 from tests.conftest import Sim
 from weft import native, socket
+from weft.testing import wait_all_parked
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -542,7 +543,7 @@ def test_a_socket_may_be_used_in_another_native_thread(fresh: None, pair: Pair) 
 
     right.sendall(b"x")
     left.sendall(b"y")
-    weft.sleep(0.001)
+    wait_all_parked()
     native.start_new_thread(echo, ())
     left.sendall(b"hello")
     assert left.recv(5) == b"hello"

@@ -3,7 +3,6 @@
 import gc
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +14,7 @@ from weft import Fiber, FiberError, GreenletExit, Task, get_hub, getcurrent, kil
 from weft.event import AsyncResult, Event
 from weft.lock import RLock, Semaphore
 from weft.queue import Queue
+from weft.testing import wait_all_parked
 
 LIMIT_S = 20
 
@@ -118,7 +118,7 @@ def test_a_lock_passes_from_thread_to_thread(fresh: None) -> None:
                 order.append("theirs")
 
         started = partner.do(lambda: spawn(take))
-        sleep(0.01)
+        partner.do(wait_all_parked)
         order.append("ours")
         lock.release()
         started.join(LIMIT_S)
@@ -127,9 +127,11 @@ def test_a_lock_passes_from_thread_to_thread(fresh: None) -> None:
 
 def test_a_task_of_another_thread_can_be_waited_for_and_linked(fresh: None) -> None:
     with Partner() as partner:
-        task = partner.do(lambda: spawn(lambda: (sleep(0.02), "value")[1]))
+        gate = Event()
+        task = partner.do(lambda: spawn(lambda: (gate.wait(), "value")[1]))
         seen: list[Any] = []
         task.rawlink(lambda ended: seen.append(ended.value))
+        spawn(gate.set)
         assert task.get(timeout=LIMIT_S) == "value"
         partner.do(lambda: sleep(0))
         assert seen == ["value"]
@@ -341,9 +343,10 @@ def test_frames_of_another_threads_fibers_can_be_looked_at(fresh: None) -> None:
             sleep(100)
 
         task = partner.do(lambda: spawn(park_here))
-        sleep(0.01)
+        partner.do(wait_all_parked)
         frame = task.gr_frame
-        assert frame is None or frame.f_code.co_name == "park_here"
+        assert frame is not None
+        assert frame.f_code.co_name == "park_here"
         task.kill(timeout=LIMIT_S)
 
 
@@ -401,17 +404,17 @@ def test_what_a_thread_leaves_behind_is_dead_and_says_so(fresh: None) -> None:
 
 def test_whoever_waits_for_a_task_whose_thread_ends_is_told(fresh: None) -> None:
     made: list[Task] = []
-    is_waited_for = threading.Event()
+    is_made, is_waited_for = threading.Event(), threading.Event()
 
     def work() -> None:
         made.append(spawn(sleep, 100))
         sleep(0)
+        is_made.set()
         is_waited_for.wait(LIMIT_S)
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    while not made:
-        time.sleep(0.001)
+    assert is_made.wait(LIMIT_S)
     spawn(is_waited_for.set)
     assert isinstance(made[0].get(timeout=LIMIT_S), GreenletExit)
     thread.join(LIMIT_S)

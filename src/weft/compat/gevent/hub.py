@@ -2,7 +2,7 @@
 
 from weft import kill, spawn, spawn_raw
 from weft.errors import GreenletExit, LoopExit
-from weft.hub import Hub, get_hub, getcurrent, sleep
+from weft.hub import Hub, get_hub, getcurrent, idle, sleep
 
 __all__ = [
     "GreenletExit",
@@ -10,6 +10,7 @@ __all__ = [
     "LoopExit",
     "get_hub",
     "getcurrent",
+    "idle",
     "kill",
     "sleep",
     "spawn",

@@ -1,6 +1,14 @@
 """gevent.util, served by weft."""
 
+from weft.errors import FailedToSwitch as _FailedToSwitch
 from weft.util import FiberTree as GreenletTree
-from weft.util import format_run_info, print_run_info, wrap_errors
+from weft.util import assert_switches, format_run_info, print_run_info, wrap_errors
 
-__all__ = ["GreenletTree", "format_run_info", "print_run_info", "wrap_errors"]
+__all__ = [
+    "GreenletTree",
+    "_FailedToSwitch",
+    "assert_switches",
+    "format_run_info",
+    "print_run_info",
+    "wrap_errors",
+]

@@ -1,0 +1,64 @@
+/*
+ * idle.c: waiting until everybody else waits.
+ *
+ * The idea: a hub knows when it has nothing to do: nobody is ready, no timer is due, and the kernel
+ * has nothing to tell. Just before it would sleep then, or let simulated time pass, it wakes who
+ * asked for that moment (hub_turn in hub.c). So nobody has to guess how often to yield.
+ *
+ * Who wants the quiet to have lasted for a while says so (`cushion_ns`); the hub then sleeps that
+ * long at most, and whatever happens meanwhile starts the cushion anew. Of those who wait, the ones
+ * with the smallest cushion are woken, and of these the ones with the highest priority; waking them
+ * ends the quiet for the others.
+ *
+ * Invariant: hub->idle is sorted in the order of waking.
+ * Callers: the fiber that waits, and hub.c; on the hub's own thread.
+ */
+#include "core.h"
+
+static weft_idle *idle_of(weft_link *link)
+{
+    return weft_container_of(weft_container_of(link, weft_waiter, link), weft_idle, waiter);
+}
+
+static bool idle_is_before(const weft_idle *left, const weft_idle *right)
+{
+    if (left->cushion_ns != right->cushion_ns)
+        return left->cushion_ns < right->cushion_ns;
+    return left->priority > right->priority;
+}
+
+/* The link in hub->idle before which a waiter like that must be listed: behind its equals. */
+weft_link *weft_idle_place(weft_hub *hub, const weft_idle *idle)
+{
+    weft_link *link = hub->idle.next;
+    while (link != &hub->idle && !idle_is_before(idle, idle_of(link)))
+        link = link->next;
+    return link;
+}
+
+/* Parks until the hub has nothing else to do. The caller has set cushion and priority. */
+weft_wake weft_idle_wait(weft_hub *hub, weft_idle *idle)
+{
+    weft_waiter_add(&idle->waiter, hub, weft_idle_place(hub, idle));
+    return weft_park_wait(hub, WEFT_NEVER);
+}
+
+/* How long it must have been quiet before the first is woken. Somebody waits. */
+uint64_t weft_idle_cushion(weft_hub *hub)
+{
+    assert(!weft_list_is_empty(&hub->idle));
+    return idle_of(hub->idle.next)->cushion_ns;
+}
+
+/* It has been quiet for so long: wakes the first, and all that are equal to it. */
+void weft_idle_fire(weft_hub *hub)
+{
+    /* Copied: the waiter is on the stack of a fiber that may end as soon as it runs. */
+    const weft_idle first = *idle_of(hub->idle.next);
+    while (!weft_list_is_empty(&hub->idle)) {
+        weft_idle *idle = idle_of(hub->idle.next);
+        if (idle_is_before(&first, idle))
+            return;
+        weft_waiter_fire(&idle->waiter);
+    }
+}
