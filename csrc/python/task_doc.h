@@ -114,6 +114,9 @@ PyDoc_STRVAR(task_successful_doc, "successful($self, /)\n--\n\n"
                                   "Whether the task has ended and did not raise.\n\n"
                                   "Switches: never. Threads: any.");
 
+PyDoc_STRVAR(task_unlink_all_doc, "unlink_all($self, /)\n--\n\nTake back all links.\n\n"
+                                  "Switches: never. Threads: any.");
+
 PyDoc_STRVAR(task_add_spawn_callback_doc,
              "add_spawn_callback(callback, /)\n--\n\n"
              "From now on callback(task) is called when any task is started, before it runs.\n\n"

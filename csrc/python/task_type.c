@@ -285,6 +285,13 @@ static PyObject *task_unlink(PyObject *self, PyObject *callback)
     return rc < 0 ? NULL : Py_NewRef(Py_None);
 }
 
+static PyObject *task_unlink_all(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    Py_CLEAR(task_of(self)->links);
+    Py_RETURN_NONE;
+}
+
 static PyObject *task_has_links(PyObject *self, PyObject *unused)
 {
     (void)unused;
@@ -487,6 +494,7 @@ static PyMethodDef task_methods[] = {
     {"link_value", task_link_value, METH_O, task_link_value_doc},
     {"link_exception", task_link_exception, METH_O, task_link_exception_doc},
     {"unlink", task_unlink, METH_O, task_unlink_doc},
+    {"unlink_all", task_unlink_all, METH_NOARGS, task_unlink_all_doc},
     {"has_links", task_has_links, METH_NOARGS, task_has_links_doc},
     {"add_spawn_callback", task_add_spawn_callback, METH_O | METH_STATIC,
      task_add_spawn_callback_doc},

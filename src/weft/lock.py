@@ -5,9 +5,10 @@ Semaphore and RLock are native (csrc/python/lock_type.c), Condition is in weft.c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from weft._core import RLock, Semaphore
+from weft._core import RLock, Semaphore, get_hub
 from weft.condition import Condition
 
 __all__ = ["BoundedSemaphore", "Condition", "DummySemaphore", "RLock", "Semaphore"]
@@ -82,6 +83,26 @@ class DummySemaphore:
         Switches: never. Threads: any.
         """
         return True
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return 1: a permit is free.
+
+        Switches: never. Threads: any.
+        """
+        return 1
+
+    def rawlink(self, callback: Callable[[Any], Any]) -> None:
+        """Have this thread's hub call callback(self) soon: it is ready.
+
+        Switches: never. Threads: any.
+        """
+        get_hub().call_soon(callback, self)
+
+    def unlink(self, callback: Callable[[Any], Any]) -> None:
+        """Do nothing: no link lasts.
+
+        Switches: never. Threads: any.
+        """
 
     def __enter__(self) -> bool:
         return True

@@ -94,7 +94,10 @@ def test_a_bounded_semaphore_refuses_a_permit_too_many(sim: Sim) -> None:
 def test_a_dummy_semaphore_never_waits(sim: Sim) -> None:
     with DummySemaphore(3) as has_permit:
         assert has_permit
-    assert not DummySemaphore().locked()
+    dummy = DummySemaphore()
+    assert not dummy.locked()
+    assert dummy.wait(timeout=1) == 1
+    assert weft.wait([dummy, Semaphore(0)], count=1) == [dummy]
 
 
 def test_an_rlock_may_be_taken_again_by_its_owner_only(sim: Sim) -> None:

@@ -240,6 +240,19 @@ def test_killall_ends_raw_fibers_too(sim: Sim) -> None:
     assert seen == ["ended"] * 2
 
 
+def test_all_links_may_be_taken_back(sim: Sim) -> None:
+    task, called = Task(int), []
+    task.link(called.append)
+    task.rawlink(called.append)
+    assert task.has_links()
+    task.unlink_all()
+    assert not task.has_links()
+    task.start()
+    task.join()
+    sleep(0)
+    assert called == []
+
+
 def test_trees_and_numbers_leave_nothing_behind(growth: Growth) -> None:
     def once() -> None:
         def child() -> None:
