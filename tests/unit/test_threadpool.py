@@ -11,7 +11,8 @@ import pytest
 import weft
 from tests.conftest import Interpreter
 from weft import native
-from weft.threadpool import ThreadPool, Workers
+from weft.threadpool import ThreadPool
+from weft.workers import Workers
 
 pytestmark = pytest.mark.loses("the pool and its threads: those wait 5 s for more work")
 
@@ -69,12 +70,12 @@ def test_there_are_never_more_threads_than_maxsize(fresh: None) -> None:
         with gate:
             return number
 
-    results = [pool.spawn(work, number) for number in range(10)]
+    tasks = [weft.spawn(pool.apply, work, (number,)) for number in range(10)]
     until(lambda: len(running) == 3)
     weft.sleep(0.01)
     assert (len(running), pool.size, len(pool)) == (3, 3, 10)
     gate.release()
-    assert [result.get() for result in results] == list(range(10))
+    assert [task.get() for task in tasks] == list(range(10))
     assert pool.join(20)
     assert len(pool) == 0
 
@@ -107,9 +108,19 @@ def test_join_gives_up_in_time(fresh: None) -> None:
     assert pool.join(20)
 
 
-def test_a_pool_of_no_threads_is_refused() -> None:
-    with pytest.raises(ValueError, match="cannot make a thread pool of 0 threads"):
-        ThreadPool(0)
+def test_a_size_that_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match="cannot make maxsize -1: it must not be negative"):
+        ThreadPool(-1)
+    with pytest.raises(TypeError, match="cannot make maxsize '3': it must be an integer"):
+        ThreadPool("3")  # type: ignore[arg-type]
+    pool = ThreadPool(2)
+    with pytest.raises(ValueError, match="cannot make maxsize -1"):
+        pool.maxsize = -1
+    with pytest.raises(ValueError, match="cannot make size -1"):
+        pool.size = -1
+    with pytest.raises(ValueError, match="cannot have 3 threads in a pool of at most 2"):
+        pool.size = 3
+    assert (pool.maxsize, pool.size) == (2, 0)
 
 
 def test_idle_threads_end() -> None:
