@@ -126,7 +126,7 @@ class Hub(_core.Hub):
 
         Switches: never. Threads: owner.
         """
-        if _may_be_woken_by_signal() or _has_other_threads():
+        if _has_other_threads() or _may_be_woken_by_signal():  # the cheap question first
             return None
         return LoopExit(explain(self))
 

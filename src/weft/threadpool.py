@@ -129,20 +129,24 @@ class _Waited(_Call):
 
     def wait(self) -> Any:
         """What the call returns; raises what it raises."""
+        hub = _core.get_hub()
+        hub.expect(1)
         try:
             self._settled.wait()
         except BaseException:
-            self._drop()
+            self._drop(hub)
             raise
+        finally:
+            hub.expect(-1)
         if self._errors:
             raise self._errors.pop()[1]
         return self._value
 
-    def _drop(self) -> None:
+    def _drop(self, hub: Any) -> None:
         if self._pool._withdraw(self):
             self.let_go()
             return
-        self._dropped_by = _core.get_hub()
+        self._dropped_by = hub
         if self._settled.is_set():  # else whoever sets it sees that it was dropped
             self._report()
 
