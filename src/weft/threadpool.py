@@ -148,19 +148,23 @@ class _Waited(_Call):
             return
         self._dropped_by = hub
         if self._settled.is_set():  # else whoever sets it sees that it was dropped
-            self._report()
+            self._discard()
 
     def succeed(self, value: Any) -> None:
         self._value = value
-        self._settled.set()
+        self._settle()
 
     def fail(self, error: BaseException) -> None:
         self._errors.append((self._fn, error))
+        self._settle()
+
+    def _settle(self) -> None:
         self._settled.set()
         if self._dropped_by is not None:
-            self._report()
+            self._discard()
 
-    def _report(self) -> None:
+    def _discard(self) -> None:
+        self._value = None
         try:
             fn, error = self._errors.pop()
         except IndexError:
