@@ -51,6 +51,7 @@ def test_a_future_raises_what_the_call_raised(fresh: None) -> None:
 def test_waiting_for_a_result_lets_others_run_and_ends_in_time(fresh: None, gate: Gate) -> None:
     executor = ThreadPoolExecutor(1)
     future = executor.submit(gate.pass_through, 5)
+    until(lambda: gate.arrived == [5])
     ran: list[int] = []
     weft.spawn(ran.append, 1)
     for wait in (future.result, future.exception):
