@@ -24,7 +24,7 @@ from contest import Contest
 from goals import table_of_goals
 
 NAMES = (
-    *("switch", "create", "sleep", "spawn", "queue", "lock", "timeout"),
+    *("switch", "create", "sleep", "spawn", "queue", "lock", "timeout", "offload"),
     *("echo", "memory", "crowd"),
 )
 

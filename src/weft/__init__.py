@@ -10,6 +10,7 @@ from weft.errors import FiberError, GreenletExit, LoopExit
 from weft.hub import get_hub, idle
 from weft.stack import stack_size
 from weft.task import joinall, kill, killall, spawn_raw
+from weft.threadpool import offload
 from weft.timeout import Timeout, with_timeout
 from weft.waiting import iwait, wait
 
@@ -29,6 +30,7 @@ __all__ = [
     "joinall",
     "kill",
     "killall",
+    "offload",
     "sleep",
     "spawn",
     "spawn_later",

@@ -15,7 +15,7 @@ import signal
 import sys
 import traceback
 from types import TracebackType
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from weft import _core, native
 from weft._core import getcurrent, sleep
@@ -27,6 +27,7 @@ from weft.errors import (
     LoopExit,
 )
 from weft.report import describe, explain
+from weft.threadpool import ThreadPool, default_pool
 from weft.watchdog import report_blocking, set_blocking_limit
 
 __all__ = [
@@ -59,6 +60,21 @@ class Hub(_core.Hub):
     NOT_ERROR: tuple[type[BaseException], ...] = (GreenletExit, SystemExit, KeyboardInterrupt)
     #: Raised again in the main fiber.
     SYSTEM_ERROR: tuple[type[BaseException], ...] = (KeyboardInterrupt, SystemExit, SystemError)
+
+    #: What makes the default pool of native threads, and how many it may have.
+    threadpool_class: type[ThreadPool] = ThreadPool
+    threadpool_size = 10
+    _threadpool: Any = None
+
+    @property
+    def threadpool(self) -> Any:
+        """Native threads for what blocks, shared by all hubs; set it to give this hub its own."""
+        own = self._threadpool
+        return default_pool(self.threadpool_class, self.threadpool_size) if own is None else own
+
+    @threadpool.setter
+    def threadpool(self, pool: Any) -> None:
+        self._threadpool = pool
 
     @property
     def exception_stream(self) -> TextIO | None:
@@ -118,7 +134,7 @@ class Hub(_core.Hub):
         """
         if self.poller == "sim":
             return LoopExit(f"{explain(self)}\n{_SIM_HINT}")
-        if _may_be_woken_by_signal() or _has_other_threads():
+        if _has_other_threads() or _may_be_woken_by_signal():  # the cheap question first
             return None
         return LoopExit(explain(self))
 

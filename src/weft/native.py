@@ -10,6 +10,7 @@ Do not add: anything that is not simply the interpreter's own, or about its nati
 
 import _queue
 import _thread
+import os as _os
 import select as _select
 import threading as _threading
 import time as _time
@@ -29,6 +30,7 @@ __all__ = [
     "select",
     "sleep",
     "start_new_thread",
+    "starting_threads",
     "worker_threads",
 ]
 
@@ -47,9 +49,11 @@ poll = _select.poll
 epoll = _select.epoll
 
 # Identities of weft's own native threads, and of those of them that wait for work, and so will wake
-# nobody by themselves.
+# nobody by themselves; and something for each that was started and is not counted yet.
 worker_threads: set[int] = set()
 idle_threads: set[int] = set()
+starting_threads: set[object] = set()
+_lost_count = 0  # threads that stayed in the parent process, which the interpreter still counts
 
 
 def busy_thread_count() -> int:
@@ -57,7 +61,7 @@ def busy_thread_count() -> int:
 
     Switches: never. Threads: any.
     """
-    return 1 + _count() - len(idle_threads)
+    return 1 + _count() - _lost_count - len(idle_threads) + len(starting_threads)
 
 
 def program_thread_count() -> int:
@@ -65,4 +69,15 @@ def program_thread_count() -> int:
 
     Switches: never. Threads: any.
     """
-    return _count() - len(worker_threads)
+    return _count() - _lost_count - len(worker_threads)
+
+
+def _forget_threads() -> None:
+    """In the child of a fork: the thread that forked is the only one."""
+    global _lost_count
+    _lost_count = _count()
+    for threads in (worker_threads, idle_threads, starting_threads):
+        threads.clear()
+
+
+_os.register_at_fork(after_in_child=_forget_threads)

@@ -18,18 +18,19 @@ from weft import _core
 from weft._core import Task, getcurrent
 from weft.errors import GreenletExit
 from weft.lock import DummySemaphore, Semaphore
-from weft.queue import Full, Queue
+from weft.mapping import GroupMappingMixin
+from weft.queue import Full
 from weft.task import joinall, kill
 from weft.timeout import Timeout
 
-__all__ = ["Group", "Pool", "PoolFull"]
+__all__ = ["Group", "GroupMappingMixin", "Pool", "PoolFull"]
 
 
 class PoolFull(Full):
     """No place was free in the pool, or none in time."""
 
 
-class Group:
+class Group(GroupMappingMixin):
     """Tasks that are waited for, or killed, together; who ends leaves it.
 
     greenlets: an iterable of tasks to begin with. A group without members is false.
@@ -199,124 +200,9 @@ class Group:
             kill(greenlet, exception)
             self.discard(greenlet)  # its end is not told
 
-    # ---- calling functions ----
-
     def _is_own_worker(self) -> bool:
         """Is the caller a member? It must not wait for another to be given its place."""
         return getcurrent() in self.greenlets
-
-    def apply(
-        self,
-        func: Callable[..., Any],
-        args: Iterable[Any] | None = None,
-        kwds: dict[str, Any] | None = None,
-    ) -> Any:
-        """Call func(*args, **kwds) in a member and return what it returns, or raise.
-
-        In one of the members it is called at once: to wait there for a place could be for ever.
-
-        Switches: always, but in a member. Threads: owner.
-        """
-        args, kwds = tuple(args or ()), kwds or {}
-        if self._is_own_worker():
-            return func(*args, **kwds)
-        return self.spawn(func, *args, **kwds).get()
-
-    def apply_cb(
-        self,
-        func: Callable[..., Any],
-        args: Iterable[Any] | None = None,
-        kwds: dict[str, Any] | None = None,
-        callback: Callable[[Any], Any] | None = None,
-    ) -> Any:
-        """apply(), and then callback(result) in a new task; returns the result.
-
-        Switches: always, but in a member. Threads: owner.
-        """
-        result = self.apply(func, args, kwds)
-        if callback is not None:
-            Task.spawn(callback, result)
-        return result
-
-    def apply_async(
-        self,
-        func: Callable[..., Any],
-        args: Iterable[Any] | None = None,
-        kwds: dict[str, Any] | None = None,
-        callback: Callable[[Any], Any] | None = None,
-    ) -> Task:
-        """Start apply() and return its task; callback(result) is called if it does not raise.
-
-        If there is no place, a task that is no member waits for one.
-
-        Switches: never. Threads: owner.
-        """
-        args, kwds = tuple(args or ()), kwds or {}
-        if self.full():
-            return Task.spawn(self.apply_cb, func, args, kwds, callback)
-        greenlet = self.spawn(func, *args, **kwds)
-        if callback is not None:
-            greenlet.link_value(_PassValue(callback))
-        return greenlet
-
-    def map(self, func: Callable[..., Any], iterable: Iterable[Any]) -> list[Any]:
-        """[func(item) for item in iterable], each call in a member.
-
-        Switches: if there are items. Threads: owner. Raises what the first failing call raises.
-        """
-        return list(self.imap(func, iterable))
-
-    def map_cb(
-        self,
-        func: Callable[..., Any],
-        iterable: Iterable[Any],
-        callback: Callable[[list[Any]], Any] | None = None,
-    ) -> list[Any]:
-        """map(), and then callback(results); returns the results.
-
-        Switches: if there are items. Threads: owner.
-        """
-        results = self.map(func, iterable)
-        if callback is not None:
-            callback(results)
-        return results
-
-    def map_async(
-        self,
-        func: Callable[..., Any],
-        iterable: Iterable[Any],
-        callback: Callable[[list[Any]], Any] | None = None,
-    ) -> Task:
-        """Start map() in a task that is no member, and return it.
-
-        Switches: never. Threads: owner.
-        """
-        return Task.spawn(self.map_cb, func, iterable, callback)
-
-    def imap(
-        self, func: Callable[..., Any], *iterables: Iterable[Any], maxsize: int | None = None
-    ) -> Iterator[Any]:
-        """Iterate over the results of map(func, *iterables), the calls in members, in order.
-
-        maxsize: at most so many calls are started whose results were not taken; None: any number.
-        A call that raised raises at its turn, and the iteration may go on.
-
-        Switches: in next(), if it must wait. Threads: owner.
-
-        >>> from weft.pool import Pool
-        >>> list(Pool(2).imap(pow, [2, 3], [3, 2]))
-        [8, 9]
-        """
-        return _OrderedResults(self, func, zip(*iterables, strict=False), maxsize)
-
-    def imap_unordered(
-        self, func: Callable[..., Any], *iterables: Iterable[Any], maxsize: int | None = None
-    ) -> Iterator[Any]:
-        """imap(), the results in the order in which they come.
-
-        Switches: in next(), if it must wait. Threads: owner.
-        """
-        return _UnorderedResults(self, func, zip(*iterables, strict=False), maxsize)
 
 
 class Pool(Group):
@@ -395,102 +281,3 @@ class Pool(Group):
         Switches: if it must wait. Threads: any.
         """
         return 1 if self.size is None else int(self._places.wait(timeout))
-
-
-class _PassValue:
-    """A link that is called with what the task returned."""
-
-    def __init__(self, callback: Callable[[Any], Any]) -> None:
-        self._callback = callback
-
-    def __call__(self, greenlet: Task) -> None:
-        self._callback(greenlet.value)
-
-
-class _End:
-    """Put behind the last task: there are no more, because of `error` if there is one."""
-
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error = error
-
-
-class _OrderedResults:
-    """What imap() returns. A task starts the calls, and queues each as it is started.
-
-    The task that is waited for stays in `_head`, so that a next() that is killed loses nothing.
-    """
-
-    def __init__(
-        self,
-        group: Group,
-        func: Callable[..., Any],
-        arguments: Iterator[tuple[Any, ...]],
-        maxsize: int | None,
-    ) -> None:
-        self._room: Any = DummySemaphore() if maxsize is None else Semaphore(maxsize)
-        self._queue = Queue()
-        self._turn = Semaphore(1)  # of who calls next()
-        self._head: Any = None
-        self._feeder = Task.spawn(self._feed, group, func, arguments)
-
-    def _feed(
-        self, group: Group, func: Callable[..., Any], arguments: Iterator[tuple[Any, ...]]
-    ) -> None:
-        end = _End()
-        try:
-            while True:
-                self._room.acquire()
-                try:
-                    given = next(arguments)
-                except StopIteration:
-                    break
-                self._note(group.spawn(func, *given))
-        except BaseException as error:  # of the iterable: raised by next(), where it was asked for
-            end = _End(error)
-        self._queue.put(end)
-
-    def _note(self, greenlet: Task) -> None:
-        self._queue.put(greenlet)
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        with self._turn:
-            if self._head is None:
-                self._head = self._queue.get()
-            if isinstance(self._head, _End):
-                return self._finish(self._head)
-            self._head.join()
-            done, self._head = self._head, None
-        self._room.release()
-        return done.get()
-
-    def _finish(self, end: _End) -> Any:
-        error, end.error = end.error, None
-        if error is not None:
-            raise error
-        raise StopIteration
-
-
-class _UnorderedResults(_OrderedResults):
-    """What imap_unordered() returns: each task is queued when it has ended."""
-
-    _unread_count = 0  # calls that were started and whose results were not taken
-
-    def _note(self, greenlet: Task) -> None:
-        self._unread_count += 1
-        greenlet.rawlink(self._queue.put)
-
-    def __next__(self) -> Any:
-        with self._turn:
-            while self._head is None or self._unread_count > 0:
-                done = self._queue.get()
-                if not isinstance(done, _End):
-                    self._unread_count -= 1
-                    break
-                self._head = done
-            else:
-                return self._finish(self._head)
-        self._room.release()
-        return done.get()

@@ -11,6 +11,7 @@ Do not add: a resolver that speaks DNS by itself; it would differ from what the 
 
 import _socket
 import copy
+import os
 import socket as stdlib
 from _socket import AF_INET, AF_INET6, AI_NUMERICHOST, EAI_NONAME, NI_NUMERICHOST
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from functools import partial
 from typing import Any
 
 from weft import _core
-from weft.threadpool import Workers
+from weft.workers import Workers
 
 __all__ = [
     "getaddrinfo",
@@ -33,6 +34,7 @@ THREADS_MAX = 32  # slow look-ups that do not hold up the next one
 
 _workers = Workers(THREADS_MAX)
 _lookups: dict[object, "Lookup"] = {}  # in flight, by what they ask
+os.register_at_fork(after_in_child=_lookups.clear)  # their threads stayed in the parent
 
 
 class Lookup:
@@ -57,12 +59,7 @@ class Lookup:
 
     def wait(self) -> Any:
         """The answer, or the error as an exception of its own for each who waits."""
-        hub = _core.get_hub()
-        hub.expect(1)
-        try:
-            self._done.wait()
-        finally:
-            hub.expect(-1)
+        self._done.wait()
         if self._error is not None:
             raise copy.copy(self._error)
         return copy.copy(self._answer)

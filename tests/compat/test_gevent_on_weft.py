@@ -48,6 +48,7 @@ MODULES = {
         24, {"test_connect_ex_gaierror": DNS, "test_connect_ex_not_call_connect": DNS}
     ),
     "test__core_fork": Module(1),
+    "test__threadpool": Module(94),
 }
 
 

@@ -1,5 +1,5 @@
 """gevent.pool, served by weft."""
 
-from weft.pool import Group, Pool, PoolFull
+from weft.pool import Group, GroupMappingMixin, Pool, PoolFull
 
-__all__ = ["Group", "Pool", "PoolFull"]
+__all__ = ["Group", "GroupMappingMixin", "Pool", "PoolFull"]

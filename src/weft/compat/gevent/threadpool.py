@@ -1,5 +1,5 @@
 """gevent.threadpool, served by weft."""
 
-from weft.threadpool import ThreadPool
+from weft.threadpool import ThreadPool, ThreadPoolExecutor
 
-__all__ = ["ThreadPool"]
+__all__ = ["ThreadPool", "ThreadPoolExecutor"]

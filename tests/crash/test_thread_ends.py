@@ -1,0 +1,81 @@
+"""Thousands of native threads, each with a hub of its own: each takes everything with it.
+
+As the kernel counts descriptors and memory, and the interpreter its objects, in interpreters of
+their own. Each thread makes a hub, sleeps, waits for an event of another thread and for a
+descriptor, offloads a call, and leaves a parked task behind.
+"""
+
+import os
+
+import pytest
+
+from tests.conftest import Interpreter
+
+IS_SANITIZED = "WEFT_SANITIZER" in os.environ
+THREADS = 400 if IS_SANITIZED else 3000
+
+PROGRAM = f"""
+    import gc, os, sys, threading, weft
+    from weft import native
+    from weft.event import Event
+
+    def use_hub(go, answers):
+        task = weft.spawn(weft.sleep, 0)
+        weft.spawn(Event().wait)  # unwound when the thread ends
+        go.wait()
+        weft.joinall([task, weft.spawn(pow, 2, 3)])
+        reader, writer = os.pipe()
+        weft.spawn(os.write, writer, b"x")
+        weft._core.wait_read(reader)
+        os.close(reader), os.close(writer)
+        answers.append(weft.offload(int) + LAST)
+
+    def batch(count):
+        go, answers = Event(), []
+        threads = [threading.Thread(target=use_hub, args=(go, answers)) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        go.set()
+        for thread in threads:
+            weft.offload(thread.join)
+        return len(answers)
+
+    def state():
+        gc.collect()
+        with open("/proc/self/status") as file:
+            kib = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+        return len(os.listdir("/proc/self/fd")), kib, sys.getallocatedblocks()
+
+    pool = weft.get_hub().threadpool
+    pool.size = pool.maxsize
+    ended = sum(batch(50) for _ in range(10))  # malloc's arenas, what the pool's threads keep
+    before = state()
+    ended += sum(batch(50) for _ in range({THREADS} // 50))
+    print(ended, *(now - then for now, then in zip(state(), before)))
+    """
+
+
+def grown(interpreter: Interpreter, last: str) -> tuple[int, ...]:
+    """How many threads ended well; and what grew: descriptors, KiB, blocks of memory."""
+    out = interpreter.run(PROGRAM.replace("LAST", last)).out
+    return tuple(map(int, out.split()))
+
+
+def refuse_growth(descriptors: int, kib: int, blocks: int) -> None:
+    assert descriptors == 0
+    assert blocks < THREADS // 3
+    if not IS_SANITIZED:  # whose own memory grows
+        assert kib < 1024, "less than 350 bytes for each thread, and its hub alone takes more"
+
+
+def test_a_hub_goes_with_its_thread(interpreter: Interpreter) -> None:
+    ended, *growth = grown(interpreter, "0")
+    assert ended == THREADS + 500
+    refuse_growth(*growth)
+
+
+@pytest.mark.parametrize("last", ["1 // 0", "sys.exit()"])
+def test_a_hub_goes_with_a_thread_that_fails(interpreter: Interpreter, last: str) -> None:
+    ended, *growth = grown(interpreter, last)
+    assert ended == 0
+    refuse_growth(*growth)
