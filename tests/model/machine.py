@@ -1,0 +1,287 @@
+"""Random programs of tasks that use one primitive, run by weft and by the model: what happens must
+be the same, to the order of each wake-up. WEFT_EXAMPLES=n: so many programs of each kind instead of
+100; with it they are drawn anew each time: `WEFT_EXAMPLES=10000 make test K=model`.
+
+A program is a list of steps of the main fiber: it spawns a task with a script of its own, kills
+one, sleeps, or uses the primitive. At the end it kills who is left, as often as need be. A step or
+an operation is a tuple: a name and arguments. The name is one of the verbs of a Side, or a method
+of the machine's subject, of which each side has its own: the primitive, or its model. What each
+operation returned or raised, in which task, and when, is the trace.
+
+Each program runs in a native thread of its own, on the simulated clock, and leaves nobody parked.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from inspect import isgenerator
+from typing import Any, NamedTuple
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import weft
+from tests.conftest import run_in_thread
+from tests.model.world import Body, Failure, World
+from tests.model.world import Task as ModelTask
+from weft import GreenletExit, Timeout, _core, get_hub
+
+EXAMPLES = os.environ.get("WEFT_EXAMPLES", "")
+CAUGHT = (Exception, GreenletExit, Timeout)
+LONG_S = 1000  # longer than all timeouts of a program together
+
+Operation = tuple[Any, ...]
+Script = list[Operation]
+Trace = list[tuple[Any, ...]]
+
+
+class Machine(NamedTuple):
+    """A primitive on both sides, and what a program may do with it."""
+
+    weft: Callable[["Side"], Any]
+    model: Callable[["Side"], Any]
+    operations: st.SearchStrategy[Operation]  # in tasks
+    instant: st.SearchStrategy[Operation]  # in the main fiber: those that never wait
+    check: Callable[[Any, Trace], None] = lambda subject, trace: None  # laws, by weft's trace
+
+
+class Side:
+    """One of the two: who runs the scripts, and what happened. The subject may call back here."""
+
+    def __init__(self) -> None:
+        self.trace: Trace = []
+        self.tasks: list[Any] = []
+        self.subject: Any = None
+
+    def now(self) -> float:
+        raise NotImplementedError
+
+    def me(self) -> int:
+        """The number of the current task; -1: the main fiber, or a callback."""
+        raise NotImplementedError
+
+    def note(self, *what: Any) -> None:
+        self.trace.append((self.now(), self.me(), *what))
+
+    def task(self, number: int) -> Any:
+        """A task that there is: the number counts round."""
+        return self.tasks[number % len(self.tasks)]
+
+    def method(self, operation: Operation) -> Any:
+        name, *arguments = operation
+        owner = self if name in ("sleep", "kill", "spawn") else self.subject
+        return getattr(owner, name)(*arguments)
+
+    def kill(self, number: int) -> None:
+        if self.tasks:
+            self.kill_one(self.task(number))
+
+    def kill_one(self, task: Any) -> None:
+        raise NotImplementedError
+
+    def living(self) -> list[Any]:
+        return [task for task in self.tasks if not task.ready()]
+
+
+def name_of(value: Any) -> Any:
+    return type(value).__name__ if isinstance(value, BaseException) else value
+
+
+class Weft(Side):
+    """weft: calls block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began = _core.now()
+
+    def now(self) -> float:
+        return _core.now() - self.began
+
+    def me(self) -> int:
+        return getattr(weft.getcurrent(), "number", -1)
+
+    def sleep(self, seconds: float) -> None:
+        weft.sleep(seconds)
+
+    def spawn(self, script: Script, is_stubborn: bool) -> None:
+        task = weft.spawn(self.live, script, is_stubborn)
+        task.number = len(self.tasks)  # type: ignore[attr-defined]
+        self.tasks.append(task)
+
+    def kill_one(self, task: weft.Task) -> None:
+        task.kill(block=False)
+
+    def live(self, script: Script, is_stubborn: bool) -> None:
+        """Do what the script says; who is stubborn goes on when killed."""
+        for operation in script:
+            if self.attempt(operation) == "GreenletExit" and not is_stubborn:
+                raise GreenletExit
+
+    def attempt(self, operation: Operation) -> Any:
+        try:
+            outcome = name_of(self.method(operation))
+        except CAUGHT as error:
+            outcome = name_of(error)
+        self.note(operation, outcome)
+        return outcome
+
+    def run_all(self, script: Script) -> None:
+        """Do what the script says until something is raised, which goes on from here."""
+        for operation in script:
+            self.note(operation, name_of(self.method(operation)))
+
+    def run(self, script: Script) -> None:
+        for operation in script:
+            self.attempt(operation)
+        self.sleep(LONG_S)
+        while living := self.living():
+            for task in living:
+                self.kill_one(task)
+            self.sleep(LONG_S)
+
+
+class Model(Side):
+    """The model: the same lines, but what may wait is a generator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.numbers: dict[ModelTask, int] = {}
+
+    def now(self) -> float:
+        return self.world.clock
+
+    def me(self) -> int:
+        return self.numbers.get(self.world.current, -1)
+
+    def sleep(self, seconds: float) -> Body:
+        return self.world.sleep(seconds)
+
+    def spawn(self, script: Script, is_stubborn: bool) -> None:
+        task = ModelTask(self.world, self.live(script, is_stubborn))
+        self.numbers[task] = len(self.tasks)
+        self.tasks.append(task)
+        task.start()
+
+    def kill_one(self, task: ModelTask) -> None:
+        task.throw(GreenletExit())
+
+    def live(self, script: Script, is_stubborn: bool) -> Body:
+        for operation in script:
+            if (yield from self.attempt(operation)) == "GreenletExit" and not is_stubborn:
+                raise GreenletExit
+
+    def call(self, operation: Operation) -> Body:
+        done = self.method(operation)
+        return (yield from done) if isgenerator(done) else done
+
+    def attempt(self, operation: Operation) -> Body:
+        try:
+            outcome = name_of((yield from self.call(operation)))
+        except CAUGHT as error:
+            outcome = name_of(error)
+        self.note(operation, outcome)
+        return outcome
+
+    def run_all(self, script: Script) -> Body:
+        for operation in script:
+            self.note(operation, name_of((yield from self.call(operation))))
+
+    def run(self, script: Script) -> Body:
+        for operation in script:
+            yield from self.attempt(operation)
+        yield from self.sleep(LONG_S)
+        while living := self.living():
+            for task in living:
+                self.kill_one(task)
+            yield from self.sleep(LONG_S)
+
+
+# ---- programs ----
+
+SECONDS = st.sampled_from([0, 1, 2, 3, 5])
+TIMEOUTS = st.sampled_from([None, None, 0, 1, 2, 4])
+NUMBERS = st.integers(0, 7)
+
+
+def operation(name: str, *arguments: Any) -> st.SearchStrategy[Operation]:
+    """(name, …): an argument is a strategy, or it is always the same."""
+    drawn = [a if isinstance(a, st.SearchStrategy) else st.just(a) for a in arguments]
+    return st.tuples(st.just(name), *drawn)
+
+
+def programs(machine: Machine) -> st.SearchStrategy[Script]:
+    sleeps = operation("sleep", SECONDS)
+    kills = operation("kill", NUMBERS)
+    do = st.one_of(machine.operations, machine.operations, machine.operations, sleeps, kills)
+    spawns = operation("spawn", st.lists(do, min_size=1, max_size=5), st.booleans())
+    step = st.one_of(spawns, spawns, spawns, kills, sleeps, machine.instant)
+    return st.lists(step, min_size=4, max_size=24)
+
+
+def run_on_weft(machine: Machine, program: Script) -> Weft:
+    """Run it in a fresh world, which must be empty again at the end."""
+    sides: list[Weft] = []
+
+    def run() -> None:
+        side = Weft()
+        sides.append(side)
+        side.subject = machine.weft(side)
+        side.run(program)
+        assert get_hub().parked() == []
+        assert get_hub().statistics()["stacks_live"] <= 1  # the hub's own
+
+    run_in_thread(run, is_sim=True)
+    return sides[0]
+
+
+def run_on_model(machine: Machine, program: Script) -> Model:
+    side = Model()
+    side.subject = machine.model(side)
+    side.world.run(side.run(program))
+    return side
+
+
+def first_difference(ours: Trace, models: Trace) -> str:
+    """Where the two differ, with what came before; empty if they do not."""
+    for place in range(max(len(ours), len(models))):
+        left, right = ours[place : place + 1], models[place : place + 1]
+        if left != right:
+            before = "\n".join(f"      {entry}" for entry in ours[max(0, place - 15) : place])
+            return f"\n{before}\nweft  {left}\nmodel {right}"
+    return ""
+
+
+def settled(check: Callable[..., None]) -> Callable[..., None]:
+    """hypothesis's settings for a test of ours: few programs, always the same, or many others."""
+    return settings(
+        max_examples=int(EXAMPLES or 100),
+        derandomize=not EXAMPLES,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )(check)
+
+
+def compare(machine: Machine) -> None:
+    """Draw programs, and run each on both sides."""
+
+    @settled
+    @given(programs(machine))
+    def check(program: Script) -> None:
+        model = run_on_model(machine, program)
+        ours = run_on_weft(machine, program)
+        difference = first_difference(ours.trace, model.trace)
+        assert not difference, difference
+        machine.check(ours.subject, ours.trace)
+
+    check()
+
+
+def outcomes(trace: Trace, *names: str) -> Iterator[tuple[Operation, Any]]:
+    """What operations of these names came to, in order."""
+    for _, _, done, outcome in trace:
+        if done[0] in names:
+            yield done, outcome
+
+
+__all__ = ["Failure"]

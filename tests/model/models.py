@@ -1,0 +1,343 @@
+"""What each primitive does, in plain Python, on the model's world (world.py): the reference.
+
+What may wait is a generator. Nothing here is clever: a queue of waiters is a list, and each
+operation says in a few lines who gets what.
+"""
+
+import sys
+from bisect import insort
+from collections.abc import Callable
+from queue import Empty, Full
+from typing import Any
+
+from tests.model.world import Body, Failure, Waiter, World
+from weft import Timeout
+
+
+class Linked:
+    """What tells callbacks, in the hub, once, that it is ready."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.links: list[Callable[[Any], None]] = []
+
+    def is_ready(self) -> bool:
+        raise NotImplementedError
+
+    def rawlink(self, callback: Callable[[Any], None]) -> None:
+        if self.is_ready():
+            self.world.call_soon(callback, self)
+        else:
+            self.links.append(callback)
+
+    def unlink(self, callback: Callable[[Any], None]) -> None:
+        if callback in self.links:
+            self.links.remove(callback)
+
+    def tell_all(self) -> None:
+        links, self.links = self.links, []
+        for callback in links:
+            self.world.call_soon(callback, self)
+
+
+class Event(Linked):
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.flag = False
+        self.waiters: list[Waiter] = []
+
+    def is_ready(self) -> bool:
+        return self.flag
+
+    is_set = is_ready
+
+    def set(self) -> None:
+        self.flag = True
+        self.world.fire_all(self.waiters)
+        self.tell_all()
+
+    def clear(self) -> None:
+        self.flag = False
+
+    def wait(self, timeout: float | None = None) -> Body:
+        if self.flag:
+            return True
+        waiter = Waiter()
+        yield from self.world.park(waiter, self.waiters, timeout)
+        return waiter.is_fired
+
+
+class Result(Linked):
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.event = Event(world)
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def is_ready(self) -> bool:
+        return self.event.flag
+
+    ready = is_ready
+
+    def successful(self) -> bool:
+        return self.is_ready() and self.error is None
+
+    def set(self, value: Any, error: BaseException | None = None) -> None:
+        self.value, self.error = value, error
+        self.event.set()
+        self.tell_all()
+
+    def fail(self) -> None:
+        self.set(None, Failure())
+
+    def wait(self, timeout: float | None = None) -> Body:
+        yield from self.event.wait(timeout)
+        return self.value
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Body:
+        if not self.is_ready() and not (block and (yield from self.event.wait(timeout))):
+            raise Timeout(timeout)
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+class Semaphore(Linked):
+    def __init__(self, world: World, value: int = 1) -> None:
+        super().__init__(world)
+        self.counter = value
+        self.acquirers: list[Waiter] = []
+        self.watchers: list[Waiter] = []
+
+    def is_ready(self) -> bool:
+        return self.counter > 0
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> Body:
+        if self.counter > 0:
+            self.counter -= 1
+            return True
+        if not blocking:
+            return False
+        waiter = Waiter()
+        try:
+            yield from self.world.park(waiter, self.acquirers, timeout)
+        except BaseException:
+            if waiter.is_fired:
+                self.give()
+            raise
+        return waiter.is_fired
+
+    def give(self) -> None:
+        self.world.fire_all(self.watchers)
+        if self.acquirers:
+            self.world.fire(self.acquirers[0])
+        else:
+            self.counter += 1
+            self.tell_all()
+
+    def release(self) -> int:
+        self.give()
+        return self.counter
+
+    def wait(self, timeout: float | None = None) -> Body:
+        if self.counter == 0:
+            yield from self.world.park(Waiter(), self.watchers, timeout)
+        return self.counter
+
+    def locked(self) -> bool:
+        return self.counter == 0
+
+
+class BoundedSemaphore(Semaphore):
+    def __init__(self, world: World, value: int = 1) -> None:
+        super().__init__(world, value)
+        self.value = value
+
+    def release(self) -> int:
+        if self.counter >= self.value:
+            raise ValueError
+        return super().release()
+
+
+class RLock:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.gate = Semaphore(world, 1)
+        self.owner: Any = None
+        self.depth = 0
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> Body:
+        if self.owner is not self.world.current:
+            if not (yield from self.gate.acquire(blocking, timeout)):
+                return False
+            self.owner = self.world.current
+        self.depth += 1
+        return True
+
+    def release(self) -> None:
+        if not self.is_owned():
+            raise RuntimeError
+        self.depth -= 1
+        if self.depth == 0:
+            self.owner = None
+            self.gate.release()
+
+    def locked(self) -> bool:
+        return self.owner is not None
+
+    def is_owned(self) -> bool:
+        return self.owner is self.world.current
+
+    def give_up(self) -> int:
+        depth, self.depth = self.depth, 1
+        self.release()
+        return depth
+
+    def take_again(self, depth: int) -> Body:
+        yield from self.acquire()
+        self.depth = depth
+
+
+class Condition:
+    """Who is in `waiters` has not been told, nor found out that he need not wait any more."""
+
+    def __init__(self, lock: RLock) -> None:
+        self.world = lock.world
+        self.lock = lock
+        self.waiters: list[Waiter] = []
+        self.acquire, self.release = lock.acquire, lock.release
+
+    def wait(self, timeout: float | None = None) -> Body:
+        self.check()
+        waiter = Waiter()
+        self.waiters.append(waiter)
+        depth = self.lock.give_up()
+        struck: list[BaseException] = []
+        try:
+            yield from self.world.park(waiter, None, timeout)
+        except BaseException as error:
+            struck.append(error)
+        if waiter in self.waiters:
+            self.waiters.remove(waiter)
+        elif struck:
+            self.tell(1)  # he cannot use it
+        yield from self.take_again(depth, struck)
+        if struck:
+            raise struck[-1]
+        return waiter.is_fired
+
+    def take_again(self, depth: int, struck: list[BaseException]) -> Body:
+        while True:
+            try:
+                yield from self.lock.take_again(depth)
+                return
+            except BaseException as error:
+                struck.append(error)
+
+    def check(self) -> None:
+        if not self.lock.is_owned():
+            raise RuntimeError
+
+    def notify(self, count: int = 1) -> None:
+        self.check()
+        self.tell(count)
+
+    def notify_all(self) -> None:
+        self.notify(len(self.waiters))
+
+    def tell(self, count: int) -> None:
+        told, self.waiters = self.waiters[:count], self.waiters[count:]
+        for waiter in told:
+            self.world.fire(waiter)
+
+
+class Queue:
+    """`items` is sorted, by what comes out first: an item that is given back is where it was.
+
+    key: of an item and its number in the order of coming in.
+    """
+
+    def __init__(
+        self, world: World, maxsize: int | None, key: Callable[[Any, int], Any] = lambda _, n: n
+    ) -> None:
+        self.world = world
+        self.maxsize = maxsize or sys.maxsize
+        self.key = key
+        self.items: list[tuple[Any, Any]] = []  # (key, item)
+        self.entered_count = 0
+        self.unfinished = 0
+        self.getters: list[Waiter] = []
+        self.putters: list[Waiter] = []
+        self.joiners: list[Waiter] = []
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> Body:
+        if not self.full():
+            self.enter(item)
+            return
+        if not block:
+            raise Full
+        waiter = Waiter(item)
+        yield from self.world.park(waiter, self.putters, timeout)
+        if not waiter.is_fired:
+            raise Full
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Body:
+        if self.items:
+            _, item = self.items.pop(0)
+            if self.putters and not self.full():
+                putter = self.putters[0]
+                self.world.fire(putter)
+                self.enter(putter.item)
+            return item
+        if not block:
+            raise Empty
+        waiter = Waiter()
+        try:
+            yield from self.world.park(waiter, self.getters, timeout)
+        except BaseException:
+            if waiter.is_fired:
+                self.offer(waiter.item)
+            raise
+        if not waiter.is_fired:
+            raise Empty
+        return waiter.item[1]
+
+    def enter(self, item: Any) -> None:
+        self.entered_count += 1
+        self.unfinished += 1
+        self.offer((self.key(item, self.entered_count), item))
+
+    def offer(self, entry: tuple[Any, Any]) -> None:
+        if self.getters:
+            getter = self.getters[0]
+            getter.item = entry
+            self.world.fire(getter)
+        else:
+            insort(self.items, entry)
+
+    def task_done(self) -> None:
+        if self.unfinished == 0:
+            raise ValueError
+        self.unfinished -= 1
+        if self.unfinished == 0:
+            self.world.fire_all(self.joiners)
+
+    def join(self, timeout: float | None = None) -> Body:
+        if self.unfinished == 0:
+            return True
+        waiter = Waiter()
+        yield from self.world.park(waiter, self.joiners, timeout)
+        return waiter.is_fired
+
+    def qsize(self) -> int:
+        return len(self.items)
+
+    def empty(self) -> bool:
+        return not self.items
+
+    def full(self) -> bool:
+        return len(self.items) >= self.maxsize
+
+    @property
+    def unfinished_tasks(self) -> int:
+        return self.unfinished
