@@ -6,7 +6,8 @@ A program is a list of steps of the main fiber: it spawns a task with a script o
 one, sleeps, or uses the primitive. At the end it kills who is left, as often as need be. A step or
 an operation is a tuple: a name and arguments. The name is one of the verbs of a Side, or a method
 of the machine's subject, of which each side has its own: the primitive, or its model. What each
-operation returned or raised, in which task, and when, is the trace.
+operation returned or raised, in which task, when, and in which state it left the subject, is the
+trace.
 
 Each program runs in a native thread of its own, on the simulated clock, and leaves nobody parked.
 """
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 
 import weft
 from tests.conftest import run_in_thread
-from tests.model.world import Body, Failure, World
+from tests.model.world import Body, World
 from tests.model.world import Task as ModelTask
 from weft import GreenletExit, Timeout, _core, get_hub
 
@@ -41,16 +42,19 @@ class Machine(NamedTuple):
     model: Callable[["Side"], Any]
     operations: st.SearchStrategy[Operation]  # in tasks
     instant: st.SearchStrategy[Operation]  # in the main fiber: those that never wait
+    state: Callable[[Any], Any] = lambda subject: None  # what can be seen of the subject
     check: Callable[[Any, Trace], None] = lambda subject, trace: None  # laws, by weft's trace
 
 
 class Side:
     """One of the two: who runs the scripts, and what happened. The subject may call back here."""
 
-    def __init__(self) -> None:
+    subject: Any
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
         self.trace: Trace = []
         self.tasks: list[Any] = []
-        self.subject: Any = None
 
     def now(self) -> float:
         raise NotImplementedError
@@ -60,7 +64,8 @@ class Side:
         raise NotImplementedError
 
     def note(self, *what: Any) -> None:
-        self.trace.append((self.now(), self.me(), *what))
+        state = self.machine.state(self.subject)
+        self.trace.append((self.now(), self.me(), *what, state))
 
     def task(self, number: int) -> Any:
         """A task that there is: the number counts round."""
@@ -89,9 +94,10 @@ def name_of(value: Any) -> Any:
 class Weft(Side):
     """weft: calls block."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine)
         self.began = _core.now()
+        self.subject = machine.weft(self)
 
     def now(self) -> float:
         return _core.now() - self.began
@@ -142,10 +148,11 @@ class Weft(Side):
 class Model(Side):
     """The model: the same lines, but what may wait is a generator."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine)
         self.world = World()
         self.numbers: dict[ModelTask, int] = {}
+        self.subject = machine.model(self)
 
     def now(self) -> float:
         return self.world.clock
@@ -199,8 +206,8 @@ class Model(Side):
 # ---- programs ----
 
 SECONDS = st.sampled_from([0, 1, 2, 3, 5])
-TIMEOUTS = st.sampled_from([None, None, 0, 1, 2, 4])
-NUMBERS = st.integers(0, 7)
+TIMEOUTS = st.sampled_from([None, None, None, None, 0, 1, 2, 4])
+NUMBERS = st.integers(0, 4)
 
 
 def operation(name: str, *arguments: Any) -> st.SearchStrategy[Operation]:
@@ -210,12 +217,17 @@ def operation(name: str, *arguments: Any) -> st.SearchStrategy[Operation]:
 
 
 def programs(machine: Machine) -> st.SearchStrategy[Script]:
+    """A crowd of tasks, and then what happens to them. A third of that is something that may wake
+    one of them, and at once a kill, which comes to a task that was woken but has not run."""
     sleeps = operation("sleep", SECONDS)
     kills = operation("kill", NUMBERS)
-    do = st.one_of(machine.operations, machine.operations, machine.operations, sleeps, kills)
-    spawns = operation("spawn", st.lists(do, min_size=1, max_size=5), st.booleans())
-    step = st.one_of(spawns, spawns, spawns, kills, sleeps, machine.instant)
-    return st.lists(step, min_size=4, max_size=24)
+    do = st.one_of(*[machine.operations] * 4, sleeps, kills)
+    spawns = operation("spawn", st.lists(do, min_size=1, max_size=4), st.booleans())
+    single = st.one_of(spawns, sleeps, kills, machine.instant).map(lambda step: [step])
+    strike = st.tuples(machine.instant, kills).map(list)
+    crowd = st.lists(spawns, min_size=3, max_size=5)
+    steps = st.lists(st.one_of(single, single, strike), min_size=6, max_size=16)
+    return st.tuples(crowd, steps).map(lambda drawn: sum(drawn[1], drawn[0]))
 
 
 def run_on_weft(machine: Machine, program: Script) -> Weft:
@@ -223,9 +235,8 @@ def run_on_weft(machine: Machine, program: Script) -> Weft:
     sides: list[Weft] = []
 
     def run() -> None:
-        side = Weft()
+        side = Weft(machine)
         sides.append(side)
-        side.subject = machine.weft(side)
         side.run(program)
         assert get_hub().parked() == []
         assert get_hub().statistics()["stacks_live"] <= 1  # the hub's own
@@ -235,8 +246,7 @@ def run_on_weft(machine: Machine, program: Script) -> Weft:
 
 
 def run_on_model(machine: Machine, program: Script) -> Model:
-    side = Model()
-    side.subject = machine.model(side)
+    side = Model(machine)
     side.world.run(side.run(program))
     return side
 
@@ -279,9 +289,6 @@ def compare(machine: Machine) -> None:
 
 def outcomes(trace: Trace, *names: str) -> Iterator[tuple[Operation, Any]]:
     """What operations of these names came to, in order."""
-    for _, _, done, outcome in trace:
+    for _, _, done, outcome, _ in trace:
         if done[0] in names:
             yield done, outcome
-
-
-__all__ = ["Failure"]

@@ -4,10 +4,7 @@ What may wait is a generator. Nothing here is clever: a queue of waiters is a li
 operation says in a few lines who gets what.
 """
 
-import sys
-from bisect import insort
 from collections.abc import Callable
-from queue import Empty, Full
 from typing import Any
 
 from tests.model.world import Body, Failure, Waiter, World
@@ -234,6 +231,9 @@ class Condition:
             except BaseException as error:
                 struck.append(error)
 
+    def __len__(self) -> int:
+        return len(self.waiters)
+
     def check(self) -> None:
         if not self.lock.is_owned():
             raise RuntimeError
@@ -249,95 +249,3 @@ class Condition:
         told, self.waiters = self.waiters[:count], self.waiters[count:]
         for waiter in told:
             self.world.fire(waiter)
-
-
-class Queue:
-    """`items` is sorted, by what comes out first: an item that is given back is where it was.
-
-    key: of an item and its number in the order of coming in.
-    """
-
-    def __init__(
-        self, world: World, maxsize: int | None, key: Callable[[Any, int], Any] = lambda _, n: n
-    ) -> None:
-        self.world = world
-        self.maxsize = maxsize or sys.maxsize
-        self.key = key
-        self.items: list[tuple[Any, Any]] = []  # (key, item)
-        self.entered_count = 0
-        self.unfinished = 0
-        self.getters: list[Waiter] = []
-        self.putters: list[Waiter] = []
-        self.joiners: list[Waiter] = []
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> Body:
-        if not self.full():
-            self.enter(item)
-            return
-        if not block:
-            raise Full
-        waiter = Waiter(item)
-        yield from self.world.park(waiter, self.putters, timeout)
-        if not waiter.is_fired:
-            raise Full
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Body:
-        if self.items:
-            _, item = self.items.pop(0)
-            if self.putters and not self.full():
-                putter = self.putters[0]
-                self.world.fire(putter)
-                self.enter(putter.item)
-            return item
-        if not block:
-            raise Empty
-        waiter = Waiter()
-        try:
-            yield from self.world.park(waiter, self.getters, timeout)
-        except BaseException:
-            if waiter.is_fired:
-                self.offer(waiter.item)
-            raise
-        if not waiter.is_fired:
-            raise Empty
-        return waiter.item[1]
-
-    def enter(self, item: Any) -> None:
-        self.entered_count += 1
-        self.unfinished += 1
-        self.offer((self.key(item, self.entered_count), item))
-
-    def offer(self, entry: tuple[Any, Any]) -> None:
-        if self.getters:
-            getter = self.getters[0]
-            getter.item = entry
-            self.world.fire(getter)
-        else:
-            insort(self.items, entry)
-
-    def task_done(self) -> None:
-        if self.unfinished == 0:
-            raise ValueError
-        self.unfinished -= 1
-        if self.unfinished == 0:
-            self.world.fire_all(self.joiners)
-
-    def join(self, timeout: float | None = None) -> Body:
-        if self.unfinished == 0:
-            return True
-        waiter = Waiter()
-        yield from self.world.park(waiter, self.joiners, timeout)
-        return waiter.is_fired
-
-    def qsize(self) -> int:
-        return len(self.items)
-
-    def empty(self) -> bool:
-        return not self.items
-
-    def full(self) -> bool:
-        return len(self.items) >= self.maxsize
-
-    @property
-    def unfinished_tasks(self) -> int:
-        return self.unfinished

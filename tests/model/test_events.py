@@ -21,18 +21,15 @@ class WeftResult(AsyncResult):
         self.set_exception(Failure())
 
 
-FLAG = st.one_of(operation("set"), operation("set"), operation("clear"), operation("is_set"))
+FLAG = st.one_of(*[operation("set")] * 2, operation("clear"))
 EVENT = Machine(
     weft=lambda side: Event(),
     model=lambda side: models.Event(side.world),
     operations=st.one_of(*[operation("wait", TIMEOUTS)] * 2, FLAG),
     instant=FLAG,
+    state=lambda event: event.is_set(),
 )
-SETTLE = st.one_of(
-    *(operation(name) for name in ("fail", "ready", "successful")),
-    *[operation("set", NUMBERS)] * 2,
-    operation("get", False),
-)
+SETTLE = st.one_of(operation("fail"), *[operation("set", NUMBERS)] * 2, operation("get", False))
 RESULT = Machine(
     weft=lambda side: WeftResult(),
     model=lambda side: models.Result(side.world),
@@ -40,6 +37,7 @@ RESULT = Machine(
         *[operation("get", True, TIMEOUTS)] * 3, operation("wait", TIMEOUTS), SETTLE
     ),
     instant=SETTLE,
+    state=lambda result: (result.ready(), result.successful(), result.value),
 )
 
 # ---- several ----

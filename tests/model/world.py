@@ -39,8 +39,8 @@ class Waiter:
     def __init__(self, item: Any = None) -> None:
         self.task: Task | None = None
         self.queue: list[Waiter] | None = None
-        self.is_fired = False
         self.item = item
+        self.is_fired = self.is_closed = self.is_peek = False
 
 
 class Task:
