@@ -13,8 +13,9 @@ Each program runs in a native thread of its own, on the simulated clock, and lea
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from inspect import isgenerator
+from itertools import chain
 from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, given, settings
@@ -63,9 +64,9 @@ class Side:
         """The number of the current task; -1: the main fiber, or a callback."""
         raise NotImplementedError
 
-    def note(self, *what: Any) -> None:
+    def note(self, what: Any, outcome: Any = None) -> None:
         state = self.machine.state(self.subject)
-        self.trace.append((self.now(), self.me(), *what, state))
+        self.trace.append((self.now(), self.me(), what, outcome, state))
 
     def task(self, number: int) -> Any:
         """A task that there is: the number counts round."""
@@ -73,7 +74,7 @@ class Side:
 
     def method(self, operation: Operation) -> Any:
         name, *arguments = operation
-        owner = self if name in ("sleep", "kill", "spawn") else self.subject
+        owner = self if name in ("sleep", "kill", "spawn", "spawn_later") else self.subject
         return getattr(owner, name)(*arguments)
 
     def kill(self, number: int) -> None:
@@ -109,18 +110,24 @@ class Weft(Side):
         weft.sleep(seconds)
 
     def spawn(self, script: Script, is_stubborn: bool) -> None:
-        task = weft.spawn(self.live, script, is_stubborn)
+        self.enlist(weft.spawn(self.live, script, is_stubborn))
+
+    def spawn_later(self, seconds: float, script: Script, is_stubborn: bool) -> None:
+        self.enlist(weft.spawn_later(seconds, self.live, script, is_stubborn))
+
+    def enlist(self, task: weft.Task) -> None:
         task.number = len(self.tasks)  # type: ignore[attr-defined]
         self.tasks.append(task)
 
     def kill_one(self, task: weft.Task) -> None:
         task.kill(block=False)
 
-    def live(self, script: Script, is_stubborn: bool) -> None:
+    def live(self, script: Script, is_stubborn: bool) -> str:
         """Do what the script says; who is stubborn goes on when killed."""
         for operation in script:
             if self.attempt(operation) == "GreenletExit" and not is_stubborn:
                 raise GreenletExit
+        return "done"
 
     def attempt(self, operation: Operation) -> Any:
         try:
@@ -164,10 +171,16 @@ class Model(Side):
         return self.world.sleep(seconds)
 
     def spawn(self, script: Script, is_stubborn: bool) -> None:
+        self.enlist(script, is_stubborn).start()
+
+    def spawn_later(self, seconds: float, script: Script, is_stubborn: bool) -> None:
+        self.enlist(script, is_stubborn).start_later(seconds)
+
+    def enlist(self, script: Script, is_stubborn: bool) -> ModelTask:
         task = ModelTask(self.world, self.live(script, is_stubborn))
         self.numbers[task] = len(self.tasks)
         self.tasks.append(task)
-        task.start()
+        return task
 
     def kill_one(self, task: ModelTask) -> None:
         task.throw(GreenletExit())
@@ -176,6 +189,7 @@ class Model(Side):
         for operation in script:
             if (yield from self.attempt(operation)) == "GreenletExit" and not is_stubborn:
                 raise GreenletExit
+        return "done"
 
     def call(self, operation: Operation) -> Body:
         done = self.method(operation)
@@ -216,18 +230,23 @@ def operation(name: str, *arguments: Any) -> st.SearchStrategy[Operation]:
     return st.tuples(st.just(name), *drawn)
 
 
+def joined(parts: Iterable[Script]) -> Script:
+    return list(chain.from_iterable(parts))
+
+
 def programs(machine: Machine) -> st.SearchStrategy[Script]:
-    """A crowd of tasks, and then what happens to them. A third of that is something that may wake
-    one of them, and at once a kill, which comes to a task that was woken but has not run."""
+    """A crowd of tasks, and then what happens to them. A third of that is what may wake some, and
+    at once kills, which come to tasks that were woken but have not run."""
     sleeps = operation("sleep", SECONDS)
     kills = operation("kill", NUMBERS)
     do = st.one_of(*[machine.operations] * 4, sleeps, kills)
     spawns = operation("spawn", st.lists(do, min_size=1, max_size=4), st.booleans())
     single = st.one_of(spawns, sleeps, kills, machine.instant).map(lambda step: [step])
-    strike = st.tuples(machine.instant, kills).map(list)
+    some = st.lists(machine.instant, min_size=1, max_size=3)
+    strike = st.tuples(some, st.lists(kills, min_size=1, max_size=3)).map(joined)
     crowd = st.lists(spawns, min_size=3, max_size=5)
     steps = st.lists(st.one_of(single, single, strike), min_size=6, max_size=16)
-    return st.tuples(crowd, steps).map(lambda drawn: sum(drawn[1], drawn[0]))
+    return st.tuples(crowd, steps.map(joined)).map(joined)
 
 
 def run_on_weft(machine: Machine, program: Script) -> Weft:

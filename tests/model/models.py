@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.model.world import Body, Failure, Waiter, World
-from weft import Timeout
+from weft import GreenletExit, Timeout
+from weft.pool import PoolFull
 
 
 class Linked:
@@ -97,6 +98,23 @@ class Result(Linked):
         if self.error is not None:
             raise self.error
         return self.value
+
+
+class Limit:
+    """A Timeout: after so many seconds it is thrown at the task that started it."""
+
+    def __init__(self, world: World, seconds: float | None, error: BaseException) -> None:
+        self.world, self.task, self.error = world, world.current, error
+        self.timer = None if seconds is None else world.start_timer(seconds, self.strike)
+
+    def strike(self) -> None:
+        self.world.throw_later(self.task, self.error)
+
+    def cancel(self) -> None:
+        if self.timer in self.world.timers:
+            self.world.timers.remove(self.timer)
+        elif self.error in self.task.thrown:
+            self.task.thrown.remove(self.error)
 
 
 class Semaphore(Linked):
@@ -249,3 +267,74 @@ class Condition:
         told, self.waiters = self.waiters[:count], self.waiters[count:]
         for waiter in told:
             self.world.fire(waiter)
+
+
+class Pool:
+    """Members in a set; who has ended is taken out by the hub."""
+
+    def __init__(self, world: World, size: int | None) -> None:
+        self.world = world
+        self.size = size
+        self.members: set[Any] = set()
+        self.dying: set[Any] = set()
+        self.is_empty = Event(world)
+        self.is_empty.set()
+        self.places = Semaphore(world, size or 0)
+
+    def start(self, member: Any, blocking: bool = True, timeout: float | None = None) -> Body:
+        if self.size is not None and not (yield from self.places.acquire(blocking, timeout)):
+            raise PoolFull
+        member.rawlink(self.leave)
+        self.members.add(member)
+        self.is_empty.clear()
+        member.start()
+
+    def leave(self, member: Any) -> None:
+        if member not in self.members:
+            return
+        self.members.discard(member)
+        self.dying.discard(member)
+        if not self.members:
+            self.is_empty.set()
+        if self.size is not None:
+            self.places.release()
+
+    def discard(self, member: Any) -> None:
+        member.unlink(self.leave)
+        self.leave(member)
+
+    def join(self, timeout: float | None = None) -> Body:
+        return self.is_empty.wait(timeout)
+
+    def wait_available(self, timeout: float | None = None) -> Body:
+        if self.size is None:
+            return 1
+        return (yield from self.places.wait(timeout))
+
+    def kill_all(self, block: bool, timeout: float | None) -> Body:
+        limit = Limit(self.world, timeout, Timeout(timeout))
+        try:
+            while self.members:
+                for member in list(self.members):
+                    self.kill_once(member)
+                if not block:
+                    break
+                for member in list(self.members):
+                    yield from member.join()
+                yield from self.world.sleep(0)
+        except Timeout as struck:
+            if struck is not limit.error:
+                raise
+        finally:
+            limit.cancel()
+
+    def kill_once(self, member: Any) -> None:
+        if member not in self.dying:
+            self.dying.add(member)
+            member.throw(GreenletExit())
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def free_count(self) -> int:
+        return 1 if self.size is None else self.places.counter

@@ -23,6 +23,10 @@ class Failure(Exception):
     """What goes wrong in a program on purpose."""
 
 
+class Broken(BaseException):
+    """What ends a task of a program, and nobody catches there."""
+
+
 Body = Generator[None, None, Any]
 
 
@@ -57,7 +61,7 @@ class Task:
         self.value: Any = None
         self.error: BaseException | None = None
         self.joiners: list[Waiter] = []
-        self.links: list[tuple[Callable[[Any], None], bool]] = []
+        self.links: list[tuple[Callable[[Any], None], str]] = []
 
     # ---- what others do with it ----
 
@@ -71,8 +75,12 @@ class Task:
         return self.is_ended
 
     def join(self, timeout: float | None = None) -> Body:
-        if not self.is_ended:
-            yield from self.world.park(Waiter(), self.joiners, timeout)
+        """Whether it ended before the time was over."""
+        if self.is_ended:
+            return True
+        waiter = Waiter()
+        yield from self.world.park(waiter, self.joiners, timeout)
+        return waiter.is_fired
 
     def throw(self, error: BaseException) -> None:
         """Leave it an exception, without waiting for what comes of it."""
@@ -87,16 +95,13 @@ class Task:
         self.world.throw_later(self, error)
 
     def rawlink(self, callback: Callable[[Any], None]) -> None:
-        self._link(callback, True)
+        self.link(callback, "rawlink")
 
-    def link(self, callback: Callable[[Any], None]) -> None:
-        self._link(callback, False)
-
-    def _link(self, callback: Callable[[Any], None], is_raw: bool) -> None:
+    def link(self, callback: Callable[[Any], None], kind: str = "link") -> None:
         if self.is_ended:
-            self.world.tell(self, callback, is_raw)
+            self.world.tell(self, callback, kind)
         else:
-            self.links.append((callback, is_raw))
+            self.links.append((callback, kind))
 
     def unlink(self, callback: Callable[[Any], None]) -> None:
         for entry in self.links:
@@ -135,7 +140,7 @@ class World:
             next(task.body)
         except StopIteration as done:
             self.settle(task, done.value, None)
-        except (Failure, GreenletExit) as error:
+        except (Broken, GreenletExit) as error:
             self.settle(task, None, error)
 
     def _pick(self) -> Task:
@@ -168,13 +173,13 @@ class World:
         task.value, task.error = value, error
         self.fire_all(task.joiners)
         links, task.links = task.links, []
-        for callback, is_raw in links:
-            self.tell(task, callback, is_raw)
+        for callback, kind in links:
+            self.tell(task, callback, kind)
 
-    def tell(self, task: Task, callback: Callable[[Any], None], is_raw: bool) -> None:
-        if is_raw:
+    def tell(self, task: Task, callback: Callable[[Any], None], kind: str) -> None:
+        if kind == "rawlink":
             self.call_soon(callback, task)
-        else:
+        elif kind != ("link_value" if task.error else "link_exception"):
             Task(self, self._call(callback, task)).start()
 
     def _call(self, callback: Callable[[Any], None], task: Task) -> Body:
