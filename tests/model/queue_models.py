@@ -5,7 +5,6 @@ and promises them, so that what a task gets is what comes first when it runs.
 """
 
 import math
-from bisect import insort
 from queue import Empty, Full
 from typing import Any
 
@@ -108,10 +107,16 @@ class Queue(Joinable):
 
     def pop(self) -> Any:
         item = self.items.pop(-1 if self.is_lifo else 0)
-        if not self.is_lifo:
+        if self.is_lifo:
+            self.returned_count = min(self.returned_count, len(self.items))
+        else:
             self.returned_count = max(0, self.returned_count - 1)
         self.admit()
         return item
+
+    def shutdown(self, immediate: bool = False) -> None:
+        super().shutdown(immediate)
+        self.returned_count = min(self.returned_count, len(self.items))
 
     def admit(self) -> None:
         while self.putters and not self.full():
@@ -140,9 +145,8 @@ class Queue(Joinable):
 
     def give_back(self, item: Any) -> None:
         if not self.hand(item):
-            place = min(self.returned_count, len(self.items))
-            self.items.insert(place, item)
-            self.returned_count = place + 1
+            self.items.insert(self.returned_count, item)
+            self.returned_count += 1
 
     def resize(self, maxsize: int) -> None:
         self.maxsize = maxsize
@@ -163,8 +167,9 @@ class LifoQueue(Queue):
 
 
 class HookedQueue(Joinable):
-    """Sorted; a waiter that is fired was promised an item, or room, and newcomers get the rest."""
+    """A waiter that is fired was promised an item, or room, and newcomers get the rest."""
 
+    is_sorted = False
     items_promised = rooms_promised = 0
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> Body:
@@ -173,7 +178,9 @@ class HookedQueue(Joinable):
             if self.is_shutdown:
                 raise ShutDown
             if not self.full():
-                insort(self.items, item)
+                self.items.append(item)
+                if self.is_sorted:
+                    self.items.sort()
                 self.unfinished_tasks += 1
                 self.settle()
                 return
@@ -235,3 +242,7 @@ class HookedQueue(Joinable):
 
     def full(self) -> bool:
         return len(self.items) + self.rooms_promised >= self.maxsize
+
+
+class PriorityQueue(HookedQueue):
+    is_sorted = True

@@ -1,6 +1,6 @@
 """Event, AsyncResult, and waiting for several things, against their models."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -111,11 +111,7 @@ class ModelThings(Things):
         return self.collect(self.chosen(numbers), timeout, count)
 
     def take(self, numbers: list[int], timeout: float | None, seconds: float) -> Body:
-        def pause(taken_count: int) -> Body:
-            if taken_count < 2:
-                yield from self.world.sleep(seconds)
-
-        return self.collect(self.chosen(numbers), timeout, 2, pause)
+        return self.collect(self.chosen(numbers), timeout, 2, seconds)
 
     def joinall(self, timeout: float | None, count: int | None) -> Body:
         tasks = list(self.side.tasks)
@@ -123,20 +119,22 @@ class ModelThings(Things):
             return (yield from self.collect(tasks, timeout, count))
         end = None if timeout is None else self.world.clock + timeout
         for task in tasks:
-            yield from task.join(None if end is None else max(0, end - self.world.clock))
+            yield from task.join(self.left(end))
         return self.names(task for task in tasks if task.is_ended)
+
+    def left(self, end: float | None) -> float | None:
+        return None if end is None else max(0, end - self.world.clock)
 
     def collect(
         self,
         things: list[Any],
         timeout: float | None,
         count: int | None,
-        pause: Callable[[int], Body] | None = None,
+        pause_s: float | None = None,
     ) -> Body:
         """Those that are ready first, until they are enough, or the time is over."""
         end = None if timeout is None else self.world.clock + timeout
         told: list[Any] = []
-        taken: list[Any] = []
         news = models.Event(self.world)
 
         def note(thing: Any) -> None:
@@ -145,21 +143,25 @@ class ModelThings(Things):
 
         for thing in things:
             thing.rawlink(note)
+        taken_count, wanted = 0, min(len(things) if count is None else count, len(things))
         try:
-            while len(taken) < min(len(things) if count is None else count, len(things)):
-                if told:
-                    taken.append(told.pop(0))
-                    if pause is not None:
-                        yield from pause(len(taken))
-                    continue
-                news.clear()
-                left = None if end is None else max(0, end - self.world.clock)
-                if not (yield from news.wait(left)):
-                    break
+            while taken_count < wanted and (yield from self.is_told(told, taken_count, news, end)):
+                taken_count += 1
+                if pause_s is not None and taken_count < 2:
+                    yield from self.world.sleep(pause_s)
         finally:
             for thing in things:
                 thing.unlink(note)
-        return self.names(taken)
+        return self.names(told[:taken_count])
+
+    def is_told(
+        self, told: list[Any], taken_count: int, news: models.Event, end: float | None
+    ) -> Body:
+        while len(told) == taken_count:
+            news.clear()
+            if not (yield from news.wait(self.left(end))):
+                return False
+        return True
 
 
 CHOICES = st.lists(st.integers(0, 7), min_size=1, max_size=5)

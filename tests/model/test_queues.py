@@ -12,7 +12,7 @@ import pytest
 from hypothesis import strategies as st
 
 from tests.model.machine import TIMEOUTS, Machine, Operation, Trace, compare, operation, outcomes
-from tests.model.queue_models import HookedQueue, Joinable, LifoQueue, Queue
+from tests.model.queue_models import HookedQueue, Joinable, LifoQueue, PriorityQueue, Queue
 from tests.model.world import Body, World
 from weft import queue as ours
 from weft.queue import ShutDown
@@ -36,7 +36,7 @@ class Hooked(ours.Queue):
 KINDS = {
     "Queue": Kind(ours.Queue, Queue),
     "LifoQueue": Kind(ours.LifoQueue, LifoQueue),
-    "PriorityQueue": Kind(ours.PriorityQueue, HookedQueue),
+    "PriorityQueue": Kind(ours.PriorityQueue, PriorityQueue),
     "subclass": Kind(Hooked, HookedQueue),
     "SimpleQueue": Kind(ours.SimpleQueue, Queue, is_joinable=False),
     "Channel": Kind(lambda size: ours.Channel(), Queue, False, False, sizes=(1,)),
