@@ -5,6 +5,7 @@ Event is native (csrc/python/event_type.c). AsyncResult is an Event with somethi
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -43,7 +44,7 @@ class AsyncResult:
         self._value: Any = None
         self._exception: BaseException | None = None
         self._traceback: TracebackType | None = None
-        self._links: list[tuple[Callable[[AsyncResult], Any], _core.Hub]] = []
+        self._links: deque[tuple[Callable[[AsyncResult], Any], _core.Hub]] = deque()
 
     def set(self, value: Any = None) -> None:
         """Set the value, and wake everybody who waits for it. A later one replaces it.
@@ -66,8 +67,15 @@ class AsyncResult:
 
     def _settle(self) -> None:
         self._event.set()
-        links, self._links = self._links, []
-        for link, hub in links:
+        self._tell_links()
+
+    def _tell_links(self) -> None:
+        """Each once, though several native threads may be here."""
+        while self._links:
+            try:
+                link, hub = self._links.popleft()
+            except IndexError:
+                return
             _tell(hub, link, self)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
@@ -150,20 +158,20 @@ class AsyncResult:
 
         Switches: never. Threads: any.
         """
-        if self.ready():
-            _core.get_hub().call_soon(callback, self)
-        else:
-            self._links.append((callback, _core.get_hub()))
+        self._links.append((callback, _core.get_hub()))
+        if self.ready():  # asked last: another native thread may set it meanwhile
+            self._tell_links()
 
     def unlink(self, callback: Callable[[AsyncResult], Any]) -> None:
         """Take back a link; one that is not there is no error.
 
         Switches: never. Threads: any.
         """
-        for entry in self._links:
-            if entry[0] == callback:
-                self._links.remove(entry)
-                return
+        found = [entry for entry in list(self._links) if entry[0] == callback]
+        try:
+            self._links.remove(found[0])
+        except (IndexError, ValueError):
+            pass  # none; or another native thread is just telling it
 
     def __call__(self, source: Any) -> None:
         """Take over how `source` ended, so that task.link(result) works.
