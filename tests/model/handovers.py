@@ -268,13 +268,16 @@ class Exclusion(Part):
             for number in range(self.each):
                 patiently(self.lock.acquire, True)
                 with self.lock:
-                    before = self.sum
-                    with suppress(GreenletExit):
-                        if number % 4 == 0:
-                            weft.sleep(0)
-                    self.sum = before + 1
+                    self.add_one(number)
                 self.lock.release()
                 self.done_counts[thread] += 1
+
+    def add_one(self, number: int) -> None:
+        before = self.sum
+        with suppress(GreenletExit):
+            if number % 4 == 0:
+                weft.sleep(0)
+        self.sum = before + 1
 
     def check(self) -> None:
         assert self.sum == self.each * THREADS
