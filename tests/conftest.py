@@ -62,7 +62,8 @@ def fresh() -> None:
     pass
 
 
-def _run_in_thread(run: Callable[[], object], is_sim: bool) -> None:
+def run_in_thread(run: Callable[[], object], is_sim: bool) -> None:
+    """Run a function in a native thread of its own; raise what it raises, or that it hangs."""
     raised: list[BaseException] = []
 
     def work() -> None:
@@ -99,7 +100,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     names = pyfuncitem._fixtureinfo.argnames
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
-    _run_in_thread(lambda: pyfuncitem.obj(**arguments), is_sim)
+    run_in_thread(lambda: pyfuncitem.obj(**arguments), is_sim)
     return True
 
 

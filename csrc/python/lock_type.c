@@ -89,6 +89,28 @@ static inline PyObject *semaphore_taken(PyObject *self)
     Py_RETURN_TRUE;
 }
 
+static PyObject **semaphore_links(PyObject *self) { return &((semaphore_object *)self)->links; }
+
+static int semaphore_tell(PyObject *self)
+{
+    return semaphore_gate(self)->count > 0 ? link_tell_all(semaphore_links(self), self) : 0;
+}
+
+static int semaphore_give(PyObject *self)
+{
+    gate_release(semaphore_gate(self));
+    return semaphore_tell(self);
+}
+
+/* Waiting for a permit ended with an exception: if one had been handed over, it is free now. */
+static void semaphore_tell_struck(PyObject *self)
+{
+    PyObject *travelling = PyErr_GetRaisedException();
+    if (semaphore_tell(self) < 0)
+        PyErr_WriteUnraisable(self);
+    PyErr_SetRaisedException(travelling);
+}
+
 static PyObject *semaphore_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                    PyObject *names)
 {
@@ -118,15 +140,10 @@ static PyObject *semaphore_acquire(PyObject *self, PyObject *const *args, Py_ssi
     call_end(record, &call);
     if (weft_likely(rc == 0))
         return semaphore_taken(self);
-    return rc < 0 ? NULL : Py_NewRef(Py_False);
-}
-
-static PyObject **semaphore_links(PyObject *self) { return &((semaphore_object *)self)->links; }
-
-static int semaphore_give(PyObject *self)
-{
-    gate_release(semaphore_gate(self));
-    return semaphore_gate(self)->count > 0 ? link_tell_all(semaphore_links(self), self) : 0;
+    if (rc > 0)
+        Py_RETURN_FALSE;
+    semaphore_tell_struck(self);
+    return NULL;
 }
 
 static PyObject *semaphore_rawlink(PyObject *self, PyObject *callback)

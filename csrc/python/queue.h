@@ -6,7 +6,9 @@
  * like, which may be anybody's Python code (queue_hooked.c): a PriorityQueue, or a subclass written
  * for the standard library's queue. What both have in common is in queue_type.c.
  *
- *   ring       owned items, `mask + 1` places (a power of two); `head` is the oldest
+ *   ring       owned items, `mask + 1` places (a power of two); `head & mask` is the oldest
+ *   returned   the oldest items, up to this number, were handed to fibers that were killed before
+ *              they ran, and given back: whatever is put is newer
  *   count_max  put() waits at that many; SIZE_MAX: never; 0: a channel, where no item ever lies
  */
 #ifndef WEFT_QUEUE_H
@@ -32,7 +34,8 @@ typedef struct {
 typedef struct {
     PyObject_HEAD PyObject **ring; /* see above */
     size_t mask;                   /* length of the ring less one */
-    size_t head;                   /* place of the oldest item */
+    size_t head;                   /* number of the oldest item; numbers may wrap around */
+    size_t returned;               /* number behind the last one given back; see above */
     size_t count;                  /* items in the ring */
     size_t count_max;              /* see above */
     weft_link getters;             /* who waits for an item, in order */
@@ -63,9 +66,16 @@ static inline bool queue_may_wait(weft_thread *thread)
 
 /* ---- the ring ---- */
 
+static inline size_t ring_returned_count(const queue_object *queue)
+{
+    ptrdiff_t count = (ptrdiff_t)(queue->returned - queue->head);
+    return count > 0 ? (size_t)count : 0;
+}
+
 static inline int ring_grow(queue_object *queue)
 {
     size_t length = queue->ring == NULL ? 8 : (queue->mask + 1) * 2;
+    size_t returned_count = ring_returned_count(queue);
     PyObject **ring = PyMem_New(PyObject *, length);
     if (ring == NULL) {
         PyErr_NoMemory();
@@ -77,6 +87,7 @@ static inline int ring_grow(queue_object *queue)
     queue->ring = ring;
     queue->mask = length - 1;
     queue->head = 0;
+    queue->returned = returned_count;
     return 0;
 }
 
@@ -91,11 +102,22 @@ static inline void ring_append(queue_object *queue, PyObject *item)
     queue->ring[(queue->head + queue->count++) & queue->mask] = item;
 }
 
-static inline void ring_prepend(queue_object *queue, PyObject *item)
+/* An item comes back: behind those that came back before it, as fibers run in the order in which
+ * they were handed something. The shorter side of the ring makes room. */
+static inline void ring_put_back(queue_object *queue, PyObject *item)
 {
-    queue->head = (queue->head - 1) & queue->mask;
-    queue->ring[queue->head] = item;
-    queue->count++;
+    size_t place = ring_returned_count(queue), last = queue->count++;
+    PyObject **ring = queue->ring;
+    if (place <= last - place) {
+        queue->head--;
+        for (size_t i = 0; i < place; i++)
+            ring[(queue->head + i) & queue->mask] = ring[(queue->head + i + 1) & queue->mask];
+    } else {
+        for (size_t i = last; i > place; i--)
+            ring[(queue->head + i) & queue->mask] = ring[(queue->head + i - 1) & queue->mask];
+    }
+    ring[(queue->head + place) & queue->mask] = item;
+    queue->returned = queue->head + place + 1;
 }
 
 /* The place of the item that comes next; there is one. */
@@ -108,9 +130,11 @@ static inline size_t ring_next(const queue_object *queue)
 static inline PyObject *ring_pop(queue_object *queue)
 {
     PyObject *item = queue->ring[ring_next(queue)];
-    if (!queue->is_lifo)
-        queue->head = (queue->head + 1) & queue->mask;
     queue->count--;
+    if (!queue->is_lifo)
+        queue->head++;
+    else if (weft_unlikely(ring_returned_count(queue) > queue->count))
+        queue->returned = queue->head + queue->count;
     return item;
 }
 

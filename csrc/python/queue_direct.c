@@ -6,9 +6,9 @@
  * in. So fibers are served in order, nobody overtakes, and each wake-up is needed. No step runs
  * Python code, so each is whole.
  *
- * A getter that was handed an item and is then killed, before it ran, puts it back where it was: at
- * the front. A putter whose item was taken in has put it, killed or not: it counts as unfinished
- * from that moment.
+ * A getter that was handed an item and is then killed, before it ran, puts it back where it was:
+ * before what was put since. A putter whose item was taken in has put it, killed or not: it counts
+ * as unfinished from that moment.
  * Threads: any.
  */
 #include "queue.h"
@@ -65,10 +65,8 @@ static void queue_give_back(queue_object *queue, PyObject *item)
         return;
     if (ring_reserve(queue) < 0)
         Py_DECREF(item); /* no memory: the exception says so */
-    else if (queue->is_lifo)
-        ring_append(queue, item);
     else
-        ring_prepend(queue, item);
+        ring_put_back(queue, item);
 }
 
 /* ---- put ---- */

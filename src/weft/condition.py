@@ -4,6 +4,7 @@ The idea: each who waits has an event of its own in an ordered dict, so the firs
 told, and who gives up leaves in O(1). A notification belongs to one waiter: if that one is killed
 before it ran, it goes on to the next, so none is lost. And a waiter has the lock again when
 wait() ends, however it ends: an exception that comes while it waits for the lock is raised after.
+Who gives up does so without the lock, in any native thread: so each use of the dict is one step.
 
 weft.lock has the name. Threads: any.
 Do not add: a second way to wait. wait_for is a loop of wait.
@@ -115,18 +116,18 @@ class Condition:
         self.notify(len(self._waiters))
 
     def _tell(self, count: int) -> None:
-        for _ in range(min(count, len(self._waiters))):
-            waiter, _none = self._waiters.popitem(last=False)
+        for _ in range(count):
+            try:
+                waiter, _none = self._waiters.popitem(last=False)
+            except KeyError:
+                return  # no more: those of other native threads may leave at any time
             waiter.set()
 
     def _leave(self, waiter: Event) -> bool:
         """Whether it was still waiting to be told. Who is not in the dict has been chosen for it,
         though another native thread may not have come to set its event yet.
         """
-        if waiter not in self._waiters:
-            return False
-        del self._waiters[waiter]
-        return True
+        return self._waiters.pop(waiter, False) is None
 
     # ---- the lock ----
 

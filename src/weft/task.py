@@ -71,7 +71,7 @@ def _join_in_order_of_end(
     finally:
         for task in tasks:
             task.unlink(note)
-    return ended
+    return ended[:wanted]
 
 
 def _raise_first(ended: list[Task]) -> None:

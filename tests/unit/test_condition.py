@@ -2,12 +2,15 @@
 
 import random
 import threading
+from collections import OrderedDict
+from typing import Any
 
 import pytest
 
 import weft
 from tests.conftest import Growth, Sim
 from weft import GreenletExit, LoopExit, Timeout, joinall, sleep, spawn
+from weft.event import Event
 from weft.lock import Condition, RLock, Semaphore
 
 
@@ -207,3 +210,26 @@ def test_waits_leave_nothing_behind(sim: Sim, growth: Growth) -> None:
             assert changed.wait_for(lambda: 3) == 3
 
     growth.refuse(use)
+
+
+class Hasty(OrderedDict[Any, None]):
+    """Whenever one has looked at it, another native thread takes out what is there."""
+
+    def __len__(self) -> int:
+        count = super().__len__()
+        self.clear()
+        return count
+
+    def __contains__(self, key: object) -> bool:
+        is_there = super().__contains__(key)
+        self.clear()
+        return is_there
+
+
+def test_waiters_of_other_native_threads_may_leave_at_any_time(sim: Sim) -> None:
+    changed = Condition()
+    changed._waiters = Hasty()
+    with changed:
+        changed._waiters[Event()] = None
+        changed.notify_all()
+        assert not changed.wait(timeout=1)

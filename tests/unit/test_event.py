@@ -181,3 +181,21 @@ def test_unlink_survives_an_equality_that_empties_the_list(sim: Sim) -> None:
     event.unlink(print)
     weft.sleep(0)
     assert told == [event]
+
+
+class Hasty(AsyncResult):
+    """Whenever one has seen that it is not ready, another native thread sets it."""
+
+    def ready(self) -> bool:
+        was_ready = super().ready()
+        if not was_ready:
+            self.set("set meanwhile")
+        return was_ready
+
+
+def test_a_result_that_is_set_while_somebody_links_tells_him(sim: Sim) -> None:
+    told: list[AsyncResult] = []
+    result = Hasty()
+    result.rawlink(told.append)
+    sleep(0)
+    assert told == [result]

@@ -9,7 +9,7 @@ import pytest
 import weft
 from tests.conftest import Growth, Sim
 from weft import Timeout, sleep, spawn
-from weft.queue import Empty, Full, Queue
+from weft.queue import Empty, Full, LifoQueue, Queue
 
 
 def test_items_come_out_in_the_order_they_went_in(sim: Sim) -> None:
@@ -84,6 +84,31 @@ def test_waiting_ends_with_the_timeout(sim: Sim) -> None:
     assert sim.now() - began == pytest.approx(10)
     assert items.get() == 1
     assert items.empty()
+
+
+@pytest.mark.parametrize(("kind", "order"), [(Queue, [1, 2, 3]), (LifoQueue, [3, 2, 1])])
+def test_items_of_several_killed_getters_are_where_they_would_be(
+    kind: type[Queue], order: list[int], sim: Sim
+) -> None:
+    items = kind()
+    getters = [spawn(items.get) for _ in range(2)]
+    sleep(0)
+    for number in (1, 2, 3):
+        items.put(number)
+    weft.killall(getters)
+    assert [items.get_nowait() for _ in range(3)] == order
+
+
+@pytest.mark.parametrize("kind", [Queue, LifoQueue])
+def test_many_items_that_come_back_keep_their_order(kind: type[Queue], sim: Sim) -> None:
+    items = kind()
+    getters = [spawn(items.get) for _ in range(100)]
+    sleep(0)
+    for number in range(150):  # more come than there are getters, so the ring grows in between
+        items.put(number)
+    weft.killall(getters)
+    rest = [items.get_nowait() for _ in range(150)]
+    assert rest == sorted(range(150), reverse=kind is LifoQueue)
 
 
 def test_a_getter_killed_with_an_item_in_hand_puts_it_back_in_front(sim: Sim) -> None:

@@ -420,6 +420,12 @@ def test_joinall_with_a_count_returns_the_first(sim: Sim) -> None:
     assert joinall(tasks, count=2) == [tasks[1], tasks[2]]
 
 
+def test_joinall_with_a_count_returns_no_more_when_others_end_at_once(sim: Sim) -> None:
+    tasks = [spawn(int) for _ in range(3)]
+    assert joinall(tasks, count=2) == tasks[:2]
+    assert joinall(tasks, count=1) == tasks[:1]
+
+
 def test_joinall_raises_the_first_error_and_the_others_go_on(sim: Sim) -> None:
     ended: list[int] = []
 

@@ -49,6 +49,17 @@ def test_wait_that_is_killed_leaves_no_link(sim: Sim) -> None:
     event.set()
 
 
+def test_wait_is_told_of_a_permit_that_comes_back_from_who_was_killed(sim: Sim) -> None:
+    permits = Semaphore(0)
+    acquirer = spawn(permits.acquire)
+    sleep(0)
+    waiter = spawn(wait, [permits])
+    sleep(0)
+    permits.release()
+    acquirer.kill(block=False)
+    assert waiter.get(timeout=1) == [permits]
+
+
 def test_wait_refuses_what_cannot_tell_and_links_to_nothing_then(sim: Sim) -> None:
     task = spawn(sleep, 1)
     with pytest.raises(AttributeError, match="rawlink"):
