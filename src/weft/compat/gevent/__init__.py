@@ -1,5 +1,6 @@
 """gevent's names, served by weft: `Greenlet` is `weft.Task`."""
 
+from sys import getswitchinterval, setswitchinterval
 from typing import Any
 
 import weft
@@ -22,6 +23,7 @@ from weft import (
 )
 from weft import Task as Greenlet
 from weft.compat import VERSIONS as _VERSIONS
+from weft.config import config
 
 __version__ = _VERSIONS["gevent"]
 # gevent's own is at 20.0 for ever; programs compare the text.
@@ -32,13 +34,16 @@ __all__ = [
     "Greenlet",
     "GreenletExit",
     "Timeout",
+    "config",
     "get_hub",
     "getcurrent",
+    "getswitchinterval",
     "idle",
     "iwait",
     "joinall",
     "kill",
     "killall",
+    "setswitchinterval",
     "sleep",
     "spawn",
     "spawn_later",
