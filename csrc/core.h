@@ -34,6 +34,7 @@ typedef struct weft_fiber weft_fiber;
 typedef struct weft_waiter weft_waiter;
 typedef struct weft_timer weft_timer;
 typedef struct weft_fd weft_fd;
+typedef struct weft_fd_watch weft_fd_watch;
 typedef struct weft_event weft_event;
 typedef struct weft_poller weft_poller;
 typedef struct weft_hub weft_hub;
@@ -136,6 +137,7 @@ struct weft_timer {
     uint64_t order;                             /* ties fire in the order they were started */
     void (*fire)(weft_hub *hub, weft_timer *t); /* called in dispatch; must not switch */
     bool is_started;                            /* in the heap now */
+    bool is_aside;                              /* does not count as something still to happen */
 };
 
 void weft_timer_start(weft_hub *hub, weft_timer *timer, uint64_t deadline_ns);
@@ -144,6 +146,7 @@ uint64_t weft_timer_next(const weft_hub *hub);
 weft_timer *weft_timer_after(const weft_hub *hub, weft_timer *timer);
 void weft_timer_fire_due(weft_hub *hub);
 void weft_timer_clear(weft_hub *hub);
+void weft_timer_set_aside(weft_hub *hub, weft_timer *timer, bool is_aside);
 
 /* ---- waiter.c: the one way to block -----------------------------------------------------------
  * A waiter lives on the C stack of the fiber that parks, for as long as it is parked.
@@ -238,7 +241,28 @@ struct weft_fd {
     uint8_t ready; /* WEFT_READ | WEFT_WRITE: may be tried; cleared when found empty */
     weft_link readers; /* waiters for WEFT_READ, first come first served */
     weft_link writers; /* waiters for WEFT_WRITE */
+    weft_link watches; /* who is told without waiting, see weft_fd_watch */
 };
+
+/* Who is told of a descriptor's readiness, and needs no fiber for it. Lives in the embedder's
+ * object; told once for each weft_fd_watch_want, so it is the embedder who says how often. */
+struct weft_fd_watch {
+    weft_link link;   /* in weft_fd.watches while started */
+    int fd;           /* what it watches */
+    unsigned wanted;  /* WEFT_READ | WEFT_WRITE */
+    bool is_aside;    /* does not count as something still to happen */
+    void (*fire)(weft_hub *hub, weft_fd_watch *watch, unsigned ready); /* called in dispatch, or by
+               weft_fd_forget, which has stopped it; must not switch, nor stop another watch */
+};
+
+int weft_fd_watch_start(weft_hub *hub, weft_fd_watch *watch);
+int weft_fd_watch_want(weft_hub *hub, weft_fd_watch *watch);
+void weft_fd_watch_stop(weft_hub *hub, weft_fd_watch *watch);
+void weft_fd_watch_set_aside(weft_hub *hub, weft_fd_watch *watch, bool is_aside);
+static inline bool weft_fd_watch_is_started(const weft_fd_watch *watch)
+{
+    return weft_list_has(&watch->link);
+}
 
 int weft_fd_get(weft_hub *hub, int fd, weft_fd **entry);
 weft_wake weft_fd_wait(weft_hub *hub, weft_fd *entry, unsigned direction, uint64_t deadline_ns,
@@ -255,9 +279,9 @@ void weft_fd_clear(weft_hub *hub);
  * Lives on the C stack of the fiber that parks, as its waiter does.
  */
 struct weft_idle {
-    weft_waiter waiter;  /* in hub->idle while parked */
+    weft_waiter waiter; /* in hub->idle while parked */
     uint64_t cushion_ns; /* for how long it must have been quiet; 0: this moment is enough */
-    int priority;        /* of equal cushions, the highest is woken first, and alone */
+    int priority; /* of equal cushions, the highest is woken first, and alone */
 };
 
 weft_link *weft_idle_place(weft_hub *hub, const weft_idle *idle);
@@ -286,9 +310,13 @@ struct weft_hub {
     weft_link fibers; /* every fiber of this hub that has not ended */
     uint64_t switch_count; /* how many fibers weft_hub_next has chosen */
     uint64_t look_count; /* at that many the kernel is asked, however many are ready */
+    uint64_t turn_count; /* how often the kernel was asked */
     uint32_t expected; /* wake-ups promised from outside (native threads, a host): no stall */
-    uint32_t fd_waiter_count; /* fibers parked on file descriptors */
-    uint64_t float_modes;             /* the thread's at first use; a task starts with them */
+    uint32_t timer_count; /* started timers, less those that are aside */
+    uint32_t fd_waiter_count; /* fibers parked on file descriptors, and watches */
+    int32_t kept_count; /* what else counts as still to happen; less the above that does not */
+    bool is_observed; /* the embedder is told of each turn: see weft_embed_turn_begins */
+    uint64_t float_modes; /* the thread's at first use; a task starts with them */
     const char *cxx_sign; /* eight bytes, zero but for C++ exceptions in flight; see cxx.h */
     bool is_blocked; /* inside weft_embed_block: others must call poller->wake */
     bool is_open; /* the poller is open (it is opened when first needed) */
@@ -309,6 +337,7 @@ void weft_hub_init(weft_hub *hub, weft_fiber *main, size_t stack_bytes);
 void weft_hub_close(weft_hub *hub);
 int weft_hub_open(weft_hub *hub);
 uint64_t weft_hub_prepare(weft_hub *hub);
+bool weft_hub_is_idle(const weft_hub *hub);
 int weft_hub_block(weft_hub *hub, uint64_t timeout_ns);
 void weft_hub_dispatch(weft_hub *hub, int count);
 weft_fiber *weft_hub_next(weft_hub *hub, bool is_end);
@@ -350,9 +379,17 @@ static void weft_embed_hold(weft_fiber *fiber);
 /* A fiber that must run cannot get a stack (-ENOMEM). The embedder ends it, or wakes somebody. */
 static void weft_embed_stillborn(weft_fiber *fiber, int err);
 
-/* Nothing is ready and nothing can become ready. True: somebody was made ready. False: block for
- * ever (the embedder knows of a reason to hope, such as signal handlers). */
+/* Nothing is ready and nothing that counts can become ready. True: look again, for somebody was
+ * made ready, or something that counts was started. False: sleep all the same (the embedder knows
+ * of a reason to hope, such as signal handlers). */
 static bool weft_embed_stalled(weft_hub *hub);
+
+/* While hub->is_observed: a turn begins. May make somebody ready. Returns for how long may
+ * be slept, no longer than timeout_ns. */
+static uint64_t weft_embed_turn_begins(weft_hub *hub, uint64_t timeout_ns);
+
+/* The same turn ends: the kernel was asked, and who was to be woken is ready. */
+static void weft_embed_turn_ends(weft_hub *hub);
 
 /* Around the only blocking call; another thread may use the hub between the two. */
 static void weft_embed_block(weft_hub *hub);

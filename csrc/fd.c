@@ -12,7 +12,8 @@
  *
  * Invariant: an event whose generation is not the entry's is about an earlier use of the number and
  * is dropped. All readers wait in one list, all writers in another, first come first served; an
- * edge wakes all of them, because one may be killed before it reads.
+ * edge wakes all of them, because one may be killed before it reads. Watches are told as well, and
+ * stay; who wants to be told again of what is still true asks for it (weft_fd_watch_want).
  */
 #include "core.h"
 #include "poll.h"
@@ -54,6 +55,7 @@ int weft_fd_get(weft_hub *hub, int fd, weft_fd **entry)
     fresh->ready = WEFT_READ | WEFT_WRITE; /* unknown: worth a try */
     weft_list_init(&fresh->readers);
     weft_list_init(&fresh->writers);
+    weft_list_init(&fresh->watches);
     hub->fds[fd] = *entry = fresh;
     return 0;
 }
@@ -127,6 +129,28 @@ static void fd_wake_all(weft_link *list, weft_wake why)
     }
 }
 
+static void fd_tell_watches(weft_hub *hub, weft_fd *entry, unsigned ready)
+{
+    weft_link *link = entry->watches.next;
+    while (link != &entry->watches) {
+        weft_fd_watch *watch = weft_container_of(link, weft_fd_watch, link);
+        link = link->next;
+        if (watch->wanted & ready)
+            watch->fire(hub, watch, watch->wanted & ready);
+    }
+}
+
+/* Each is told once more, finds out what is wrong by trying, and is not to watch who gets the
+ * number next. */
+static void fd_end_watches(weft_hub *hub, weft_fd *entry)
+{
+    while (!weft_list_is_empty(&entry->watches)) {
+        weft_fd_watch *watch = weft_container_of(entry->watches.next, weft_fd_watch, link);
+        weft_fd_watch_stop(hub, watch);
+        watch->fire(hub, watch, watch->wanted);
+    }
+}
+
 void weft_fd_event(weft_hub *hub, const weft_event *event)
 {
     if (event->fd < 0 || (size_t)event->fd >= hub->fds_length)
@@ -142,6 +166,7 @@ void weft_fd_event(weft_hub *hub, const weft_event *event)
         fd_wake_all(&entry->readers, WEFT_WAKE_FIRED);
     if (ready & WEFT_WRITE)
         fd_wake_all(&entry->writers, WEFT_WAKE_FIRED);
+    fd_tell_watches(hub, entry, ready);
 }
 
 /* The descriptor is about to be closed (or is new, whatever its number was before). */
@@ -158,14 +183,17 @@ void weft_fd_forget(weft_hub *hub, int fd)
     entry->generation++;
     fd_wake_all(&entry->readers, WEFT_WAKE_CLOSED);
     fd_wake_all(&entry->writers, WEFT_WAKE_CLOSED);
+    fd_end_watches(hub, entry);
 }
 
 static bool fd_entry_is_awaited(const weft_fd *entry)
 {
-    return !weft_list_is_empty(&entry->readers) || !weft_list_is_empty(&entry->writers);
+    return !weft_list_is_empty(&entry->readers) || !weft_list_is_empty(&entry->writers) ||
+           !weft_list_is_empty(&entry->watches);
 }
 
-/* Does a fiber wait for a descriptor? One that was woken, and has not run yet, does not. */
+/* Does a fiber wait for a descriptor, or anybody watch one? A fiber that was woken, and has not run
+ * yet, does not. */
 bool weft_fd_is_awaited(const weft_hub *hub)
 {
     for (size_t i = 0; i < hub->fds_length; i++)
@@ -185,6 +213,10 @@ static void fd_renew(weft_hub *hub, weft_fd *entry)
     weft_wake why = rc == -EPERM ? WEFT_WAKE_FIRED : WEFT_WAKE_CLOSED;
     fd_wake_all(&entry->readers, why);
     fd_wake_all(&entry->writers, why);
+    if (rc == -EPERM)
+        fd_tell_watches(hub, entry, WEFT_READ | WEFT_WRITE);
+    else
+        fd_end_watches(hub, entry);
 }
 
 /* From now on another poller serves the hub: nothing is registered with it, and nothing that was
@@ -197,12 +229,65 @@ void weft_fd_renew(weft_hub *hub)
             fd_renew(hub, hub->fds[i]);
 }
 
-/* The hub is closing: the table goes. Nobody waits any more. */
+static void fd_drop_watches(weft_hub *hub, weft_fd *entry)
+{
+    while (entry != NULL && !weft_list_is_empty(&entry->watches))
+        weft_fd_watch_stop(hub, weft_container_of(entry->watches.next, weft_fd_watch, link));
+}
+
+/* The hub is closing: the table goes. Nobody waits any more, and nobody watches. */
 void weft_fd_clear(weft_hub *hub)
 {
-    for (size_t i = 0; i < hub->fds_length; i++)
+    for (size_t i = 0; i < hub->fds_length; i++) {
+        fd_drop_watches(hub, hub->fds[i]);
         free(hub->fds[i]);
+    }
     free(hub->fds);
     hub->fds = NULL;
     hub->fds_length = 0;
+}
+
+/* ---- watches ---- */
+
+/* Begins to watch; what is ready already is told at the next look at the kernel. */
+int weft_fd_watch_start(weft_hub *hub, weft_fd_watch *watch)
+{
+    assert(watch->fire != NULL && !weft_fd_watch_is_started(watch));
+    weft_fd *entry;
+    int rc = weft_fd_get(hub, watch->fd, &entry);
+    if (rc < 0)
+        return rc;
+    weft_list_append(&entry->watches, &watch->link);
+    hub->fd_waiter_count++;
+    hub->kept_count -= watch->is_aside;
+    return weft_fd_watch_want(hub, watch);
+}
+
+/* Tell again of what is ready now. What cannot be polled (a regular file, -EPERM) is told at once.
+ * What is no descriptor any more is an error, and watched no longer. */
+int weft_fd_watch_want(weft_hub *hub, weft_fd_watch *watch)
+{
+    int rc = fd_register(hub, hub->fds[watch->fd]);
+    if (rc == -EPERM)
+        watch->fire(hub, watch, watch->wanted);
+    else if (rc < 0)
+        weft_fd_watch_stop(hub, watch);
+    return rc == -EPERM ? 0 : rc;
+}
+
+void weft_fd_watch_stop(weft_hub *hub, weft_fd_watch *watch)
+{
+    if (!weft_fd_watch_is_started(watch))
+        return;
+    weft_list_remove(&watch->link);
+    hub->fd_waiter_count--;
+    hub->kept_count += watch->is_aside;
+}
+
+/* Whether the hub, with nothing else to do, still waits for this one. */
+void weft_fd_watch_set_aside(weft_hub *hub, weft_fd_watch *watch, bool is_aside)
+{
+    if (weft_fd_watch_is_started(watch))
+        hub->kept_count += (int32_t)watch->is_aside - (int32_t)is_aside;
+    watch->is_aside = is_aside;
 }

@@ -34,7 +34,10 @@ void weft_hub_init(weft_hub *hub, weft_fiber *main, size_t stack_bytes)
     hub->switch_count = 0;
     hub->look_count = WEFT_HUB_BUDGET;
     hub->expected = 0;
-    hub->fd_waiter_count = 0;
+    hub->timer_count = hub->fd_waiter_count = 0;
+    hub->kept_count = 0;
+    hub->is_observed = false;
+    hub->turn_count = 0;
     hub->float_modes = weft_float_modes();
     weft_cxx_watch(hub);
     hub->is_blocked = hub->is_open = false;
@@ -145,9 +148,12 @@ void weft_hub_trim(weft_hub *hub)
     weft_stack_pool_trim(&hub->stacks);
 }
 
-static bool hub_is_stalled(const weft_hub *hub, uint64_t timeout_ns)
+/* Is nobody ready, and nothing under way that counts? Timers and watches may be started still, if
+ * they are aside. */
+bool weft_hub_is_idle(const weft_hub *hub)
 {
-    return timeout_ns == WEFT_NEVER && hub->fd_waiter_count == 0 && hub->expected == 0;
+    int64_t count = (int64_t)hub->timer_count + hub->fd_waiter_count + hub->expected;
+    return weft_list_is_empty(&hub->ready) && count + hub->kept_count <= 0;
 }
 
 static void hub_ask(weft_hub *hub, uint64_t timeout_ns)
@@ -174,11 +180,18 @@ static void hub_turn_idle(weft_hub *hub, uint64_t timeout_ns)
 static void hub_turn(weft_hub *hub)
 {
     hub->look_count = hub->switch_count + WEFT_HUB_BUDGET;
+    hub->turn_count++;
     uint64_t timeout_ns = weft_hub_prepare(hub);
+    if (weft_unlikely(hub->is_observed))
+        timeout_ns = weft_embed_turn_begins(hub, timeout_ns);
     if (weft_unlikely(!weft_list_is_empty(&hub->idle)) && timeout_ns > 0)
         hub_turn_idle(hub, timeout_ns);
-    else if (weft_likely(!hub_is_stalled(hub, timeout_ns)) || !weft_embed_stalled(hub))
+    else if (weft_unlikely(weft_hub_is_idle(hub)) && weft_embed_stalled(hub))
+        return;
+    else
         hub_ask(hub, timeout_ns);
+    if (weft_unlikely(hub->is_observed))
+        weft_embed_turn_ends(hub);
 }
 
 /* Who runs next; asks the kernel if nobody is ready, or if it was not asked for long. Called by a
@@ -219,5 +232,6 @@ void weft_hub_abandon(weft_hub *hub, weft_fiber *survivor)
     hub->is_open = false;
     weft_fd_clear(hub);
     hub->fd_waiter_count = 0;
+    hub->kept_count = 0;
     hub->expected = 0;
 }

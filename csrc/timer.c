@@ -26,6 +26,7 @@ void weft_timer_start(weft_hub *hub, weft_timer *timer, uint64_t deadline_ns)
     timer->deadline_ns = deadline_ns;
     timer->order = hub->timer_order++;
     timer->is_started = true;
+    hub->timer_count += !timer->is_aside;
     hub->timers = weft_heap_insert(hub->timers, &timer->node, timer_is_before);
 }
 
@@ -34,6 +35,7 @@ void weft_timer_cancel(weft_hub *hub, weft_timer *timer)
     if (!timer->is_started)
         return;
     timer->is_started = false;
+    hub->timer_count -= !timer->is_aside;
     hub->timers = weft_heap_remove(hub->timers, &timer->node, timer_is_before);
 }
 
@@ -74,4 +76,12 @@ void weft_timer_clear(weft_hub *hub)
 {
     while (hub->timers != NULL)
         weft_timer_cancel(hub, weft_container_of(hub->timers, weft_timer, node));
+}
+
+/* Whether the hub, with nothing else to do, still waits for this one. */
+void weft_timer_set_aside(weft_hub *hub, weft_timer *timer, bool is_aside)
+{
+    if (timer->is_started)
+        hub->timer_count += (uint32_t)timer->is_aside - (uint32_t)is_aside;
+    timer->is_aside = is_aside;
 }

@@ -41,6 +41,7 @@
 #include "python/task_type.c"
 #include "python/hub_type.c"
 #include "python/timeout_type.c"
+#include "python/watch_type.c"
 #include "python/link.c"
 #include "python/lock_type.c"
 #include "python/census.c"

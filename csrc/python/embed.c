@@ -88,18 +88,30 @@ static void thread_throw_to_main(weft_thread *thread)
     Py_DECREF(exception);
 }
 
+static uint64_t weft_embed_turn_begins(weft_hub *hub, uint64_t timeout_ns)
+{
+    bool is_awake = hub_consult(weft_container_of(hub, weft_thread, hub), "turn_begins");
+    return is_awake || !weft_list_is_empty(&hub->ready) ? 0 : timeout_ns;
+}
+
+static void weft_embed_turn_ends(weft_hub *hub)
+{
+    (void)hub_consult(weft_container_of(hub, weft_thread, hub), "turn_ends");
+}
+
 /* Asks weft.hub.Hub.stalled() for the exception that explains the dead end. */
 static bool weft_embed_stalled(weft_hub *hub)
 {
     weft_thread *thread = weft_container_of(hub, weft_thread, hub);
     if (record_is_dead(thread->main))
         fiber_end_forked_process(thread, thread_current(thread)->self);
+    uint64_t order = hub->timer_order;
     PyObject *object = hub_get(thread);
     PyObject *error = object == NULL ? NULL : PyObject_CallMethod(object, "stalled", NULL);
     Py_XDECREF(object);
     if (error == Py_None) {
         Py_DECREF(error);
-        return !weft_list_is_empty(&hub->ready) || hub->timers != NULL;
+        return !weft_list_is_empty(&hub->ready) || hub->timer_order != order;
     }
     if (error != NULL) {
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);

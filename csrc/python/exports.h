@@ -13,6 +13,7 @@
 extern PyTypeObject weft_timeout_type, weft_semaphore_type, weft_rlock_type;
 extern PyTypeObject weft_event_type, weft_simple_queue_type, weft_queue_type;
 extern PyTypeObject weft_lifo_queue_type, weft_priority_queue_type, weft_channel_type;
+extern PyTypeObject weft_timer_type, weft_watch_type;
 
 extern PyObject *weft_hub_class;     /* what get_hub() makes; see set_hub_class */
 extern PyObject *weft_timeout_class; /* weft.timeout.Timeout; see set_timeout_class */

@@ -7,8 +7,8 @@
  * any other and made ready when there is something to call. It has no stack before the first
  * callback.
  *
- * Its life: call everything in thread.callbacks, park, again. It never ends; what reaches it from
- * a fiber that ended with the hub as parent is reported or dropped.
+ * Its life: call everything in thread.callbacks and thread.told, park, again. It never ends; what
+ * reaches it from a fiber that ended with the hub as parent is reported or dropped.
  * Do not add: anything that must happen between two fibers. That is core.
  */
 #include "exports.h"
@@ -62,7 +62,8 @@ static weft_record *hub_body(weft_record *record)
             hub_report_error(thread, record->self);
         Py_XDECREF(value);
         hub_run_callbacks(thread);
-        if (thread->callbacks == NULL)
+        notices_call(thread);
+        if (thread->callbacks == NULL && weft_list_is_empty(&thread->told))
             (void)weft_park_wait(&thread->hub, WEFT_NEVER);
         else
             weft_yield_wait(&thread->hub); /* a callback added more: others first */
@@ -177,6 +178,58 @@ static PyObject *hub_expect(PyObject *self, PyObject *count)
     Py_RETURN_NONE;
 }
 
+/* That much more is still to happen, as far as a dead end goes, but nothing promises it. */
+static PyObject *hub_keep(PyObject *self, PyObject *count)
+{
+    long change = PyLong_AsLong(count);
+    if (change == -1 && PyErr_Occurred())
+        return NULL;
+    hub_thread(self)->hub.kept_count += (int32_t)change;
+    Py_RETURN_NONE;
+}
+
+/* From now on turn_begins() and turn_ends() are called around each look at the kernel, or not. */
+static PyObject *hub_observe(PyObject *self, PyObject *value)
+{
+    int is_wanted = PyObject_IsTrue(value);
+    if (is_wanted < 0)
+        return NULL;
+    hub_thread(self)->hub.is_observed = is_wanted;
+    Py_RETURN_NONE;
+}
+
+static PyObject *hub_has_ready(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(!weft_list_is_empty(&hub_thread(self)->hub.ready));
+}
+
+/* Asks the hub's Python half; its errors are reported. What travels meanwhile is kept apart. */
+static bool hub_consult(weft_thread *thread, const char *method)
+{
+    PyObject *travelling = PyErr_GetRaisedException();
+    PyObject *hub = hub_get(thread);
+    PyObject *answer = hub == NULL ? NULL : PyObject_CallMethod(hub, method, NULL);
+    int is_true = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    if (is_true < 0)
+        hub_report_error(thread, hub != NULL ? hub : Py_None);
+    Py_XDECREF(answer);
+    Py_XDECREF(hub);
+    PyErr_SetRaisedException(travelling);
+    return is_true > 0;
+}
+
+/* The poller's own descriptor, for a loop that polls it; None: it has none. */
+static PyObject *hub_fileno(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    weft_hub *hub = &hub_thread(self)->hub;
+    int rc = weft_hub_open(hub);
+    if (rc < 0)
+        return errors_os(rc);
+    return hub->poller_fd < 0 ? Py_NewRef(Py_None) : PyLong_FromLong(hub->poller_fd);
+}
+
 static int hub_append(PyObject *list, weft_record *record, const char *verb, PyObject *subject)
 {
     PyObject *entry =
@@ -272,11 +325,12 @@ static PyObject *hub_statistics(PyObject *self, PyObject *unused)
         live_count += pool->live_count;
         free_count += pool->free_count;
     }
-    return Py_BuildValue("{s:n,s:n,s:n,s:I,s:I,s:K}", "stacks_live", (Py_ssize_t)live_count,
-                         "stacks_free", (Py_ssize_t)free_count, "stack_bytes",
-                         (Py_ssize_t)hub->stack_bytes, "fd_waiters", hub->fd_waiter_count,
-                         "expected", hub->expected, "switches",
-                         (unsigned long long)hub->switch_count);
+    return Py_BuildValue(
+        "{s:n,s:n,s:n,s:I,s:I,s:I,s:i,s:K,s:K}", "stacks_live", (Py_ssize_t)live_count,
+        "stacks_free", (Py_ssize_t)free_count, "stack_bytes", (Py_ssize_t)hub->stack_bytes,
+        "fd_waiters", hub->fd_waiter_count, "timers", hub->timer_count, "expected", hub->expected,
+        "kept", hub->kept_count, "switches", (unsigned long long)hub->switch_count, "turns",
+        (unsigned long long)hub->turn_count);
 }
 
 static PyObject *hub_trim(PyObject *self, PyObject *unused)
@@ -318,7 +372,7 @@ static PyObject *hub_throw(PyObject *self, PyObject *args)
         throw_set_exception(type, value, traceback) < 0)
         return NULL;
     weft_record *main = hub_thread(self)->main;
-    if (weft_this_thread != NULL && thread_current(weft_this_thread) == main)
+    if (record_is_running(main))
         return NULL; /* it is running: here it is */
     PyObject *exception = PyErr_GetRaisedException();
     int rc = fiber_throw_later(main, exception);
@@ -358,7 +412,20 @@ static PyMethodDef hub_methods[] = {
      "Switches: never. Threads: owner."},
     {"statistics", hub_statistics, METH_NOARGS,
      "statistics($self, /)\n--\n\nA dict of counts: stacks_live, stacks_free, stack_bytes, "
-     "fd_waiters, expected, switches.\n\nSwitches: never. Threads: any."},
+     "fd_waiters, timers, expected, kept,\nswitches, turns (looks "
+     "at the kernel).\n\nSwitches: never. Threads: any."},
+    {"keep", hub_keep, METH_O,
+     "keep($self, count, /)\n--\n\nThat many more things (negative: fewer) keep waiting from "
+     "being a dead end, though nothing\npromises them.\n\nSwitches: never. Threads: owner."},
+    {"observe", hub_observe, METH_O,
+     "observe($self, is_wanted, /)\n--\n\nCall turn_begins() and turn_ends() at each look at the "
+     "kernel, or do not.\n\nSwitches: never. Threads: owner."},
+    {"fileno", hub_fileno, METH_NOARGS,
+     "fileno($self, /)\n--\n\nThe poller's own descriptor, or None if it has none.\n\n"
+     "Switches: never. Threads: any. Raises OSError."},
+    {"has_ready", hub_has_ready, METH_NOARGS,
+     "has_ready($self, /)\n--\n\nWill another fiber run before the kernel is asked?\n\n"
+     "Switches: never. Threads: owner."},
     {"trim", hub_trim, METH_NOARGS,
      "trim($self, /)\n--\n\nGive the system back the memory that this thread's stacks hold and do "
      "not use: what fibers that\nare away touched when they were deeper, and the stacks that are "

@@ -44,6 +44,13 @@ static PyObject *module_set_hub_class(PyObject *module, PyObject *type)
     Py_RETURN_NONE;
 }
 
+static PyObject *module_get_hub_class(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return Py_NewRef(weft_hub_class);
+}
+
 static PyObject *module_set_timeout_class(PyObject *module, PyObject *type)
 {
     (void)module;
@@ -172,6 +179,7 @@ static PyMethodDef module_methods[] = {
     {"holder", module_holder, METH_O,
      "holder(subject, /)\n--\n\nThe fiber that has what is waited for; None: unknown; False: it "
      "has ended.\n\nSwitches: never. Threads: any."},
+    {"get_hub_class", module_get_hub_class, METH_NOARGS, "What get_hub() makes instances of."},
     {"set_hub_class", module_set_hub_class, METH_O, "What get_hub() makes instances of."},
     {"set_timeout_class", module_set_timeout_class, METH_O, "What blocking calls raise in time."},
     {"set_queue_classes", module_set_queue_classes, METH_VARARGS, "What get and put raise."},
@@ -234,6 +242,8 @@ static int module_fill(PyObject *module)
         {"LifoQueue", &weft_lifo_queue_type},
         {"PriorityQueue", &weft_priority_queue_type},
         {"Channel", &weft_channel_type},
+        {"Timer", &weft_timer_type},
+        {"Watch", &weft_watch_type},
     };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (PyType_Ready(types[i].type) < 0 ||

@@ -19,6 +19,9 @@ static void thread_drop_hub_fiber(weft_thread *thread)
     thread->hub_fiber = NULL;
     if (record == NULL)
         return;
+    if (record->core.state == WEFT_FIBER_PARKED && thread->hub.current == &record->core)
+        return; /* SAFE: leaked. A daemon thread was choosing the next fiber, on this stack, and
+                   ran Python code there, when the interpreter ended. */
     if (record->core.state == WEFT_FIBER_PARKED) {
         weft_fiber_end_idle(&record->core);
         Py_CLEAR(record->state.context);
@@ -82,6 +85,7 @@ static void thread_close(weft_thread *thread)
     bool is_main_current = thread->hub.current == thread->hub.main;
     thread_release_unstarted(thread);
     timeouts_release(thread);
+    notices_release(thread);
     weft_hub_abandon(&thread->hub, NULL);
     weft_hub_close(&thread->hub);
     watchdog_lock();
@@ -201,7 +205,7 @@ static void thread_unwind(weft_thread *thread, const char *why)
  * the state, in the dying thread, while that can still run Python code. A mere item of the dict
  * would be told when the other items are gone: up to 3.12 thread-locals are such items. */
 typedef struct {
-    PyDictObject dict;   /* first: it is a dict */
+    PyDictObject dict; /* first: it is a dict */
     weft_thread *thread; /* who ends with it; NULL afterwards */
     weft_locals locals; /* kept alive until then */
     PyObject *former; /* owned: the dict it replaced, empty: somebody may hold a borrowed pointer */
@@ -332,6 +336,7 @@ static weft_thread *thread_make(void)
     main->record = NULL;
     thread->ts = PyThreadState_Get();
     weft_list_init(&thread->threads);
+    weft_list_init(&thread->told);
     weft_record *record = record_make((PyObject *)main, thread);
     if (record == NULL) {
         PyMem_RawFree(thread);
@@ -413,6 +418,7 @@ static void thread_after_fork(void)
         if (!is_own || thread->hub_fiber != thread_current(thread))
             thread->hub_fiber = NULL; /* its object leaks with its frames, like any lost fiber's */
         if (!is_own) {
+            notices_release(thread);
             thread->is_closed = true;
             weft_list_remove(&thread->threads);
         }

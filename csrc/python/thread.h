@@ -68,6 +68,8 @@ struct weft_thread {
     weft_record *main; /* the fiber that the thread itself is */
     weft_record *hub_fiber; /* runs the callbacks; NULL until somebody asks for it */
     PyObject *callbacks; /* list of (fn, args) that the hub fiber will call, or NULL */
+    weft_link told; /* timers and watches that the hub fiber will call, see watch_type.c */
+    uint64_t told_round; /* how often it has called those */
     PyObject *value; /* travels with a switch by hand: what a fiber's own switch returns, or what
                         one that starts will call; NULL: an exception travels */
     PyObject *tracer; /* owned: settrace()'s callback, or NULL */
@@ -99,6 +101,15 @@ static inline weft_thread *thread_get(void)
 static inline weft_record *thread_current(const weft_thread *thread)
 {
     return (weft_record *)thread->hub.current;
+}
+
+/* Is it the fiber whose own code runs now? The current one is not, where the hub runs code on
+ * behalf of who parked last: handlers of signals, the report of a dead end. */
+static inline bool record_is_running(const weft_record *record)
+{
+    const weft_thread *thread = weft_this_thread;
+    return thread != NULL && thread_current(thread) == record &&
+           record->core.state == WEFT_FIBER_RUNNING;
 }
 
 static inline weft_record *record_of(PyObject *fiber)
@@ -275,8 +286,14 @@ extern PyTypeObject weft_hub_type;
 static int hub_call_soon(weft_thread *thread, PyObject *fn, PyObject *args);
 static PyObject *hub_get(weft_thread *thread);
 static weft_record *hub_fiber_get(weft_thread *thread);
+static void hub_wake(weft_record *record);
+static bool hub_consult(weft_thread *thread, const char *method);
 static PyObject *hub_throw(PyObject *self, PyObject *args);
 static void hub_report_error(weft_thread *thread, PyObject *context);
+
+/* ---- watch_type.c: timers and watches that call back ---- */
+static void notices_call(weft_thread *thread);
+static void notices_release(weft_thread *thread);
 
 /* ---- timeout_type.c ---- */
 static void timeouts_release(weft_thread *thread);

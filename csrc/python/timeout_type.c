@@ -43,6 +43,11 @@ static int timeout_init(PyObject *self, PyObject *args, PyObject *kwargs)
     else if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OOOO:Timeout", names, &seconds,
                                           &exception, &ref, &priority))
         return -1;
+    int is_counted = ref == NULL ? 1 : PyObject_IsTrue(ref);
+    if (is_counted < 0)
+        return -1;
+    if (!timeout_of(self)->core.is_started)
+        timeout_of(self)->core.is_aside = !is_counted;
     Py_XSETREF(timeout_of(self)->seconds, Py_XNewRef(seconds));
     Py_XSETREF(timeout_of(self)->exception, Py_XNewRef(exception));
     return 0;

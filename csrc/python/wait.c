@@ -105,33 +105,39 @@ static PyObject *sleep_now(weft_thread *thread)
     Py_RETURN_NONE;
 }
 
+/* Parks until then. The timer of a sleeper without `ref` keeps nothing going. */
+static PyObject *sleep_until(weft_thread *thread, uint64_t deadline_ns, bool is_aside)
+{
+    weft_timer *timer = &thread_current(thread)->core.timer;
+    const char *verb = is_aside ? "to sleep with ref=False (which does not count)" : "to sleep";
+    weft_park park = {.deadline_ns = deadline_ns, .verb = verb};
+    if (fiber_may_block(thread) < 0)
+        return NULL;
+    timer->is_aside = is_aside;
+    int rc = fiber_park_wait(thread, &park);
+    timer->is_aside = false;
+    return rc < 0 ? NULL : Py_NewRef(Py_None);
+}
+
 static PyObject *module_sleep(PyObject *module, PyObject *const *args, Py_ssize_t count,
                               PyObject *names)
 {
     (void)module;
+    static const char *const known[] = {"sleep(seconds=0, ref=True)", "seconds", "ref", NULL};
+    const weft_call call = {NULL, args, vector_length(count, names), NULL};
+    PyObject *values[] = {NULL, Py_True};
     weft_thread *thread = thread_get();
-    if (thread == NULL)
+    if (thread == NULL || arguments_read(&call, names, known, values) < 0)
         return NULL;
-    PyObject *seconds = count > 0 ? args[0] : NULL;
-    for (Py_ssize_t i = 0; names != NULL && i < PyTuple_GET_SIZE(names); i++) {
-        PyObject *name = PyTuple_GET_ITEM(names, i);
-        if (PyUnicode_CompareWithASCIIString(name, "seconds") == 0 && seconds == NULL)
-            seconds = args[count + i];
-        else if (PyUnicode_CompareWithASCIIString(name, "ref") != 0)
-            return errors_refuse(PyExc_TypeError, "sleep(seconds=0, ref=True) has no argument %R",
-                                 name);
-    }
-    if (count > 2)
-        return errors_refuse(PyExc_TypeError, "sleep(seconds=0, ref=True) takes 2 arguments");
-    double value = 0;
-    if (seconds != NULL && seconds_read(seconds, &value) < 0)
+    double seconds = 0;
+    if (values[0] != NULL && seconds_read(values[0], &seconds) < 0)
         return NULL;
-    if (!(value > 0))
+    int is_counted = PyObject_IsTrue(values[1]);
+    if (is_counted < 0)
+        return NULL;
+    if (!(seconds > 0))
         return sleep_now(thread);
-    weft_park park = {.deadline_ns = weft_hub_deadline(&thread->hub, value), .verb = "to sleep"};
-    if (fiber_park_wait(thread, &park) < 0)
-        return NULL;
-    Py_RETURN_NONE;
+    return sleep_until(thread, weft_hub_deadline(&thread->hub, seconds), !is_counted);
 }
 
 /* ---- idle ---- */

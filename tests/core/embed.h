@@ -137,6 +137,8 @@ static int test_stall_count;      /* calls of weft_embed_stalled */
 static bool (*test_on_stall)(void);
 static int test_block_count;      /* calls of weft_embed_block, less those of unblock */
 static int test_interrupt_error;  /* the last error given to weft_embed_interrupted */
+static int test_begin_count, test_end_count; /* calls of weft_embed_turn_begins and _ends */
+static uint64_t (*test_on_begin)(uint64_t timeout_ns);
 static void (*test_on_block)(void), (*test_on_unblock)(void); /* the embedder's lock, if any */
 
 static inline void weft_embed_swap(weft_fiber *source, weft_fiber *target)
@@ -196,6 +198,19 @@ static bool weft_embed_stalled(weft_hub *hub)
     return true;
 }
 
+static uint64_t weft_embed_turn_begins(weft_hub *hub, uint64_t timeout_ns)
+{
+    (void)hub;
+    test_begin_count++;
+    return test_on_begin != NULL ? test_on_begin(timeout_ns) : timeout_ns;
+}
+
+static void weft_embed_turn_ends(weft_hub *hub)
+{
+    (void)hub;
+    test_end_count++;
+}
+
 static void weft_embed_block(weft_hub *hub)
 {
     (void)hub;
@@ -229,6 +244,8 @@ static inline void test_open(bool is_sim)
     test_main.references = 1;
     test_stall_count = test_interrupt_error = test_stay_count = 0;
     test_on_stall = NULL;
+    test_begin_count = test_end_count = 0;
+    test_on_begin = NULL;
     test_on_block = test_on_unblock = NULL;
     if (!is_sim)
         return;
