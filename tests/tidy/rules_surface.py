@@ -80,10 +80,11 @@ def _public(tree: Tree) -> Iterator[tuple[str, str, Definition, ast.ClassDef | N
 
 def _exported(source: PythonSource) -> Iterator[Definition]:
     for node in source.module.body:
-        if isinstance(node, Definition):
-            names = source.exported
-            if node.name in names if names is not None else not node.name.startswith("_"):
-                yield node
+        if not isinstance(node, Definition) or "overload" in _marks(node):
+            continue
+        names = source.exported
+        if node.name in names if names is not None else not node.name.startswith("_"):
+            yield node
 
 
 def _methods(node: Definition) -> Iterator[tuple[Function, ast.ClassDef]]:
@@ -91,7 +92,11 @@ def _methods(node: Definition) -> Iterator[tuple[Function, ast.ClassDef]]:
     if not isinstance(node, ast.ClassDef):
         return
     for child in node.body:
-        if isinstance(child, Function) and not child.name.startswith("_"):
-            marks = {ast.unparse(decorator).split(".")[-1] for decorator in child.decorator_list}
-            if not marks & {"setter", "deleter", "overload"}:
-                yield child, node
+        if not isinstance(child, Function) or child.name.startswith("_"):
+            continue
+        if not _marks(child) & {"setter", "deleter", "overload"}:
+            yield child, node
+
+
+def _marks(node: Definition) -> set[str]:
+    return {ast.unparse(decorator).split(".")[-1] for decorator in node.decorator_list}
