@@ -140,8 +140,7 @@ static PyObject *task_kill(PyObject *self, PyObject *args, PyObject *kwargs)
     PyObject *exception = exception_from_argument(what);
     if (exception == NULL)
         return NULL;
-    weft_thread *thread = thread_get();
-    if (thread != NULL && thread_current(thread) == record_of(self)) {
+    if (record_is_running(record_of(self))) {
         PyErr_SetRaisedException(exception);
         return NULL;
     }
