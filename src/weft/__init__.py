@@ -8,6 +8,8 @@ from weft import supported  # noqa: F401  # first: it refuses where the core can
 from weft._core import Fiber, Task, getcurrent, sleep, spawn, spawn_later
 from weft.errors import FiberError, GreenletExit, LoopExit
 from weft.hub import get_hub, idle
+from weft.process import fork, reinit
+from weft.signal import signal_handler
 from weft.stack import stack_size
 from weft.task import joinall, kill, killall, spawn_raw
 from weft.threadpool import offload
@@ -23,6 +25,7 @@ __all__ = [
     "LoopExit",
     "Task",
     "Timeout",
+    "fork",
     "get_hub",
     "getcurrent",
     "idle",
@@ -31,6 +34,8 @@ __all__ = [
     "kill",
     "killall",
     "offload",
+    "reinit",
+    "signal_handler",
     "sleep",
     "spawn",
     "spawn_later",

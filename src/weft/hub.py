@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import atexit
 import os
-import signal
+import signal as _signal
 import sys
 import traceback
 from types import TracebackType
@@ -26,8 +26,11 @@ from weft.errors import (
     InvalidSwitchError,
     LoopExit,
 )
+from weft.loophub import LoopHub, after_fork
 from weft.report import describe, explain
+from weft.signal import signal_handler as signal
 from weft.threadpool import ThreadPool, default_pool
+from weft.waiter import Waiter
 from weft.watchdog import report_blocking, set_blocking_limit
 
 __all__ = [
@@ -37,10 +40,14 @@ __all__ = [
     "HubDestroyed",
     "InvalidSwitchError",
     "LoopExit",
+    "Waiter",
     "get_hub",
+    "get_hub_class",
     "getcurrent",
     "set_blocking_limit",
     "idle",
+    "set_default_hub_class",
+    "signal",
     "sleep",
 ]
 
@@ -50,7 +57,7 @@ _SIM_HINT = (
 )
 
 
-class Hub(_core.Hub):
+class Hub(LoopHub):
     """One per native thread: who is ready, who waits. Get it with get_hub().
 
     Switches: never. Threads: owner, except call_soon_threadsafe.
@@ -76,10 +83,23 @@ class Hub(_core.Hub):
     def threadpool(self, pool: Any) -> None:
         self._threadpool = pool
 
+    _stream: TextIO | str | None = "stderr"
+
     @property
     def exception_stream(self) -> TextIO | None:
-        """Where tracebacks are printed: sys.stderr as it is now."""
-        return sys.stderr
+        """Where tracebacks are printed: sys.stderr as it is now, unless set; None: nowhere."""
+        return sys.stderr if isinstance(self._stream, str) else self._stream
+
+    @exception_stream.setter
+    def exception_stream(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def format_context(self, context: object) -> str:
+        """What a report calls the task or callback that failed.
+
+        Switches: never. Threads: owner.
+        """
+        return describe(context)
 
     def handle_error(
         self,
@@ -94,10 +114,19 @@ class Hub(_core.Hub):
         """
         if not issubclass(typ, self.NOT_ERROR):
             self.print_exception(context, typ, value, tb)
-        if issubclass(typ, self.SYSTEM_ERROR):
-            if self.main.dead:  # it stayed in the parent process: see end_process
-                self.end_process(_exit_status(value))
-            _core.throw_later(self.main, value)
+        if context is None or issubclass(typ, self.SYSTEM_ERROR):
+            self.handle_system_error(typ, value, tb)
+
+    def handle_system_error(
+        self, typ: type[BaseException], value: BaseException, tb: TracebackType | None = None
+    ) -> None:
+        """An exception that is the main fiber's: raise it there, in whatever that waits for.
+
+        Switches: never. Threads: owner.
+        """
+        if self.main.dead:  # it stayed in the parent process: see end_process
+            self.end_process(_exit_status(value))
+        _core.throw_later(self.main, value)
 
     def print_exception(
         self,
@@ -116,7 +145,8 @@ class Hub(_core.Hub):
         lines = traceback.format_exception(typ, value, tb)
         if tb is None:  # it failed before its first line: show the line that started it
             lines = _spawn_lines(context) + lines
-        lines.append(f"{describe(context)} failed with {typ.__name__}\n\n")
+        whose = "a callback" if context is None else self.format_context(context)
+        lines.append(f"{whose} failed with {typ.__name__}\n\n")
         stream.write("".join(lines))
         stream.flush()
 
@@ -128,10 +158,13 @@ class Hub(_core.Hub):
         """Nobody is ready and nothing can make anybody ready: the exception that says so.
 
         None where something may still happen: a Python signal handler is installed, or another
-        native thread runs that could set an event. In a simulated world neither counts.
+        native thread runs that could set an event; and where join() waited for this moment. In a
+        simulated world signals and threads do not count.
 
         Switches: never. Threads: owner.
         """
+        if self._tell_joiner():
+            return None
         if self.poller == "sim":
             return LoopExit(f"{explain(self)}\n{_SIM_HINT}")
         if _has_other_threads() or _may_be_woken_by_signal():  # the cheap question first
@@ -180,6 +213,22 @@ def idle(priority: int = 0) -> None:
     _core.wait_idle(0, priority)
 
 
+def get_hub_class() -> type[_core.Hub]:
+    """Return the class that get_hub() makes instances of.
+
+    Switches: never. Threads: any.
+    """
+    return _core.get_hub_class()
+
+
+def set_default_hub_class(hubtype: type[Hub]) -> None:
+    """From now on get_hub() makes instances of that class, where there is no hub yet.
+
+    Switches: never. Threads: any. Raises TypeError for what does not derive from weft.hub.Hub.
+    """
+    _core.set_hub_class(hubtype)
+
+
 def _spawn_lines(context: object) -> list[str]:
     if not isinstance(context, _core.Task) or context.spawned_at is None:
         return []
@@ -189,9 +238,9 @@ def _spawn_lines(context: object) -> list[str]:
 
 def _may_be_woken_by_signal() -> bool:
     """Has the program a handler of its own? Python's default for Ctrl-C does not count."""
-    for number in signal.valid_signals():
-        handler = signal.getsignal(number)
-        if callable(handler) and handler is not signal.default_int_handler:
+    for number in _signal.valid_signals():
+        handler = _signal.getsignal(number)
+        if callable(handler) and handler is not _signal.default_int_handler:
             return True
     return False
 
@@ -213,4 +262,4 @@ def _exit_status(error: BaseException) -> int:
 
 _core.set_hub_class(Hub)
 atexit.register(_core.unwind_at_exit)
-os.register_at_fork(after_in_child=_core.after_fork)
+os.register_at_fork(after_in_child=after_fork)

@@ -1,4 +1,4 @@
-"""Waiting for several things, whichever is ready first: wait and iwait.
+"""Waiting for several things, whichever is ready first, or for everything: wait and iwait.
 
 The idea: whatever can be waited for (tasks, events, semaphores, results) has rawlink(callback), and
 calls it in the hub, once, when it is ready. So waiting for many is one link each, a queue of those
@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, overload
 
 from weft import _core
 from weft.deadline import Deadline
+from weft.hub import get_hub
 
 __all__ = ["iwait", "wait"]
 
@@ -73,11 +74,26 @@ class _Ready:
         self._unlink()
 
 
-def iwait(objects: Iterable[Any], timeout: float | None = None, count: int | None = None) -> _Ready:
+@overload
+def iwait(
+    objects: Iterable[Any], timeout: float | None = None, count: int | None = None
+) -> _Ready: ...
+
+
+@overload
+def iwait(
+    objects: None, timeout: float | None = None, count: int | None = None
+) -> Iterator[bool]: ...
+
+
+def iwait(
+    objects: Iterable[Any] | None, timeout: float | None = None, count: int | None = None
+) -> _Ready | Iterator[bool]:
     """Iterate over tasks, events, semaphores and the like in the order in which they are ready.
 
     objects: whatever has rawlink() and unlink(). timeout: seconds to wait at most, from now; then
     the iteration ends. count: end after that many. Use ``with`` to let go of the rest at once.
+    Without objects it waits as wait() does, at once, and gives that one answer.
 
     Switches: never; its next() does, if it must wait. Threads: any.
 
@@ -87,17 +103,31 @@ def iwait(objects: Iterable[Any], timeout: float | None = None, count: int | Non
     ...     next(ready) is fast
     True
     """
+    if objects is None:
+        return iter([get_hub().join(timeout=timeout)])
     return _Ready(list(objects), timeout, count)
 
 
+@overload
 def wait(
     objects: Iterable[Any], timeout: float | None = None, count: int | None = None
-) -> list[Any]:
+) -> list[Any]: ...
+
+
+@overload
+def wait(objects: None = None, timeout: float | None = None, count: int | None = None) -> bool: ...
+
+
+def wait(
+    objects: Iterable[Any] | None = None, timeout: float | None = None, count: int | None = None
+) -> list[Any] | bool:
     """Wait until all of the objects are ready; return those that are, in that order.
 
-    The arguments are iwait()'s; when the time is over there are fewer, and no exception.
+    The arguments are iwait()'s; when the time is over there are fewer, and no exception. Without
+    objects: wait until nothing is left to happen, and return whether that moment has come; see
+    Hub.join().
 
-    Switches: if it must wait. Threads: any.
+    Switches: if it must wait. Threads: any; the main fiber only, without objects.
 
     >>> import weft
     >>> from weft.event import Event
@@ -106,5 +136,7 @@ def wait(
     >>> weft.wait([event, weft.spawn(weft.sleep, 10)], count=1) == [event]
     True
     """
-    with iwait(objects, timeout, count) as ready:
+    if objects is None:
+        return get_hub().join(timeout=timeout)
+    with _Ready(list(objects), timeout, count) as ready:
         return list(ready)

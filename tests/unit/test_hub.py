@@ -512,8 +512,9 @@ def test_sleep_takes_any_number(sim: Sim) -> None:
 
 def test_sleep_takes_the_arguments_that_gevents_does(sim: Sim) -> None:
     began = sim.now()
-    sleep(1, ref=False)
-    sleep(seconds=1)
+    spawn(sleep, 1)
+    sleep(0.5, ref=False)
+    sleep(seconds=1.5)
     sleep(ref=True)
     sleep()
     assert sim.now() - began == pytest.approx(2)

@@ -1,0 +1,412 @@
+"""Signals: handlers run promptly, whoever is parked; Ctrl-C is the main fiber's in the end.
+
+Python handles signals in the main thread, so these are programs of their own. Each is told when to
+send by what the other side has printed or done, never by a time.
+"""
+
+import signal
+
+import pytest
+
+import weft
+from tests.conftest import Interpreter, Sim
+from weft import get_hub
+from weft.errors import InvalidThreadUseError
+from weft.hub import signal as hub_signal
+
+# A native thread that sends a signal once the main thread sleeps in the poller. Its numbers are
+# epoll_wait, epoll_pwait and epoll_pwait2, of x86-64 and aarch64.
+SEND = """
+        import os, signal, threading, weft
+        from weft import native
+
+        def send(number):
+            pid = os.getpid()
+
+            def is_polling():
+                with open(f"/proc/{pid}/task/{pid}/syscall") as file:
+                    return file.read().split()[0] in ("232", "281", "22", "441")
+
+            def work():
+                while not is_polling():
+                    native.sleep(0.001)
+                os.kill(pid, number)
+
+            thread = threading.Thread(target=work, daemon=True)
+            thread.start()
+            return thread
+"""
+
+
+def program(text: str) -> str:
+    return SEND + text
+
+
+# ---- loop.signal ----
+
+
+def test_a_signal_watcher_calls_back_while_everybody_is_parked(interpreter: Interpreter) -> None:
+    out = interpreter.out(
+        program("""
+        hub = weft.get_hub()
+        watcher = hub.loop.signal(signal.SIGUSR1)
+        for _ in range(3):
+            thread = send(signal.SIGUSR1)
+            hub.wait(watcher)
+            print("told", watcher.active)
+            thread.join()
+        print(signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL)
+    """)
+    )
+    assert out == "told False\n" * 3 + "True\n"
+
+
+def test_several_may_watch_a_signal_and_the_former_handler_comes_back(
+    interpreter: Interpreter,
+) -> None:
+    out = interpreter.out("""
+        import os, signal, weft
+        def mine(*_):
+            print("mine")
+        signal.signal(signal.SIGUSR1, mine)
+        loop = weft.get_hub().loop
+        first, second = loop.signal(signal.SIGUSR1), loop.signal(signal.SIGUSR1)
+        first.start(print, "first")
+        second.start(print, "second")
+        os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        print(first.pending, second.pending)
+        weft.sleep(0)
+        first.stop()
+        os.kill(os.getpid(), signal.SIGUSR1)
+        weft.sleep(0)
+        second.stop()
+        os.kill(os.getpid(), signal.SIGUSR1)
+        print(signal.getsignal(signal.SIGUSR1) is mine)
+    """)
+    assert out == "True True\nfirst\nsecond\nsecond\nmine\nTrue\n"
+
+
+def test_a_handler_that_the_program_has_put_there_meanwhile_stays(
+    interpreter: Interpreter,
+) -> None:
+    out = interpreter.out("""
+        import os, signal, weft
+        watcher = weft.get_hub().loop.signal(signal.SIGUSR1)
+        watcher.start(print, "not called")
+        signal.signal(signal.SIGUSR1, lambda *_: print("the program's"))
+        watcher.stop()
+        os.kill(os.getpid(), signal.SIGUSR1)
+    """)
+    assert out == "the program's\n"
+
+
+def test_what_is_no_signal_or_cannot_be_handled_is_refused(
+    sim: Sim, interpreter: Interpreter
+) -> None:
+    for number in (0, -1, 5000):
+        with pytest.raises(ValueError, match="illegal signal number"):
+            get_hub().loop.signal(number)
+    watcher = get_hub().loop.signal(signal.SIGUSR1)
+    with pytest.raises(InvalidThreadUseError, match="main thread"):
+        watcher.start(int)
+    assert not watcher.active
+    assert get_hub().loop.activecnt == 0
+    out = interpreter.out("""
+        import signal, weft
+        watcher = weft.get_hub().loop.signal(signal.SIGKILL)
+        try:
+            watcher.start(print)
+        except OSError as error:
+            print(error.strerror, watcher.active)
+        try:
+            watcher.start(print)
+        except OSError as error:
+            print(error.strerror, watcher.active)
+    """)
+    assert out == "Invalid argument False\n" * 2
+
+
+def test_only_a_signal_watcher_with_ref_keeps_join_waiting(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
+        import signal, weft
+        hub = weft.get_hub()
+        watcher = hub.loop.signal(signal.SIGUSR1)
+        watcher.start(print)
+        print(hub.join(0.001))
+        watcher.ref = False
+        print(hub.join())
+    """)
+    assert out == "False\nTrue\n"
+
+
+# ---- signal_handler ----
+
+
+def test_a_signal_handler_runs_in_a_task_of_its_own_each_time(interpreter: Interpreter) -> None:
+    out = interpreter.out(
+        program("""
+        from weft.event import Event
+        done = Event()
+        count = []
+
+        def handler(word, *, number):
+            weft.sleep(0.001)  # it may wait
+            count.append(1)
+            print(word, number, isinstance(weft.getcurrent(), weft.Task))
+            done.set()
+
+        watched = weft.signal_handler(signal.SIGUSR1, handler, "word", number=5)
+        for _ in range(2):
+            thread = send(signal.SIGUSR1)
+            done.wait()
+            done.clear()
+            thread.join()
+        watched.cancel()
+        print(watched.args, watched.handler, signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL)
+        watched.cancel()
+    """)
+    )
+    assert out == "word 5 True\n" * 2 + "() None True\n"
+
+
+def test_a_signal_handler_keeps_nobody_waiting_unless_it_shall(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
+        import signal, weft
+        watched = weft.signal_handler(signal.SIGUSR1, print)
+        print(watched.ref, weft.wait())
+        watched.ref = True
+        print(watched.ref, weft.wait(timeout=0.001))
+    """)
+    assert out == "False True\nTrue False\n"
+
+
+def test_a_signal_handler_is_no_reason_to_give_up_waiting(interpreter: Interpreter) -> None:
+    """gevent says LoopExit there: the handler could set the event, and here it does."""
+    out = interpreter.out(
+        program("""
+        from weft.event import Event
+        event = Event()
+        weft.signal_handler(signal.SIGTERM, event.set)
+        send(signal.SIGTERM)
+        print(event.wait())
+    """)
+    )
+    assert out == "True\n"
+
+
+def test_what_a_signal_handler_raises_is_printed_and_raised_in_main(
+    interpreter: Interpreter,
+) -> None:
+    done = interpreter.run(
+        program("""
+        class Failure(Exception): pass
+        def handler():
+            raise Failure("in the handler")
+        weft.signal_handler(signal.SIGUSR1, handler)
+        send(signal.SIGUSR1)
+        try:
+            weft.sleep(30)
+        except Failure as error:
+            print("main:", error)
+    """)
+    )
+    assert (done.status, done.out) == (0, "main: in the handler\n")
+    assert "Failure: in the handler" in done.err
+
+
+def test_a_signal_handler_may_take_the_place_of_ctrl_c(interpreter: Interpreter) -> None:
+    out = interpreter.out(
+        program("""
+        main = weft.getcurrent()
+        watched = weft.signal_handler(signal.SIGINT, lambda: weft.kill(main, KeyError("asked to")))
+        send(signal.SIGINT)
+        try:
+            weft.sleep(30)
+        except KeyError as error:
+            print(error)
+        watched.cancel()
+        print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+    """)
+    )
+    assert out == "'asked to'\nTrue\n"
+
+
+def test_a_handler_that_cannot_be_called_is_refused(sim: Sim) -> None:
+    with pytest.raises(TypeError, match="callable"):
+        weft.signal_handler(signal.SIGUSR1, "text")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="illegal signal number"):
+        weft.signal_handler(-5, print)
+    assert hub_signal is weft.signal_handler
+
+
+def test_a_signal_handler_that_nobody_keeps_goes_on(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
+        import gc, os, signal, weft
+        weft.signal_handler(signal.SIGUSR1, print, "handled")
+        gc.collect()
+        os.kill(os.getpid(), signal.SIGUSR1)
+        weft.wait()
+    """)
+    assert out == "handled\n"
+
+
+# ---- Ctrl-C ----
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "weft.sleep(30)",
+        "weft.event.Event().wait(30)",
+        "weft.spawn(weft.sleep, 30).join()",
+        "weft.spawn(weft.sleep, 30).get()",
+        "weft.queue.Queue().get(timeout=30)",
+        "weft.lock.Semaphore(0).acquire(timeout=30)",
+        "pair[0].recv(1)",
+        "weft.wait(timeout=30) or weft.get_hub().expect(1)",
+        "weft.get_hub().wait(weft.get_hub().loop.timer(30))",
+    ],
+)
+def test_ctrl_c_wakes_main_from_whatever_it_waits_for(wait: str, interpreter: Interpreter) -> None:
+    out = interpreter.out(
+        program(f"""
+        import weft.event, weft.lock, weft.queue
+        from weft import socket
+        pair = socket.socketpair()
+        keep = weft.spawn(weft.sleep, 30)
+        thread = send(signal.SIGINT)
+        try:
+            {wait}
+        except KeyboardInterrupt:
+            print("main is interrupted", keep.ready())
+        thread.join()
+        weft.sleep(0)
+        keep.kill()
+    """)
+    )
+    assert out == "main is interrupted False\n"
+
+
+def test_ctrl_c_ends_a_task_that_computes_and_then_reaches_main(interpreter: Interpreter) -> None:
+    """Where Python code runs, Python raises; the task may clean up, and main goes on with it."""
+    out = interpreter.out("""
+        import os, signal, weft
+
+        def compute():
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                for _ in range(10**9):
+                    pass
+            finally:
+                print("the task cleans up")
+
+        for wait in ("join", "get"):
+            task = weft.spawn(compute)
+            try:
+                getattr(task, wait)()
+            except KeyboardInterrupt:
+                print("main is interrupted", type(task.exception).__name__)
+    """)
+    assert out == "the task cleans up\nmain is interrupted KeyboardInterrupt\n" * 2
+
+
+def test_ctrl_c_reaches_main_while_a_native_thread_computes(interpreter: Interpreter) -> None:
+    out = interpreter.out(
+        program("""
+        from weft.event import Event
+        is_over = []
+
+        def compute():
+            while not is_over:
+                pass
+
+        worker = threading.Thread(target=compute)
+        worker.start()
+        thread = send(signal.SIGINT)
+        try:
+            Event().wait()
+        except KeyboardInterrupt:
+            print("main is interrupted")
+        is_over.append(1)
+        worker.join()
+    """)
+    )
+    assert out == "main is interrupted\n"
+
+
+def test_ctrl_c_in_a_callback_of_the_hub_reaches_main(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
+        import os, signal, weft
+
+        def callback():
+            os.kill(os.getpid(), signal.SIGINT)
+            for _ in range(10**9):
+                pass
+
+        weft.get_hub().loop.run_callback(callback)
+        try:
+            weft.sleep(30)
+        except KeyboardInterrupt:
+            print("main is interrupted")
+        weft.get_hub().loop.timer(0).start(print, "the hub goes on")
+        weft.wait()
+    """)
+    assert out == "main is interrupted\nthe hub goes on\n"
+
+
+def test_ctrl_c_that_nobody_catches_ends_the_program_as_always(interpreter: Interpreter) -> None:
+    done = interpreter.run(
+        program("""
+        weft.spawn(weft.sleep, 30)
+        send(signal.SIGINT)
+        weft.wait()
+    """)
+    )
+    assert done.status == -signal.SIGINT
+    assert done.err.rstrip().endswith("KeyboardInterrupt")
+    assert done.err.count("Traceback") == 1
+
+
+def test_pythons_own_handlers_run_promptly_while_everybody_is_parked(
+    interpreter: Interpreter,
+) -> None:
+    out = interpreter.out(
+        program("""
+        from weft.event import Event
+        event = Event()
+
+        def handler(number, frame):
+            print("handled")
+            weft.spawn(event.set)
+
+        signal.signal(signal.SIGUSR1, handler)
+        task = weft.spawn(event.wait)
+        send(signal.SIGUSR1)
+        print(weft.wait([task]) == [task])
+    """)
+    )
+    assert out == "handled\nTrue\n"
+
+
+def test_a_handler_that_would_wait_amid_the_hub_is_told_what_to_do(
+    interpreter: Interpreter,
+) -> None:
+    out = interpreter.out(
+        program("""
+        from weft.errors import BlockingSwitchOutError
+
+        def handler(number, frame):
+            try:
+                weft.sleep(1)
+            except BlockingSwitchOutError as error:
+                print("weft.spawn" in str(error))
+            task.kill(block=False)
+
+        signal.signal(signal.SIGUSR1, handler)
+        task = weft.spawn(weft.sleep, 30)
+        send(signal.SIGUSR1)
+        task.join()
+    """)
+    )
+    assert out == "True\n"
