@@ -325,6 +325,8 @@ struct weft_hub {
     const weft_poller *poller; /* how it asks the kernel */
     int poller_fd; /* the poller's own descriptor, -1 if it has none */
     int wake_fd; /* the poller's way to be woken, -1 if it has none */
+    int signal_fds[2]; /* a pipe: any byte written to [1] wakes the poller too; -1: there is none */
+    bool wants_signals; /* the poller is to make that pipe when it is opened */
     void *poller_data; /* whatever else the poller needs */
     weft_fd **fds; /* by number; NULL where never used */
     size_t fds_length; /* entries in `fds` */

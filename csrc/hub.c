@@ -44,7 +44,8 @@ void weft_hub_init(weft_hub *hub, weft_fiber *main, size_t stack_bytes)
     hub->now = weft_hub_now;
     hub->clock_offset_ns = 0;
     hub->poller = &weft_poller_epoll;
-    hub->poller_fd = hub->wake_fd = -1;
+    hub->poller_fd = hub->wake_fd = hub->signal_fds[0] = hub->signal_fds[1] = -1;
+    hub->wants_signals = false;
     hub->poller_data = NULL;
     hub->fds = NULL;
     hub->fds_length = 0;

@@ -5,7 +5,7 @@
  * reported edge-wise: once when it becomes true, and again after `want`. Reporting too often is
  * harmless (the operation is tried and finds nothing); reporting too seldom is a hang.
  *
- *   open    make the kernel object; hub->poller_fd and hub->wake_fd are its to set
+ *   open    make the kernel object; hub->poller_fd, wake_fd and signal_fds are its to set
  *   close   give it back; after a fork also, where it must not disturb the parent's
  *   want    report this descriptor's readiness for both directions, now if it is ready already
  *   forget  never report it again (called while the descriptor is still open)

@@ -26,6 +26,7 @@
 #include "python/world.c"
 #include "python/signal_stack.c"
 #include "python/watchdog.c"
+#include "python/signal_wake.c"
 #include "python/thread.c"
 #include "python/embed.c"
 #include "python/passage.c"

@@ -7,7 +7,7 @@
  *
  * The event carries descriptor and generation, so a late event of a closed descriptor is
  * recognised. An eventfd, registered like any other under descriptor -1, lets other threads wake
- * the wait.
+ * the wait; a pipe under -2 lets a signal, whose handler can write but one byte.
  *
  * Fork: the child shares the parent's epoll instance. close() only closes the descriptor: removing
  * registrations through it would take them from the parent.
@@ -15,6 +15,7 @@
 #include "../poll.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -27,13 +28,31 @@ static uint64_t epoll_key(int fd, uint32_t generation)
     return (uint64_t)generation << 32 | (uint32_t)fd;
 }
 
+#define KEY_WAKE -1
+#define KEY_SIGNAL -2
+
+static void fd_close(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
 static void epoll_close(weft_hub *hub)
 {
-    if (hub->wake_fd >= 0)
-        close(hub->wake_fd);
-    if (hub->poller_fd >= 0)
-        close(hub->poller_fd);
-    hub->poller_fd = hub->wake_fd = -1;
+    fd_close(&hub->signal_fds[0]);
+    fd_close(&hub->signal_fds[1]);
+    fd_close(&hub->wake_fd);
+    fd_close(&hub->poller_fd);
+}
+
+/* What is left in the pipe is reported again: no edges here. */
+static int epoll_open_signals(weft_hub *hub)
+{
+    if (pipe2(hub->signal_fds, O_CLOEXEC | O_NONBLOCK) < 0)
+        return -1;
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = epoll_key(KEY_SIGNAL, 0)};
+    return epoll_ctl(hub->poller_fd, EPOLL_CTL_ADD, hub->signal_fds[0], &event);
 }
 
 static int epoll_open(weft_hub *hub)
@@ -45,8 +64,10 @@ static int epoll_open(weft_hub *hub)
     hub->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (hub->wake_fd < 0)
         goto error;
-    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = epoll_key(-1, 0)};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = epoll_key(KEY_WAKE, 0)};
     if (epoll_ctl(hub->poller_fd, EPOLL_CTL_ADD, hub->wake_fd, &event) < 0)
+        goto error;
+    if (hub->wants_signals && epoll_open_signals(hub) < 0)
         goto error;
     return 0;
 error:
@@ -114,8 +135,9 @@ static int epoll_wait_events(weft_hub *hub, uint64_t timeout_ns)
     for (int i = 0; i < count; i++) {
         int fd = (int)(uint32_t)raw[i].data.u64;
         if (fd < 0) {
-            uint64_t unused;
-            (void)!read(hub->wake_fd, &unused, sizeof unused);
+            char unused[64];
+            int source = fd == KEY_WAKE ? hub->wake_fd : hub->signal_fds[0];
+            (void)!read(source, unused, sizeof unused);
             continue;
         }
         hub->events[kept++] = (weft_event){.fd = fd,

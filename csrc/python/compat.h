@@ -98,6 +98,27 @@ static inline void weft_locals_give(weft_locals *locals, PyThreadState *ts)
 }
 #endif
 
+/* Where CPython writes a byte at each signal; returns where it did before, -1: nowhere; -2: it may
+ * not be asked here. Main thread. */
+#if PY_VERSION_HEX < 0x030D0000
+static inline int weft_set_wakeup_fd(int fd)
+{
+    static PyObject *function; /* owned: signal.set_wakeup_fd, as it was first seen */
+    PyObject *pending = PyErr_GetRaisedException();
+    PyObject *module = function == NULL ? PyImport_ImportModule("_signal") : NULL;
+    if (module != NULL)
+        function = PyObject_GetAttrString(module, "set_wakeup_fd");
+    Py_XDECREF(module);
+    PyObject *former = function == NULL ? NULL : PyObject_CallFunction(function, "i", fd);
+    long number = former == NULL ? -2 : PyLong_AsLong(former);
+    Py_XDECREF(former);
+    PyErr_SetRaisedException(pending);
+    return (int)number;
+}
+#else
+static inline int weft_set_wakeup_fd(int fd) { return PySignal_SetWakeupFd(fd); }
+#endif
+
 static inline bool weft_is_finalizing(void)
 {
 #if PY_VERSION_HEX < 0x030D0000

@@ -64,6 +64,8 @@ static void weft_embed_block(weft_hub *hub)
     weft_thread *thread = weft_container_of(hub, weft_thread, hub);
     if (weft_unlikely(thread->is_watched))
         thread->slept_ns -= weft_hub_now(hub);
+    if (hub->wants_signals)
+        signal_wake_begin(thread);
     thread->ts = PyEval_SaveThread();
 }
 
@@ -75,6 +77,8 @@ static void weft_embed_unblock(weft_hub *hub)
         watchdog_rouse();
     if (weft_unlikely(thread->is_watched))
         thread->slept_ns += weft_hub_now(hub);
+    if (hub->wants_signals)
+        signal_wake_end(thread);
 }
 
 /* Raises the current exception in the main fiber, which is where a thread's troubles go. */

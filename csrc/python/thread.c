@@ -359,6 +359,7 @@ static weft_thread *thread_make(void)
     watchdog_unlock();
     weft_this_thread = thread;
     signal_stack_open(thread);
+    signal_wake_learn(thread);
     return thread;
 }
 
@@ -410,6 +411,8 @@ static void thread_after_fork(void)
         weft_thread *thread = weft_container_of(link, weft_thread, threads);
         link = link->next;
         bool is_own = thread == weft_this_thread;
+        if (is_own)
+            signal_wake_learn(thread); /* it is the main thread now */
         if (is_own)
             thread_abandon_others(thread);
         else

@@ -76,6 +76,7 @@ struct weft_thread {
     bool is_watched; /* the tracer is weft.testing's: it is told of every park, and sleep counts */
     uint64_t slept_ns; /* for how long the thread slept in the poller while it was watched */
     PyObject *leaving; /* reference of the fiber that was left, to be dropped on arrival */
+    bool has_wakeup_fd; /* signals write into our hub's pipe now, see signal_wake.c */
     struct signal_stack *signal_stack; /* ours, if the thread had none; or NULL */
     size_t dropped_count; /* fibers of this thread whose last reference another one has dropped
                              since somebody here last looked */
@@ -209,6 +210,12 @@ static void watchdog_start(void);
 static void watchdog_rouse(void);
 static void watchdog_lock(void);
 static void watchdog_unlock(void);
+
+/* ---- signal_wake.c ---- */
+static void signal_wake_learn(weft_thread *thread);
+static void signal_wake_begin(weft_thread *thread);
+static void signal_wake_end(weft_thread *thread);
+static void thread_throw_to_main(weft_thread *thread);
 
 /* ---- signal_stack.c ---- */
 static void signal_stack_open(weft_thread *thread);

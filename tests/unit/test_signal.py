@@ -410,3 +410,92 @@ def test_a_handler_that_would_wait_amid_the_hub_is_told_what_to_do(
     """)
     )
     assert out == "True\n"
+
+
+# ---- a signal that does not interrupt the sleep ----
+
+
+def test_ctrl_c_from_another_thread_wakes_main_from_a_wait_for_ever(
+    interpreter: Interpreter,
+) -> None:
+    """It is noted, but interrupts no system call of the main thread."""
+    out = interpreter.out("""
+        import _thread, threading, time
+        from weft.event import Event
+        threading.Thread(target=lambda: (time.sleep(0.1), _thread.interrupt_main())).start()
+        try:
+            Event().wait()
+        except KeyboardInterrupt:
+            print("interrupted")
+    """)
+    assert out == "interrupted\n"
+
+
+def test_a_signal_that_another_thread_gets_is_handled_promptly(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
+        import signal, threading, time
+        from weft.event import Event
+        event = Event()
+        signal.signal(signal.SIGUSR1, lambda *_: event.set())
+        def send():
+            time.sleep(0.1)
+            signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        threading.Thread(target=send).start()
+        print(event.wait())
+        print(signal.set_wakeup_fd(-1))
+    """)
+    assert out == "True\n-1\n"
+
+
+def test_a_signal_that_comes_just_before_the_hub_sleeps_is_not_lost(
+    interpreter: Interpreter,
+) -> None:
+    """The handler is due in the very call that parks, which runs no more Python code."""
+    out = interpreter.out("""
+        import os, signal, weft
+        from weft.event import Event
+        event = Event()
+        signal.signal(signal.SIGALRM, lambda *_: event.set())
+        for microseconds in range(1, 400):
+            event.clear()
+            signal.setitimer(signal.ITIMER_REAL, microseconds / 1e6)
+            event.wait()
+        print("all came")
+    """)
+    assert out == "all came\n"
+
+
+def test_a_program_keeps_the_wakeup_descriptor_that_it_has_set(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
+        import os, signal, socket, weft
+        from weft.event import Event
+        event = Event()
+        signal.signal(signal.SIGALRM, lambda *_: event.set())
+        left, right = socket.socketpair()
+        left.setblocking(False)
+        signal.set_wakeup_fd(left.fileno())
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        event.wait()
+        print(right.recv(10) == bytes([signal.SIGALRM]))
+        print(signal.set_wakeup_fd(-1) == left.fileno())
+    """)
+    assert out == "True\nTrue\n"
+
+
+def test_the_child_of_a_fork_has_a_pipe_of_its_own(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
+        import os, signal, threading, time, weft
+        weft.sleep(0.01)
+        pid = os.fork()
+        if pid == 0:
+            event = weft.event.Event()
+            signal.signal(signal.SIGUSR1, lambda *_: event.set())
+            threading.Thread(
+                target=lambda: (time.sleep(0.1),
+                                signal.pthread_kill(threading.get_ident(), signal.SIGUSR1))
+            ).start()
+            print(event.wait(), flush=True)
+            os._exit(0)
+        print(os.waitpid(pid, 0)[1])
+    """)
+    assert out == "True\n0\n"
