@@ -91,6 +91,7 @@ static PyMethodDef channel_methods[] = {
 };
 
 static PyGetSetDef channel_getset[] = {
+    {"hub", link_get_hub, NULL, "The hub of the thread that asks: any may use it.", NULL},
     {"balance", channel_get_balance, NULL, "How many wait to put, less those who wait to get.",
      NULL},
     {0},

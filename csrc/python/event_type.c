@@ -136,6 +136,18 @@ static PyMethodDef event_methods[] = {
     {0},
 };
 
+static PyObject *event_get_linkcount(PyObject *self, void *unused)
+{
+    (void)unused;
+    return link_count(event_of(self)->links);
+}
+
+static PyGetSetDef event_getset[] = {
+    {"hub", link_get_hub, NULL, "The hub of the thread that asks: any may use it.", NULL},
+    {"linkcount", event_get_linkcount, NULL, "How many links it has.", NULL},
+    {0},
+};
+
 PyDoc_STRVAR(event_doc, "Event()\n--\n\n"
                         "A flag that fibers wait for.\n\n"
                         "Switches: never. Threads: any.\n\n"
@@ -158,5 +170,6 @@ PyTypeObject weft_event_type = {
     .tp_clear = event_gc_clear,
     .tp_repr = event_repr,
     .tp_methods = event_methods,
+    .tp_getset = event_getset,
     .tp_weaklistoffset = offsetof(event_object, weakrefs),
 };

@@ -84,6 +84,20 @@ static int link_tell_all(PyObject **links, PyObject *self)
     return 0;
 }
 
+static PyObject *link_count(PyObject *links)
+{
+    return PyLong_FromSsize_t(links == NULL ? 0 : PyList_GET_SIZE(links));
+}
+
+/* The attribute `hub`, which gevent's primitives have: that of the thread that asks. */
+static PyObject *link_get_hub(PyObject *self, void *unused)
+{
+    (void)self;
+    (void)unused;
+    weft_thread *thread = thread_get();
+    return thread == NULL ? NULL : hub_get(thread);
+}
+
 const char weft_link_add_doc[] =
     "rawlink($self, callback, /)\n--\n\n"
     "Have the hub of this thread call callback(self) once, when it is ready; soon, if it is.\n\n"

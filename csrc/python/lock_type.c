@@ -289,7 +289,15 @@ static PyMethodDef semaphore_methods[] = {
     {0},
 };
 
+static PyObject *semaphore_get_linkcount(PyObject *self, void *unused)
+{
+    (void)unused;
+    return link_count(*semaphore_links(self));
+}
+
 static PyGetSetDef semaphore_getset[] = {
+    {"hub", link_get_hub, NULL, "The hub of the thread that asks: any may use it.", NULL},
+    {"linkcount", semaphore_get_linkcount, NULL, "How many links it has.", NULL},
     {"counter", semaphore_get_counter, semaphore_set_counter, "How many permits are free.", NULL},
     {0},
 };

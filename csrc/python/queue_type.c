@@ -485,6 +485,7 @@ static PyMethodDef queue_methods[] = {
 };
 
 static PyGetSetDef simple_queue_getset[] = {
+    {"hub", link_get_hub, NULL, "The hub of the thread that asks: any may use it.", NULL},
     {"maxsize", queue_get_maxsize, queue_set_maxsize, "How many items fit; None: any number.",
      NULL},
     {"queue", queue_get_store, queue_set_store, "The items; a view of them unless set.", NULL},

@@ -394,6 +394,15 @@ static PyObject *task_get_parent(PyObject *self, void *unused)
     return hub_get(record_of(self)->thread);
 }
 
+static PyObject *task_get_loop(PyObject *self, void *unused)
+{
+    (void)unused;
+    PyObject *hub = hub_get(record_of(self)->thread);
+    PyObject *loop = hub == NULL ? NULL : PyObject_GetAttrString(hub, "loop");
+    Py_XDECREF(hub);
+    return loop;
+}
+
 static PyObject *task_get_fn(PyObject *self, void *unused)
 {
     (void)unused;
@@ -471,6 +480,7 @@ static PyGetSetDef task_getset[] = {
      "A dict that a task shares with all that it spawns, and those spawn.", NULL},
     {"minimal_ident", task_get_minimal_ident, NULL,
      "A small number, unlike those of all living tasks.", NULL},
+    {"loop", task_get_loop, NULL, "The loop of its hub; see weft.loop.", NULL},
     {"fn", task_get_fn, NULL, "What it calls; None once it has ended.", NULL},
     {0},
 };

@@ -311,6 +311,8 @@ extern const char weft_link_add_doc[], weft_link_remove_doc[];
 static PyObject *link_add(PyObject **links, PyObject *self, PyObject *callback, bool is_ready);
 static PyObject *link_remove(PyObject **links, PyObject *callback);
 static int link_tell_all(PyObject **links, PyObject *self);
+static PyObject *link_count(PyObject *links);
+static PyObject *link_get_hub(PyObject *self, void *unused);
 
 /* ---- fd_type.c: descriptors ---- */
 static int fd_wait(weft_thread *thread, int fd, unsigned direction, uint64_t deadline_ns,

@@ -151,6 +151,16 @@ class AsyncResult:
             return ()
         return (type(self._exception), self._exception, self._traceback)
 
+    @property
+    def hub(self) -> _core.Hub:
+        """The hub of the thread that asks: any may use it."""
+        return _core.get_hub()
+
+    @property
+    def linkcount(self) -> int:
+        """How many links it has."""
+        return len(self._links)
+
     def rawlink(self, callback: Callable[[AsyncResult], Any]) -> None:
         """Have this thread's hub call callback(self) once it is set; soon if it is.
 

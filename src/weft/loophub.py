@@ -13,9 +13,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable
+from types import ModuleType
 from typing import Any
 
-from weft import _core, native
+from weft import _core, native, resolver
 from weft.errors import ConcurrentObjectUseError, InvalidSwitchError
 from weft.loop import Loop
 from weft.waiter import Waiter
@@ -60,6 +61,11 @@ class LoopHub(_core.Hub):
     def backend(self) -> str:
         """The name of what asks the kernel."""
         return self.poller
+
+    @property
+    def resolver(self) -> ModuleType:
+        """What looks names up: the functions of weft.resolver."""
+        return resolver
 
     def switch(self, *args: Any, **kwargs: Any) -> Any:
         """Switch to the hub by hand: whoever is to go on must be switched to, by a callback.

@@ -377,3 +377,7 @@ def test_format_context_says_whose_an_error_is(
     monkeypatch.setattr(Hub, "format_context", lambda self, context: "<somebody>")
     spawn(lambda: 1 / 0).join()
     assert "<somebody> failed with ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_the_hub_looks_names_up() -> None:
+    assert get_hub().resolver.gethostbyname("127.0.0.1") == "127.0.0.1"

@@ -4,13 +4,16 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+import weft
 from tests.conftest import Growth, Sim
 from weft import iwait, sleep, spawn, spawn_later, wait
 from weft.event import AsyncResult, Event
 from weft.lock import Semaphore
+from weft.queue import Channel, Queue
 
 
 def test_wait_returns_what_is_ready_in_that_order(sim: Sim) -> None:
@@ -125,3 +128,17 @@ def test_waits_leave_nothing_behind(sim: Sim, growth: Growth) -> None:
             pass
 
     growth.refuse(use)
+
+
+@pytest.mark.parametrize("make", [Event, AsyncResult, lambda: Semaphore(0)])
+def test_links_are_counted_and_the_hub_is_that_of_who_asks(
+    sim: Sim, make: Callable[[], Any]
+) -> None:
+    subject = make()
+    assert subject.linkcount == 0
+    subject.rawlink(print)
+    assert subject.linkcount == 1
+    subject.unlink(print)
+    assert subject.linkcount == 0
+    assert subject.hub is Queue().hub is Channel().hub is weft.get_hub()
+    assert spawn(int).loop is weft.get_hub().loop
