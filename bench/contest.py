@@ -28,11 +28,16 @@ class Effort:
     chunk_s: float  # CPU time of one of them
     parked: int  # tasks parked at once in the memory benchmark
     crowd: int  # and in the benchmark of a crowd
+    million: int  # and in that of a million
     echo_s: float  # the client's window
 
 
-FULL = Effort(rounds=7, chunks=5, chunk_s=0.05, parked=100_000, crowd=1_000_000, echo_s=0.6)
-QUICK = Effort(rounds=2, chunks=3, chunk_s=0.01, parked=20_000, crowd=50_000, echo_s=0.15)
+FULL = Effort(
+    rounds=7, chunks=5, chunk_s=0.05, parked=100_000, crowd=1_000_000, million=1_000_000, echo_s=0.6
+)
+QUICK = Effort(
+    rounds=2, chunks=3, chunk_s=0.01, parked=20_000, crowd=50_000, million=50_000, echo_s=0.15
+)
 
 Sample = Mapping[str, float]
 Contender = Mapping[str, Callable[[Effort], Sample]]

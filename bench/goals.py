@@ -44,6 +44,12 @@ GOALS = (
         )
     ),
     Goal("with Timeout ≤ 1/6 of gevent's", "timeout", "an empty block", "gevent", 6),
+    Goal("a million asleep ≤ 1/5 of gevent's", "million", "in sleep()", "gevent", 5),
+    Goal("the same in queue.get()", "million", "in queue.get()", "gevent", 5),
+    *(
+        Goal(f"{case} ≤ 1.5 times of 10,000", "waiters", case, "weft, of 10,000", 1 / 1.5)
+        for case in ("100,000 wait, served", "100,000 wait, in vain")
+    ),
     Goal("echo, 64 connections, ≥ 2.2 times gevent", "echo", "64 connections", "gevent", 2.2),
     Goal("the same, ≥ 0.85 times C epoll", "echo", "64 connections", "C epoll (limit)", 0.85),
 )

@@ -25,7 +25,7 @@ from goals import table_of_goals
 
 NAMES = (
     *("switch", "create", "sleep", "spawn", "queue", "lock", "timeout", "offload"),
-    *("echo", "memory", "crowd"),
+    *("echo", "memory", "crowd", "million", "waiters"),
 )
 
 

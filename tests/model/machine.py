@@ -1,6 +1,6 @@
 """Random programs of tasks that use one primitive, run by weft and by the model: what happens must
 be the same, to the order of each wake-up. WEFT_EXAMPLES=n: so many programs of each kind instead of
-100; with it they are drawn anew each time: `WEFT_EXAMPLES=10000 make test K=model`.
+200; with it they are drawn anew each time: `WEFT_EXAMPLES=10000 make test K=model`.
 
 A program is a list of steps of the main fiber: it spawns a task with a script of its own, kills
 one, sleeps, or uses the primitive. At the end it kills who is left, as often as need be. A step or
@@ -283,7 +283,7 @@ def first_difference(ours: Trace, models: Trace) -> str:
 def settled(check: Callable[..., None]) -> Callable[..., None]:
     """hypothesis's settings for a test of ours: few programs, always the same, or many others."""
     return settings(
-        max_examples=int(EXAMPLES or 100),
+        max_examples=int(EXAMPLES or 200),
         derandomize=not EXAMPLES,
         database=None,
         deadline=None,

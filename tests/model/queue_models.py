@@ -166,6 +166,19 @@ class LifoQueue(Queue):
     is_lifo = True
 
 
+class Channel(Queue):
+    """Never has room; an item lies in it only when it was given back."""
+
+    def __init__(self, world: World, _: float) -> None:
+        super().__init__(world, 0)
+
+    def qsize(self) -> int:
+        return 0
+
+    def empty(self) -> bool:
+        return True
+
+
 class HookedQueue(Joinable):
     """A waiter that is fired was promised an item, or room, and newcomers get the rest."""
 

@@ -12,7 +12,14 @@ import pytest
 from hypothesis import strategies as st
 
 from tests.model.machine import TIMEOUTS, Machine, Operation, Trace, compare, operation, outcomes
-from tests.model.queue_models import HookedQueue, Joinable, LifoQueue, PriorityQueue, Queue
+from tests.model.queue_models import (
+    Channel,
+    HookedQueue,
+    Joinable,
+    LifoQueue,
+    PriorityQueue,
+    Queue,
+)
 from tests.model.world import Body, World
 from weft import queue as ours
 from weft.queue import ShutDown
@@ -23,7 +30,7 @@ class Kind(NamedTuple):
     model: Callable[[World, float], Joinable]
     may_peek: bool = True
     is_joinable: bool = True
-    sizes: tuple[int, ...] = (0, 1, 2, 3)
+    sizes: tuple[int, ...] = (0, 2)
 
 
 class Hooked(ours.Queue):
@@ -34,12 +41,12 @@ class Hooked(ours.Queue):
 
 
 KINDS = {
-    "Queue": Kind(ours.Queue, Queue),
+    "Queue": Kind(ours.Queue, Queue, sizes=(0, 1, 3)),
     "LifoQueue": Kind(ours.LifoQueue, LifoQueue),
     "PriorityQueue": Kind(ours.PriorityQueue, PriorityQueue),
-    "subclass": Kind(Hooked, HookedQueue),
-    "SimpleQueue": Kind(ours.SimpleQueue, Queue, is_joinable=False),
-    "Channel": Kind(lambda size: ours.Channel(), Queue, False, False, sizes=(1,)),
+    "subclass": Kind(Hooked, HookedQueue, sizes=(1,)),
+    "SimpleQueue": Kind(ours.SimpleQueue, Queue, is_joinable=False, sizes=(2,)),
+    "Channel": Kind(lambda _: ours.Channel(), Channel, False, False, sizes=(0,)),
 }
 
 
@@ -102,11 +109,6 @@ class ModelQueue(Counted):
         self.queue.resize(size)
 
 
-class ModelChannel(ModelQueue):
-    def state(self) -> Any:
-        return 0, True, True
-
-
 RANKS = st.integers(0, 2)
 PUT, GET = operation("put", RANKS, True, TIMEOUTS), operation("get", True, TIMEOUTS)
 
@@ -130,12 +132,9 @@ def instant(kind: Kind) -> st.SearchStrategy[Operation]:
 
 
 def machine(kind: Kind, size: int) -> Machine:
-    is_channel = kind.sizes == (1,)
-    limit = 0 if is_channel else size or math.inf
-    of_model = ModelChannel if is_channel else ModelQueue
     return Machine(
         weft=lambda side: WeftQueue(kind, kind.make(size)),
-        model=lambda side: of_model(kind, kind.model(side.world, limit)),
+        model=lambda side: ModelQueue(kind, kind.model(side.world, size or math.inf)),
         operations=operations(kind),
         instant=instant(kind),
         state=lambda subject: subject.state(),
