@@ -56,7 +56,7 @@ def semaphores(of_weft: type[Semaphore], of_model: type[ModelSemaphore], value: 
         operations=st.one_of(
             *[operation("acquire", True, TIMEOUTS)] * 3,
             operation("wait", TIMEOUTS),
-            operation("told", TIMEOUTS),
+            *[operation("told", TIMEOUTS)] * 2,
             instant,
         ),
         instant=instant,
