@@ -41,6 +41,7 @@ static uint64_t semaphore_holder(PyObject *self);
 static PyObject *module_all_fibers(PyObject *module, PyObject *unused);
 static PyObject *module_holder(PyObject *module, PyObject *subject); /* census.c */
 static PyObject *module_watchdog_stop(PyObject *module, PyObject *is_for_good); /* watchdog.c */
+static PyObject *module_watchdog_ignore(PyObject *module, PyObject *is_ignored);
 static PyObject *module_watchdog_limit(PyObject *module, PyObject *seconds);
 static PyObject *module_settrace(PyObject *module, PyObject *callback); /* trace.c */
 static PyObject *module_gettrace(PyObject *module, PyObject *unused);

@@ -186,6 +186,10 @@ static PyMethodDef module_methods[] = {
     {"watchdog_limit", module_watchdog_limit, METH_O,
      "watchdog_limit(seconds, /)\n--\n\nHow long a fiber may keep its thread; 0: for ever; None: "
      "as before. Returns the former.\n\nSwitches: never. Threads: any. Raises ValueError."},
+    {"watchdog_ignore", module_watchdog_ignore, METH_O,
+     "watchdog_ignore(is_ignored, /)\n--\n\nDo not tell of the current fiber until it gives "
+     "way.\n\n"
+     "Switches: never. Threads: owner."},
     {"watchdog_stop", module_watchdog_stop, METH_O,
      "watchdog_stop(is_for_good, /)\n--\n\nEnd the watching thread; the next task starts it again "
      "unless it is for good.\n\nSwitches: never. Threads: any."},

@@ -256,6 +256,20 @@ static PyObject *module_watchdog_stop(PyObject *module, PyObject *is_for_good)
     Py_RETURN_NONE;
 }
 
+/* The current fiber is not told of, whether or not it was, until it gives way. */
+static PyObject *module_watchdog_ignore(PyObject *module, PyObject *is_ignored)
+{
+    (void)module;
+    weft_thread *thread = thread_get();
+    int flag = thread == NULL ? -1 : PyObject_IsTrue(is_ignored);
+    if (flag < 0)
+        return NULL;
+    watchdog_lock();
+    thread->watch = (weft_watch){thread->hub.switch_count, watch_now(), flag};
+    watchdog_unlock();
+    Py_RETURN_NONE;
+}
+
 /* Sets the seconds that a fiber may keep its thread; 0: no watching. Returns the former ones. */
 static PyObject *module_watchdog_limit(PyObject *module, PyObject *seconds)
 {

@@ -377,6 +377,9 @@ def watchdog_limit(seconds: float | None, /) -> float:
     """How long a fiber may keep its thread, in seconds; 0: for ever; None: as before. Returns the
     former."""
 
+def watchdog_ignore(is_ignored: bool, /) -> None:
+    """Do not tell of the current fiber until it gives way; False: tell of it as usual."""
+
 def watchdog_stop(is_for_good: bool, /) -> None: ...
 
 # Called once, by the modules that define these classes.

@@ -19,6 +19,7 @@ from typing import Any
 from weft import _core, native, resolver
 from weft.errors import ConcurrentObjectUseError, InvalidSwitchError
 from weft.loop import Loop
+from weft.monitor import PeriodicMonitor
 from weft.waiter import Waiter
 from weft.watcher import Watcher
 
@@ -48,6 +49,8 @@ class LoopHub(_core.Hub):
         self.main_hub = threading.get_native_id() == os.getpid()
         self._loop: Loop | None = None
         self._joiner: Waiter | None = None
+        #: What start_periodic_monitoring_thread() has returned, or None.
+        self.periodic_monitoring_thread: PeriodicMonitor | None = None
 
     @property
     def loop(self) -> Loop:
@@ -138,6 +141,17 @@ class LoopHub(_core.Hub):
         if waiter is not None:
             waiter.throw(*(error if isinstance(error, tuple) else (error,)))
 
+    # ---- being looked at ----
+
+    def start_periodic_monitoring_thread(self) -> PeriodicMonitor:
+        """Return what calls functions with this hub now and then; always the same.
+
+        Switches: never. Threads: any.
+        """
+        if self.periodic_monitoring_thread is None:
+            self.periodic_monitoring_thread = PeriodicMonitor(self)
+        return self.periodic_monitoring_thread
+
     # ---- waiting for the end ----
 
     def join(self, timeout: float | None = None) -> bool:
@@ -185,12 +199,16 @@ class LoopHub(_core.Hub):
         self.loop.turns.ends()
 
     def destroy(self, destroy_loop: bool | None = None) -> None:
-        """Stop the watchers, if destroy_loop, or if it is None and this is not the main thread's.
+        """Stop monitoring; and the watchers, if destroy_loop says so.
+
+        None says so in other threads than the main one.
 
         The hub itself is there as long as its thread: its fibers go on, and it may be used again.
 
         Switches: never. Threads: owner.
         """
+        if self.periodic_monitoring_thread is not None:
+            self.periodic_monitoring_thread.kill()
         if self._loop is not None and (not self.main_hub if destroy_loop is None else destroy_loop):
             loop, self._loop = self._loop, None
             loop.destroy()
