@@ -73,8 +73,7 @@ static void weft_embed_unblock(weft_hub *hub)
 {
     weft_thread *thread = weft_container_of(hub, weft_thread, hub);
     PyEval_RestoreThread(thread->ts);
-    if (weft_unlikely(__atomic_load_n(&weft_watchdog_is_asleep, __ATOMIC_RELAXED)))
-        watchdog_rouse();
+    watchdog_hub_wakes(hub);
     if (weft_unlikely(thread->is_watched))
         thread->slept_ns += weft_hub_now(hub);
     if (hub->wants_signals)

@@ -56,6 +56,5 @@ static void signal_wake_end(weft_thread *thread)
     if (thread->has_wakeup_fd)
         (void)weft_set_wakeup_fd(-1);
     thread->has_wakeup_fd = false;
-    thread->hub.is_blocked = false; /* or handlers would wake it once more in vain */
     signal_wake_handle(thread);
 }

@@ -207,7 +207,7 @@ static void fiber_take_back(weft_record *record, PyObject *exception);
 /* ---- watchdog.c ---- */
 extern bool weft_watchdog_is_wanted, weft_watchdog_is_asleep;
 static void watchdog_start(void);
-static void watchdog_rouse(void);
+static void watchdog_hub_wakes(weft_hub *hub);
 static void watchdog_lock(void);
 static void watchdog_unlock(void);
 

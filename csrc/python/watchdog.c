@@ -97,28 +97,55 @@ static struct timespec watch_next_look(void)
 
 static bool watch_must_stop(uint64_t generation) { return watch_generation != generation; }
 
-/* Sleeps until the next look; for good if nothing has happened for long. With the lock. */
-static void watch_sleep(uint32_t idle_count, uint64_t generation)
+static bool watch_all_sleep(void)
 {
-    struct timespec at = watch_next_look();
-    if (idle_count < WATCH_IDLE_LOOKS && watch_limit_ns != 0) {
-        pthread_cond_timedwait(&watch_wake, &watch_lock, &at);
-        return;
+    for (weft_link *link = weft_all_threads.next; link != &weft_all_threads; link = link->next) {
+        weft_hub *hub = &weft_container_of(link, weft_thread, threads)->hub;
+        if (!__atomic_load_n(&hub->is_blocked, __ATOMIC_SEQ_CST))
+            return false;
     }
+    return true;
+}
+
+/* Sleeps until a hub goes on, or the limit is changed. Says first that it will, and looks then: a
+ * hub says first that it goes on, and looks then (watchdog_hub_wakes). So one sees the other. */
+static void watch_sleep_for_good(uint64_t generation)
+{
     __atomic_store_n(&weft_watchdog_is_asleep, true, __ATOMIC_SEQ_CST);
-    while (!watch_must_stop(generation) &&
+    bool is_needed = watch_limit_ns != 0 && !watch_all_sleep();
+    while (!is_needed && !watch_must_stop(generation) &&
            __atomic_load_n(&weft_watchdog_is_asleep, __ATOMIC_SEQ_CST))
         pthread_cond_wait(&watch_wake, &watch_lock);
     __atomic_store_n(&weft_watchdog_is_asleep, false, __ATOMIC_SEQ_CST);
 }
 
-/* A hub goes on after a sleep, and the watching thread may be asleep for good. */
+/* Sleeps until the next look; for good if nothing has happened for long. With the lock. Returns for
+ * how many looks nothing has happened. */
+static uint32_t watch_sleep(uint32_t idle_count, uint64_t generation)
+{
+    struct timespec at = watch_next_look();
+    if (idle_count >= WATCH_IDLE_LOOKS || watch_limit_ns == 0) {
+        watch_sleep_for_good(generation);
+        return 0;
+    }
+    pthread_cond_timedwait(&watch_wake, &watch_lock, &at);
+    return idle_count;
+}
+
 static __attribute__((noinline)) void watchdog_rouse(void)
 {
     watchdog_lock();
     __atomic_store_n(&weft_watchdog_is_asleep, false, __ATOMIC_SEQ_CST);
     pthread_cond_signal(&watch_wake);
     watchdog_unlock();
+}
+
+/* A hub goes on after a sleep, and the watching thread may be asleep for good. */
+static void watchdog_hub_wakes(weft_hub *hub)
+{
+    __atomic_store_n(&hub->is_blocked, false, __ATOMIC_SEQ_CST);
+    if (weft_unlikely(__atomic_load_n(&weft_watchdog_is_asleep, __ATOMIC_SEQ_CST)))
+        watchdog_rouse();
 }
 
 /* ---- reporting: with the GIL, without the lock ---- */
@@ -187,7 +214,7 @@ static void *watch_run(void *generation_number)
     uint32_t idle_count = 0;
     watchdog_lock();
     for (;;) {
-        watch_sleep(idle_count, generation);
+        idle_count = watch_sleep(idle_count, generation);
         if (watch_must_stop(generation))
             break;
         idle_count = watch_turn() ? idle_count + 1 : 0;

@@ -125,6 +125,26 @@ def test_a_hub_that_sleeps_is_not_told_of_and_wakes_the_watch(interpreter: Inter
     assert out == "[]\nTrue\n"
 
 
+def test_the_watch_is_awake_whenever_a_hub_is(interpreter: Interpreter) -> None:
+    """A hub may go on just when the watching thread is about to sleep for good."""
+    out = run(
+        interpreter,
+        """
+    import weft.watchdog
+    set_blocking_limit(0.004)
+    results = []
+    for number in range(60):
+        weft.watchdog._told.clear()
+        weft.sleep(0.0103 + number % 7 * 0.0011)
+        task = weft.spawn(hog)
+        weft.spawn(other)
+        results.append(task.get())
+    print(results == [True] * 60)
+    """,
+    )
+    assert out == "True\n"
+
+
 def test_another_threads_hub_is_watched(interpreter: Interpreter) -> None:
     out = run(
         interpreter,
