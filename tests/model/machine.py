@@ -75,7 +75,7 @@ class Side:
 
     def method(self, operation: Operation) -> Any:
         name, *arguments = operation
-        owner = self if name in ("sleep", "kill", "spawn", "spawn_later") else self.subject
+        owner = self if name in ("sleep", "spin", "kill", "spawn", "spawn_later") else self.subject
         return getattr(owner, name)(*arguments)
 
     def kill(self, number: int) -> None:
@@ -108,6 +108,11 @@ class Weft(Side):
 
     def sleep(self, seconds: float) -> None:
         weft.sleep(seconds)
+
+    def spin(self, times: int) -> None:
+        """Give way so many times: the hub looks at its timers only now and then."""
+        for _ in range(times):
+            weft.sleep(0)
 
     def spawn(self, script: Script, is_stubborn: bool) -> None:
         self.enlist(weft.spawn(self.live, script, is_stubborn))
@@ -169,6 +174,10 @@ class Model(Side):
 
     def sleep(self, seconds: float) -> Body:
         return self.world.sleep(seconds)
+
+    def spin(self, times: int) -> Body:
+        for _ in range(times):
+            yield from self.world.sleep(0)
 
     def spawn(self, script: Script, is_stubborn: bool) -> None:
         self.enlist(script, is_stubborn).start()
