@@ -75,7 +75,7 @@ class Side:
 
     def method(self, operation: Operation) -> Any:
         name, *arguments = operation
-        owner = self if name in ("sleep", "kill", "spawn", "spawn_later") else self.subject
+        owner = self if name in ("sleep", "spin", "kill", "spawn", "spawn_later") else self.subject
         return getattr(owner, name)(*arguments)
 
     def kill(self, number: int) -> None:
@@ -108,6 +108,11 @@ class Weft(Side):
 
     def sleep(self, seconds: float) -> None:
         weft.sleep(seconds)
+
+    def spin(self, times: int) -> None:
+        """Give way so many times: the hub looks at its timers only now and then."""
+        for _ in range(times):
+            weft.sleep(0)
 
     def spawn(self, script: Script, is_stubborn: bool) -> None:
         self.enlist(weft.spawn(self.live, script, is_stubborn))
@@ -169,6 +174,10 @@ class Model(Side):
 
     def sleep(self, seconds: float) -> Body:
         return self.world.sleep(seconds)
+
+    def spin(self, times: int) -> Body:
+        for _ in range(times):
+            yield from self.world.sleep(0)
 
     def spawn(self, script: Script, is_stubborn: bool) -> None:
         self.enlist(script, is_stubborn).start()
@@ -240,11 +249,13 @@ def programs(machine: Machine) -> st.SearchStrategy[Script]:
     sleeps = operation("sleep", SECONDS)
     kills = operation("kill", NUMBERS)
     do = st.one_of(*[machine.operations] * 4, sleeps, kills)
-    spawns = operation("spawn", st.lists(do, min_size=1, max_size=4), st.booleans())
+    script = st.lists(do, min_size=1, max_size=4)
+    spawns = operation("spawn", script, st.booleans())
+    later = operation("spawn_later", st.integers(0, 3), script, st.booleans())
     single = st.one_of(spawns, sleeps, kills, machine.instant).map(lambda step: [step])
     some = st.lists(machine.instant, min_size=1, max_size=3)
     strike = st.tuples(some, st.lists(kills, min_size=1, max_size=3)).map(joined)
-    crowd = st.lists(spawns, min_size=3, max_size=5)
+    crowd = st.lists(st.one_of(spawns, spawns, later), min_size=3, max_size=5)
     steps = st.lists(st.one_of(single, single, strike), min_size=6, max_size=16)
     return st.tuples(crowd, steps.map(joined)).map(joined)
 

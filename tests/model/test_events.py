@@ -25,7 +25,9 @@ FLAG = st.one_of(*[operation("set")] * 2, operation("clear"))
 EVENT = Machine(
     weft=lambda side: Event(),
     model=lambda side: models.Event(side.world),
-    operations=st.one_of(*[operation("wait", TIMEOUTS)] * 2, FLAG),
+    operations=st.one_of(
+        *[operation("wait", TIMEOUTS)] * 4, *[FLAG] * 2, operation("spin", st.integers(20, 70))
+    ),
     instant=FLAG,
     state=lambda event: event.is_set(),
 )
@@ -48,6 +50,9 @@ class Things:
 
     def __init__(self, side: Side, things: list[Any]) -> None:
         self.side, self.things = side, things
+
+    def state(self) -> list[bool]:
+        return [task.has_links() for task in self.side.tasks]
 
     def chosen(self, numbers: Iterable[int]) -> list[Any]:
         return [thing for number in numbers for thing in self.everything()[number : number + 1]]
@@ -183,6 +188,7 @@ SEVERAL = Machine(
         MAKE_READY,
     ),
     instant=MAKE_READY,
+    state=Things.state,
 )
 
 MACHINES = {"Event": EVENT, "AsyncResult": RESULT, "wait, iwait and joinall": SEVERAL}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies as st
 
 import weft
-from tests.model.machine import NUMBERS, SECONDS, TIMEOUTS, Machine, Side, compare, operation
+from tests.model.machine import SECONDS, TIMEOUTS, Machine, Side, compare, operation
 from tests.model.world import Body, Broken
 from weft import Timeout
 
@@ -98,16 +98,17 @@ class ModelFamily(Family):
                 raise Timeout
 
 
+FAMILY = st.integers(0, 6)  # those that were spawned later, too
 KINDS = st.sampled_from(["rawlink", "link", "link_value", "link_exception"])
-LINK = st.one_of(*[operation("link", NUMBERS, KINDS)] * 3, operation("unlink", NUMBERS, KINDS))
+LINK = st.one_of(*[operation("link", FAMILY, KINDS)] * 3, operation("unlink", FAMILY, KINDS))
 NAP = st.lists(operation("sleep", SECONDS), max_size=2)
 TASKS = Machine(
     weft=WeftFamily,
     model=ModelFamily,
     operations=st.one_of(
-        *[operation("join", NUMBERS, TIMEOUTS)] * 2,
-        *[operation("get", NUMBERS, st.booleans(), TIMEOUTS)] * 2,
-        *[operation("end", NUMBERS, TIMEOUTS)] * 2,
+        *[operation("join", FAMILY, TIMEOUTS)] * 2,
+        *[operation("get", FAMILY, st.booleans(), TIMEOUTS)] * 2,
+        *[operation("end", FAMILY, TIMEOUTS)] * 2,
         operation("killall", st.booleans(), TIMEOUTS),
         *[operation("sleep", SECONDS)] * 2,
         operation("fail"),
@@ -115,8 +116,8 @@ TASKS = Machine(
     ),
     instant=st.one_of(
         *[LINK] * 3,
-        operation("get", NUMBERS, False, None),
-        *[operation("spawn_later", SECONDS, NAP, st.booleans())] * 2,
+        operation("get", FAMILY, False, None),
+        *[operation("spawn_later", SECONDS, NAP, st.booleans())] * 4,
     ),
     state=Family.state,
 )

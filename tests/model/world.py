@@ -103,6 +103,9 @@ class Task:
         else:
             self.links.append((callback, kind))
 
+    def has_links(self) -> bool:
+        return bool(self.links)
+
     def unlink(self, callback: Callable[[Any], None]) -> None:
         for entry in self.links:
             if entry[0] == callback:
