@@ -53,9 +53,11 @@ static PyObject *event_is_set(PyObject *self, PyObject *unused)
     return PyBool_FromLong(event_of(self)->is_set);
 }
 
+static bool event_is_ready(PyObject *self) { return event_of(self)->is_set; }
+
 static PyObject *event_rawlink(PyObject *self, PyObject *callback)
 {
-    return link_add(&event_of(self)->links, self, callback, event_of(self)->is_set);
+    return link_add(&event_of(self)->links, self, callback, event_is_ready);
 }
 
 static PyObject *event_unlink(PyObject *self, PyObject *callback)

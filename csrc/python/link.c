@@ -24,18 +24,28 @@ static int link_call_soon(PyObject *self, PyObject *callback, PyObject *hub)
     return rc;
 }
 
+/* Makes the list if there is none; a collection meanwhile may have made one. */
+static int links_make(PyObject **links)
+{
+    PyObject *list = *links == NULL ? PyList_New(0) : NULL;
+    if (*links == NULL)
+        *links = Py_XNewRef(list);
+    Py_XDECREF(list);
+    return *links == NULL ? -1 : 0;
+}
+
 static int link_append(PyObject **links, PyObject *callback, PyObject *hub)
 {
-    if (*links == NULL && (*links = PyList_New(0)) == NULL)
-        return -1;
-    PyObject *entry = PyTuple_Pack(2, callback, hub);
+    PyObject *entry = links_make(links) < 0 ? NULL : PyTuple_Pack(2, callback, hub);
     int rc = entry == NULL ? -1 : PyList_Append(*links, entry);
     Py_XDECREF(entry);
     return rc;
 }
 
-/* rawlink(): to be told when `self` is ready, or soon, if it is. */
-static PyObject *link_add(PyObject **links, PyObject *self, PyObject *callback, bool is_ready)
+/* rawlink(): to be told when `self` is ready, or soon, if it is. Whether it is, is asked last: a
+ * collection may run anybody's code in the middle of this, and that may make it ready. */
+static PyObject *link_add(PyObject **links, PyObject *self, PyObject *callback,
+                          link_question *is_ready)
 {
     if (!PyCallable_Check(callback))
         return errors_refuse(PyExc_TypeError,
@@ -46,8 +56,10 @@ static PyObject *link_add(PyObject **links, PyObject *self, PyObject *callback, 
     PyObject *hub = thread == NULL ? NULL : hub_get(thread);
     if (hub == NULL)
         return NULL;
-    int rc = is_ready ? link_call_soon(self, callback, hub) : link_append(links, callback, hub);
+    int rc = link_append(links, callback, hub);
     Py_DECREF(hub);
+    if (rc == 0 && is_ready(self))
+        rc = link_tell_all(links, self);
     return rc < 0 ? NULL : Py_NewRef(Py_None);
 }
 

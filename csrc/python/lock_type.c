@@ -146,9 +146,11 @@ static PyObject *semaphore_acquire(PyObject *self, PyObject *const *args, Py_ssi
     return NULL;
 }
 
+static bool semaphore_has_permit(PyObject *self) { return semaphore_gate(self)->count > 0; }
+
 static PyObject *semaphore_rawlink(PyObject *self, PyObject *callback)
 {
-    return link_add(semaphore_links(self), self, callback, semaphore_gate(self)->count > 0);
+    return link_add(semaphore_links(self), self, callback, semaphore_has_permit);
 }
 
 static PyObject *semaphore_unlink(PyObject *self, PyObject *callback)

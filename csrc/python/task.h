@@ -42,7 +42,7 @@ static int task_init(PyObject *self, PyObject *args, PyObject *kwargs);
 static int task_start_now(PyObject *self);
 static int task_start_in(PyObject *self, PyObject *seconds);
 static int task_spawn_link(PyObject *callback, PyObject *args);
-static int task_schedule_link(weft_thread *thread, PyObject *self, PyObject *entry);
+static int task_run_links(weft_thread *thread, PyObject *self);
 static void task_end_unstarted(weft_record *record);
 static void task_tell_joiners(PyObject *fiber);
 static PyObject *task_run(PyObject *self, PyObject *unused);

@@ -211,18 +211,13 @@ static PyObject *task_add_link(PyObject *self, PyObject *callback, link_kind kin
                              "cannot link %R: it is not callable. A link is "
                              "called with the task when it has ended.",
                              callback);
-    PyObject *entry = Py_BuildValue("(Oi)", callback, (int)kind);
-    if (entry == NULL)
-        return NULL;
-    int rc;
-    if (task->outcome != TASK_PENDING) {
-        rc = task_schedule_link(record_of(self)->thread, self, entry);
-    } else {
-        if (task->links == NULL)
-            task->links = PyList_New(0);
-        rc = task->links == NULL ? -1 : PyList_Append(task->links, entry);
-    }
-    Py_DECREF(entry);
+    PyObject *entry =
+        links_make(&task->links) < 0 ? NULL : Py_BuildValue("(Oi)", callback, (int)kind);
+    /* A collection meanwhile may run the task to its end, which takes the list along. */
+    int rc = entry == NULL || links_make(&task->links) < 0 ? -1 : PyList_Append(task->links, entry);
+    Py_XDECREF(entry);
+    if (rc == 0 && task->outcome != TASK_PENDING)
+        rc = task_run_links(record_of(self)->thread, self);
     return rc < 0 ? NULL : Py_NewRef(Py_None);
 }
 

@@ -308,9 +308,12 @@ static int timeouts_append(const weft_thread *thread, PyObject *list);
 
 /* ---- link.c: callbacks that are told when something is ready ---- */
 extern const char weft_link_add_doc[], weft_link_remove_doc[];
-static PyObject *link_add(PyObject **links, PyObject *self, PyObject *callback, bool is_ready);
+typedef bool link_question(PyObject *self);
+static PyObject *link_add(PyObject **links, PyObject *self, PyObject *callback,
+                          link_question *is_ready);
 static PyObject *link_remove(PyObject **links, PyObject *callback);
 static int link_tell_all(PyObject **links, PyObject *self);
+static int links_make(PyObject **links);
 static PyObject *link_count(PyObject *links);
 static PyObject *link_get_hub(PyObject *self, void *unused);
 

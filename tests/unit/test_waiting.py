@@ -10,7 +10,7 @@ import pytest
 
 import weft
 from tests.conftest import Growth, Sim
-from weft import iwait, sleep, spawn, spawn_later, wait
+from weft import Task, iwait, sleep, spawn, spawn_later, wait
 from weft.event import AsyncResult, Event
 from weft.lock import Semaphore
 from weft.queue import Channel, Queue
@@ -142,3 +142,39 @@ def test_links_are_counted_and_the_hub_is_that_of_who_asks(
     assert subject.linkcount == 0
     assert subject.hub is Queue().hub is Channel().hub is weft.get_hub()
     assert spawn(int).loop is weft.get_hub().loop
+
+
+class _Garbage:
+    """In a cycle; says so when it is collected."""
+
+    def __init__(self, tell: Callable[[], Any]) -> None:
+        self.tell, self.itself = tell, self
+
+    def __del__(self) -> None:
+        self.tell()
+
+
+@pytest.mark.parametrize("name", ["event", "semaphore", "result", "task"])
+def test_what_a_collection_makes_ready_while_somebody_links_is_told(sim: Sim, name: str) -> None:
+    """On CPython 3.11 a collection may begin in any allocation, also in that of the link."""
+    for _ in range(20):
+        event, semaphore, result, task = Event(), Semaphore(0), AsyncResult(), Task(int)
+        subject, make_ready = {
+            "event": (event, event.set),
+            "semaphore": (semaphore, semaphore.release),
+            "result": (result, result.set),
+            "task": (task, task.kill),
+        }[name]
+        told: list[Any] = []
+        note = told.append
+        gc.collect()
+        _Garbage(make_ready)
+        former = gc.get_threshold()
+        gc.set_threshold(1)
+        try:
+            subject.rawlink(note)
+        finally:
+            gc.set_threshold(*former)
+        gc.collect()
+        sleep(0)
+        assert told == [subject]
