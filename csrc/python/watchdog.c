@@ -50,7 +50,8 @@ static bool watch_is_kept(weft_thread *thread, uint64_t now_ns)
 {
     weft_watch *watch = &thread->watch;
     uint64_t count = __atomic_load_n(&thread->hub.switch_count, __ATOMIC_RELAXED);
-    if (thread->hub.is_blocked || count != watch->switch_count) {
+    bool is_new = watch->since_ns == 0;
+    if (is_new || thread->hub.is_blocked || count != watch->switch_count) {
         *watch = (weft_watch){count, now_ns, false};
         return false;
     }

@@ -110,6 +110,20 @@ def test_whoever_waits_for_the_outside_counts(interpreter: Interpreter, reason: 
     assert out == "True\n"
 
 
+def test_before_the_first_switch_nobody_has_kept_the_thread_for_long(
+    interpreter: Interpreter,
+) -> None:
+    out = run(
+        interpreter,
+        """
+    set_blocking_limit(2)
+    weft.spawn(other)
+    print(hog(0.8))
+    """,
+    )
+    assert out == "False\n"
+
+
 def test_a_hub_that_sleeps_is_not_told_of_and_wakes_the_watch(interpreter: Interpreter) -> None:
     """After a while without work the watching thread sleeps for good."""
     out = run(
