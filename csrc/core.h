@@ -86,12 +86,15 @@ struct weft_stack_pool {
     size_t stack_bytes;    /* size of each */
     size_t free_max;       /* how many are kept warm */
     weft_link slabs;       /* mappings that have room: cold or never used stacks */
+    weft_link dirty;       /* of those, the ones that have pages to give back */
+    size_t dirty_count;    /* cold stacks that still have their pages */
     weft_stack_pool *next; /* the thread's pool of another size, or NULL */
 };
 
 void weft_stack_pool_init(weft_stack_pool *pool, size_t stack_bytes);
 void weft_stack_pool_clear(weft_stack_pool *pool);
 void weft_stack_pool_trim(weft_stack_pool *pool);
+bool weft_stack_pool_clean(weft_stack_pool *pool);
 weft_stack_pool *weft_stack_pool_find(weft_stack_pool *first, size_t stack_bytes);
 size_t weft_stack_round(size_t stack_bytes);
 int weft_stack_take(weft_stack_pool *pool, weft_stack **stack);
@@ -119,8 +122,10 @@ struct weft_slab {
     char *first;           /* the lowest stack's base */
     uint32_t count;        /* stacks that there is place for */
     uint32_t used_count;   /* those numbered below have been used once: they have their guard */
-    uint32_t cold_count;   /* of those, the ones that were given back: only the guard is left */
-    uint8_t cold[WEFT_SLAB_STACKS_MAX]; /* their numbers */
+    uint32_t cold_count;   /* of those, the ones that were given back */
+    uint32_t dirty_count;  /* of those, the last so many still have their pages */
+    weft_link dirty;       /* in pool->dirty while there are any, else unlisted */
+    uint8_t cold[WEFT_SLAB_STACKS_MAX]; /* the numbers of the cold ones */
 #if defined(WEFT_VALGRIND)
     unsigned memcheck_ids[WEFT_SLAB_STACKS_MAX]; /* of those used once: see memcheck.h */
 #endif
@@ -129,6 +134,7 @@ struct weft_slab {
 int weft_slab_take(weft_stack_pool *pool, weft_stack **stack);
 void weft_slab_give(weft_stack *stack);
 void weft_slab_clear(weft_stack_pool *pool);
+void weft_slab_clean(weft_stack_pool *pool, size_t dirty_max, size_t count_max);
 
 /* ---- timer.c: deadlines --------------------------------------------------------------------- */
 struct weft_timer {

@@ -185,7 +185,9 @@ static void hub_turn(weft_hub *hub)
     uint64_t timeout_ns = weft_hub_prepare(hub);
     if (weft_unlikely(hub->is_observed))
         timeout_ns = weft_embed_turn_begins(hub, timeout_ns);
-    if (weft_unlikely(!weft_list_is_empty(&hub->idle)) && timeout_ns > 0)
+    if (timeout_ns > 0 && weft_unlikely(weft_stack_pool_clean(&hub->stacks)))
+        hub_ask(hub, 0); /* before it sleeps, and not at the cost of who might be ready by now */
+    else if (weft_unlikely(!weft_list_is_empty(&hub->idle)) && timeout_ns > 0)
         hub_turn_idle(hub, timeout_ns);
     else if (weft_unlikely(weft_hub_is_idle(hub)) && weft_embed_stalled(hub))
         return;

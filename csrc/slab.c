@@ -5,7 +5,9 @@
  * stacks of one size, so mapping and unmapping cost 0.1 and 3.5 us a stack instead of 7 and 20
  * (measured with 100,000, on a busy machine), and the kernel keeps one record for many. A stack
  * that goes back here gives up its pages and keeps its guard; when all of a slab are back, the
- * slab is unmapped, and its page tables go with it.
+ * slab is unmapped, and its page tables go with it. Most of a burst end together, so giving up
+ * pages is put off (dirty stacks) until the hub has nothing else to do, or too few are alive to
+ * hope for whole slabs: an unmapped slab needs none of it.
  *
  *   mapping |..slack..| guard | C stack.. | guard | C stack.. | guard | C stack.. |  never used  |
  *                     ^ first: number 0   ^ number 1          ^ number 2
@@ -40,6 +42,11 @@ static bool slab_may_guard_by_madvise(char *base)
     return !WEFT_IS_MEMCHECK && madvise(base, WEFT_STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0 &&
            access(base, F_OK) < 0 && errno == EFAULT;
 }
+
+/* A stack that is alive keeps so many dirty ones from being given back: about as many as share its
+ * slab, twice, because what ends last is scattered over many slabs. */
+#define DIRTY_PER_LIVE (2 * WEFT_SLAB_STACKS_MAX)
+#define DIRTY_MIN 128
 
 /* Larger stacks, fewer together. */
 #define SLAB_BYTES_MAX ((size_t)1 << 30)
@@ -106,6 +113,7 @@ static int slab_make(weft_stack_pool *pool)
         return rc;
     }
     slab->pool = pool;
+    weft_list_init(&slab->dirty);
     weft_list_prepend(&pool->slabs, &slab->link);
     return 0;
 }
@@ -113,6 +121,8 @@ static int slab_make(weft_stack_pool *pool)
 static void slab_unmap(weft_slab *slab)
 {
     weft_list_remove(&slab->link);
+    weft_list_remove(&slab->dirty);
+    slab->pool->dirty_count -= slab->dirty_count;
     weft_memcheck_unmapped(slab);
     munmap(slab->mapping, slab->mapping_bytes);
     free(slab);
@@ -122,6 +132,39 @@ static bool slab_is_full(const weft_slab *slab)
 {
     return slab->cold_count == 0 && slab->used_count == slab->count;
 }
+
+/* ---- pages to give back ---- */
+
+static void slab_soil(weft_slab *slab)
+{
+    if (slab->dirty_count++ == 0)
+        weft_list_append(&slab->pool->dirty, &slab->dirty);
+    slab->pool->dirty_count++;
+}
+
+/* One of its dirty stacks is used again, or clean. */
+static void slab_unsoil(weft_slab *slab)
+{
+    slab->pool->dirty_count--;
+    if (--slab->dirty_count == 0)
+        weft_list_remove(&slab->dirty);
+}
+
+/* Gives the pages of the oldest dirty stacks back, until dirty_max are left or count_max are clean.
+ */
+void weft_slab_clean(weft_stack_pool *pool, size_t dirty_max, size_t count_max)
+{
+    for (; pool->dirty_count > dirty_max && count_max > 0; count_max--) {
+        weft_slab *slab = weft_container_of(pool->dirty.next, weft_slab, dirty);
+        uint32_t number = slab->cold[slab->cold_count - slab->dirty_count];
+        char *base = slab->first + number * pool->stack_bytes;
+        (void)madvise(base + WEFT_STACK_GUARD_BYTES, pool->stack_bytes - WEFT_STACK_GUARD_BYTES,
+                      MADV_DONTNEED);
+        slab_unsoil(slab);
+    }
+}
+
+/* ---- taking and giving ---- */
 
 static weft_stack *slab_write_header(weft_slab *slab, char *base)
 {
@@ -151,6 +194,8 @@ int weft_slab_take(weft_stack_pool *pool, weft_stack **stack)
         return rc;
     *stack = slab_write_header(slab, base);
     if (is_cold) {
+        if (slab->dirty_count > 0)
+            slab_unsoil(slab);
         slab->cold_count--;
     } else {
         slab->used_count++;
@@ -165,14 +210,16 @@ int weft_slab_take(weft_stack_pool *pool, weft_stack **stack)
 void weft_slab_give(weft_stack *stack)
 {
     weft_slab *slab = stack->slab;
+    weft_stack_pool *pool = slab->pool;
     assert(slab->cold_count < slab->used_count);
     if (slab_is_full(slab))
-        weft_list_prepend(&slab->pool->slabs, &slab->link);
+        weft_list_prepend(&pool->slabs, &slab->link);
     slab->cold[slab->cold_count++] = (uint8_t)((size_t)(stack->base - slab->first) / stack->bytes);
+    slab_soil(slab);
     if (slab->cold_count == slab->used_count)
         slab_unmap(slab);
     else
-        (void)madvise(weft_stack_low(stack), stack->bytes - WEFT_STACK_GUARD_BYTES, MADV_DONTNEED);
+        weft_slab_clean(pool, pool->live_count * DIRTY_PER_LIVE + DIRTY_MIN, SIZE_MAX);
 }
 
 /* The pool is going away. A slab that still has a stack elsewhere stays mapped for ever. */
@@ -185,4 +232,6 @@ void weft_slab_clear(weft_stack_pool *pool)
         else
             weft_list_remove(&slab->link);
     }
+    while (!weft_list_is_empty(&pool->dirty))
+        weft_list_remove(pool->dirty.next);
 }

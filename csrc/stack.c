@@ -26,6 +26,7 @@
 
 #define KEPT_BYTES (16u * 1024u) /* of a warm stack, below its top */
 #define ODD_FREE_MAX 16 /* warm stacks of each other size: there may be dozens of sizes */
+#define CLEAN_AT_ONCE 64 /* stacks, between two looks at the kernel: some 50 us */
 #define RED_ZONE_BYTES 256u /* what a function may use below its sp: 128 on x86-64, 0 on aarch64 */
 #define HASTY_BYTES 256u /* 1 ns */
 #define THOROUGH_BYTES 4096u /* 20 to 75 ns */
@@ -48,6 +49,7 @@ void weft_stack_pool_init(weft_stack_pool *pool, size_t stack_bytes)
     assert(stack_bytes >= WEFT_STACK_BYTES_MIN && stack_bytes % WEFT_STACK_UNIT == 0);
     *pool = (weft_stack_pool){.stack_bytes = stack_bytes, .free_max = WEFT_STACK_FREE_MAX};
     weft_list_init(&pool->slabs);
+    weft_list_init(&pool->dirty);
 }
 
 /* Up to one of a few sizes, so that a thread has few pools: four between a power of two and the
@@ -93,7 +95,21 @@ void weft_stack_pool_trim(weft_stack_pool *pool)
         if (pool->surplus != NULL)
             weft_slab_give(pool->surplus);
         pool->surplus = NULL;
+        weft_slab_clean(pool, 0, SIZE_MAX);
     }
+}
+
+/* For who has nothing else to do: gives some memory back, of this pool or one that is chained to
+ * it; false if there is none to give. */
+bool weft_stack_pool_clean(weft_stack_pool *pool)
+{
+    for (; pool != NULL; pool = pool->next) {
+        if (pool->dirty_count == 0)
+            continue;
+        weft_slab_clean(pool, 0, CLEAN_AT_ONCE);
+        return true;
+    }
+    return false;
 }
 
 /* The end of this pool, and of all that are chained to it. */

@@ -320,17 +320,18 @@ static PyObject *hub_statistics(PyObject *self, PyObject *unused)
 {
     (void)unused;
     weft_hub *hub = &hub_thread(self)->hub;
-    size_t live_count = 0, free_count = 0;
+    size_t live_count = 0, free_count = 0, dirty_count = 0;
     for (weft_stack_pool *pool = &hub->stacks; pool != NULL; pool = pool->next) {
         live_count += pool->live_count;
         free_count += pool->free_count;
+        dirty_count += pool->dirty_count;
     }
     return Py_BuildValue(
-        "{s:n,s:n,s:n,s:I,s:I,s:I,s:i,s:K,s:K}", "stacks_live", (Py_ssize_t)live_count,
-        "stacks_free", (Py_ssize_t)free_count, "stack_bytes", (Py_ssize_t)hub->stack_bytes,
-        "fd_waiters", hub->fd_waiter_count, "timers", hub->timer_count, "expected", hub->expected,
-        "kept", hub->kept_count, "switches", (unsigned long long)hub->switch_count, "turns",
-        (unsigned long long)hub->turn_count);
+        "{s:n,s:n,s:n,s:n,s:I,s:I,s:I,s:i,s:K,s:K}", "stacks_live", (Py_ssize_t)live_count,
+        "stacks_free", (Py_ssize_t)free_count, "stacks_dirty", (Py_ssize_t)dirty_count,
+        "stack_bytes", (Py_ssize_t)hub->stack_bytes, "fd_waiters", hub->fd_waiter_count, "timers",
+        hub->timer_count, "expected", hub->expected, "kept", hub->kept_count, "switches",
+        (unsigned long long)hub->switch_count, "turns", (unsigned long long)hub->turn_count);
 }
 
 static PyObject *hub_trim(PyObject *self, PyObject *unused)
@@ -411,7 +412,8 @@ static PyMethodDef hub_methods[] = {
      "descriptor: parked until a deadline,\nto be started later, or to be struck by a Timeout.\n\n"
      "Switches: never. Threads: owner."},
     {"statistics", hub_statistics, METH_NOARGS,
-     "statistics($self, /)\n--\n\nA dict of counts: stacks_live, stacks_free, stack_bytes, "
+     "statistics($self, /)\n--\n\nA dict of counts: stacks_live, stacks_free, stacks_dirty (whose "
+     "memory is given back as soon as\nthere is nothing else to do), stack_bytes, "
      "fd_waiters, timers, expected, kept,\nswitches, turns (looks "
      "at the kernel).\n\nSwitches: never. Threads: any."},
     {"keep", hub_keep, METH_O,

@@ -93,11 +93,14 @@ static bool is_guarded(char *at)
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
 }
 
-static void a_cold_stack_gives_its_pages_back_and_keeps_its_guard(void)
+static void a_cold_stack_gives_its_pages_back_when_there_is_time_and_keeps_its_guard(void)
 {
     take_many(BYTES, 3);
     char *base = stacks[1]->base, *top = weft_stack_top(stacks[1]);
     give_cold(stacks[1]);
+    CHECK_EQUAL(top[-1], 1);
+    CHECK(weft_stack_pool_clean(&pool));
+    CHECK(!weft_stack_pool_clean(&pool));
     CHECK_EQUAL(top[-1], 0);
     CHECK_EQUAL(weft_stack_top(stacks[0])[-1], 1);
     weft_stack *again = take();
@@ -107,6 +110,61 @@ static void a_cold_stack_gives_its_pages_back_and_keeps_its_guard(void)
     stacks[1] = again;
     for (int i = 0; i < 3; i++)
         give_cold(stacks[i]);
+}
+
+static void the_dirty_one_is_used_again_first(void)
+{
+    take_many(BYTES, 4);
+    char *clean = stacks[0]->base, *dirty = stacks[2]->base;
+    give_cold(stacks[0]);
+    weft_slab_clean(&pool, 0, SIZE_MAX);
+    give_cold(stacks[2]);
+    CHECK_EQUAL(pool.dirty_count, 1);
+    stacks[2] = take();
+    CHECK(stacks[2]->base == dirty);
+    CHECK_EQUAL(pool.dirty_count, 0);
+    CHECK(weft_list_is_empty(&pool.dirty));
+    stacks[0] = take();
+    CHECK(stacks[0]->base == clean);
+    for (int i = 0; i < 4; i++)
+        give_cold(stacks[i]);
+    CHECK_EQUAL(pool.dirty_count, 0);
+}
+
+/* Warm stacks keep their slabs; nobody is alive in whose stead the others would be kept. */
+static void few_dirty_ones_are_kept_when_few_are_alive(void)
+{
+    take_many(BYTES, MANY);
+    for (int i = 0; i < MANY; i += 6)
+        weft_stack_give(stacks[i]);
+    for (int i = 0; i < MANY; i++)
+        if (i % 6 != 0)
+            weft_stack_give(stacks[i]);
+    CHECK_EQUAL(pool.live_count, 0);
+    CHECK(pool.dirty_count > 0 && pool.dirty_count <= 128);
+    weft_stack_pool_trim(&pool);
+    CHECK_EQUAL(pool.dirty_count, 0);
+    weft_stack_pool_clear(&pool);
+    CHECK(weft_list_is_empty(&pool.slabs));
+}
+
+static void the_oldest_are_cleaned_first_and_no_more_than_asked(void)
+{
+    take_many(BYTES, 100);
+    for (int i = 0; i < 90; i++)
+        give_cold(stacks[i]);
+    size_t dirty_count = pool.dirty_count;
+    CHECK(dirty_count > 20); /* those of whole slabs are gone */
+    weft_slab_clean(&pool, 0, 5);
+    CHECK_EQUAL(pool.dirty_count, dirty_count - 5);
+    weft_slab_clean(&pool, 10, SIZE_MAX);
+    CHECK_EQUAL(pool.dirty_count, 10);
+    for (int i = 90; i < 100; i++) {
+        CHECK_EQUAL(weft_stack_top(stacks[i])[-1], 1);
+        give_cold(stacks[i]);
+    }
+    weft_stack_pool_clear(&pool);
+    CHECK_EQUAL(pool.dirty_count, 0);
 }
 
 static void where_address_space_is_short_a_slab_is_small(void)
@@ -157,7 +215,10 @@ int main(void)
     RUN(they_do_not_overlap);
     RUN(few_fibers_take_little_address_space);
     RUN(a_slab_is_unmapped_when_all_of_it_is_back);
-    RUN(a_cold_stack_gives_its_pages_back_and_keeps_its_guard);
+    RUN(a_cold_stack_gives_its_pages_back_when_there_is_time_and_keeps_its_guard);
+    RUN(the_dirty_one_is_used_again_first);
+    RUN(few_dirty_ones_are_kept_when_few_are_alive);
+    RUN(the_oldest_are_cleaned_first_and_no_more_than_asked);
     RUN(where_address_space_is_short_a_slab_is_small);
     RUN(the_top_of_a_large_stack_and_the_guard_above_are_in_one_page_table);
     RUN(clearing_the_pool_leaves_the_slab_of_who_is_lost);

@@ -105,6 +105,25 @@ def test_page_tables_go_with_the_burst(interpreter: Interpreter) -> None:
     assert max(sizes[2:]) <= sizes[1] + 1024
 
 
+def test_what_ended_among_those_that_stay_is_given_back_when_there_is_time(
+    interpreter: Interpreter,
+) -> None:
+    out = interpreter.out(f"""{PROGRAM}
+    tasks = [weft.spawn(weft.sleep, 0.02 if number % 8 else 1000) for number in range(4000)]
+    weft.sleep(0)
+    full = kib("VmRSS") - before
+    weft.sleep(0.5)
+    print(weft.get_hub().statistics()["stacks_dirty"], full, kib("VmRSS") - before)
+    weft.killall(tasks)
+    print(weft.get_hub().statistics()["stacks_dirty"] <= 128)
+    """)
+    counts, is_bounded = out.splitlines()
+    dirty, full, rest = map(int, counts.split())
+    assert dirty <= 1  # main went on from the stack of who ended last
+    assert rest <= full / 2  # an eighth of the stacks, and the objects of all tasks
+    assert is_bounded == "True"
+
+
 def test_free_stacks_that_went_deep_keep_little(interpreter: Interpreter) -> None:
     out = interpreter.out(f"""{PROGRAM}
     for fiber in park(60, deep_then_parked):
