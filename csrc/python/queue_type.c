@@ -178,12 +178,6 @@ static PyObject *queue_join(PyObject *self, PyObject *const *args, Py_ssize_t co
     return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
 }
 
-static void waiters_close(weft_link *list)
-{
-    while (!weft_list_is_empty(list))
-        weft_wake_fiber(weft_container_of(list->next, weft_waiter, link)->fiber, WEFT_WAKE_CLOSED);
-}
-
 static PyObject *queue_shutdown(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                 PyObject *names)
 {

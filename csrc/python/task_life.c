@@ -29,10 +29,7 @@ static void task_tell_joiners(PyObject *fiber)
 {
     if (!PyObject_TypeCheck(fiber, &weft_task_type))
         return;
-    weft_link *joiners = &task_of(fiber)->joiners;
-    while (!weft_list_is_empty(joiners))
-        weft_wake_fiber(weft_container_of(joiners->next, weft_waiter, link)->fiber,
-                        WEFT_WAKE_CLOSED);
+    waiters_close(&task_of(fiber)->joiners);
 }
 
 static bool link_is_wanted(long kind, uint8_t outcome)

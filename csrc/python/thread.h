@@ -149,6 +149,7 @@ static int seconds_to_deadline(weft_thread *thread, PyObject *seconds, uint64_t 
 static PyObject *timeout_raise(PyObject *seconds);
 static PyObject *sleep_now(weft_thread *thread);
 static int waiters_visit(const weft_link *list, visitproc visit, void *arg);
+static void waiters_close(weft_link *list);
 
 /* ---- thread.c: native threads ---- */
 extern weft_link weft_all_threads; /* every thread of the process that uses weft */

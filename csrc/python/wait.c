@@ -88,6 +88,13 @@ static int waiters_visit(const weft_link *list, visitproc visit, void *arg)
     return 0;
 }
 
+/* What those in the list wait for will not come: all are told that it is closed. */
+static void waiters_close(weft_link *list)
+{
+    while (!weft_list_is_empty(list))
+        weft_wake_fiber(weft_container_of(list->next, weft_waiter, link)->fiber, WEFT_WAKE_CLOSED);
+}
+
 /* ---- sleep ---- */
 
 static PyObject *sleep_now(weft_thread *thread)
