@@ -4,7 +4,7 @@
  *
  * What it is: fibers with stacks of their own, and a hub per thread that decides which runs next.
  * Plain C: no file outside python/ knows that Python exists. Whoever embeds the core (CPython in
- * python/embed.h, or a C test) supplies the six functions at the end of this file.
+ * python/embed.h, or a C test) supplies the functions at the end of this file.
  *
  * The idea that keeps it simple: there is one way to block. A fiber registers waiters, parks, and
  * whoever fires first takes all of its other waiters out. And there is no scheduler fiber: the
