@@ -305,6 +305,7 @@ struct weft_event {
 /* ---- hub.c: prepare, block, dispatch -------------------------------------------------------- */
 #define WEFT_HUB_BUDGET 64 /* switches between two looks at the kernel, however many are ready */
 #define WEFT_HUB_EVENTS 256 /* events taken from the kernel at once */
+#define WEFT_HUB_DUE 64 /* timers fired between two such looks, however many are due */
 
 struct weft_hub {
     weft_link ready; /* fibers that may run, first in first out */

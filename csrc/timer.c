@@ -55,14 +55,15 @@ weft_timer *weft_timer_after(const weft_hub *hub, weft_timer *timer)
     return node == NULL ? NULL : weft_container_of(node, weft_timer, node);
 }
 
-/* Fires what was due when we looked; timers started by fire() wait for the next turn. */
+/* Fires what was due when we looked, the earliest first, but not all of a crowd: those who wait for
+ * the kernel wait meanwhile. Timers started by fire() wait for the next turn. */
 void weft_timer_fire_due(weft_hub *hub)
 {
     if (hub->timers == NULL)
         return;
     uint64_t now_ns = hub->now(hub);
     uint64_t order_end = hub->timer_order;
-    while (hub->timers != NULL) {
+    for (int count = 0; hub->timers != NULL && count < WEFT_HUB_DUE; count++) {
         weft_timer *timer = weft_container_of(hub->timers, weft_timer, node);
         if (timer->deadline_ns > now_ns || timer->order >= order_end)
             return;

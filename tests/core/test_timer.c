@@ -115,6 +115,24 @@ static void a_timer_that_restarts_itself_for_now_fires_once_a_turn(void)
     test_close();
 }
 
+/* Or whoever waits for the kernel would wait until the last of a million had fired. */
+static void of_a_crowd_that_is_due_only_so_many_fire_between_two_looks_at_the_kernel(void)
+{
+    static numbered timers[2 * WEFT_HUB_DUE + 1];
+    open_quietly();
+    for (int i = 0; i <= 2 * WEFT_HUB_DUE; i++)
+        weft_timer_start(&test_hub, &numbered_make(&timers[i], i)->core, 0);
+    for (int turn = 1; turn <= 2; turn++) {
+        CHECK_EQUAL(weft_hub_prepare(&test_hub), 0);
+        CHECK_EQUAL(fired_count, turn * WEFT_HUB_DUE);
+    }
+    CHECK_EQUAL(weft_hub_prepare(&test_hub), WEFT_NEVER);
+    CHECK_EQUAL(fired_count, 2 * WEFT_HUB_DUE + 1);
+    for (int i = 0; i < fired_count; i++)
+        CHECK_EQUAL(fired[i], i);
+    test_close();
+}
+
 static void clear_takes_all_out_and_each_may_still_be_cancelled(void)
 {
     static numbered timers[TIMERS];
@@ -185,6 +203,7 @@ int main(void)
     RUN(a_cancelled_timer_does_not_fire_and_may_start_again);
     RUN(fire_may_cancel_another_that_is_due_as_well);
     RUN(a_timer_that_restarts_itself_for_now_fires_once_a_turn);
+    RUN(of_a_crowd_that_is_due_only_so_many_fire_between_two_looks_at_the_kernel);
     RUN(clear_takes_all_out_and_each_may_still_be_cancelled);
     RUN(deadlines_are_rounded_up_and_never_overflow);
     RUN(random_starts_and_cancels_fire_what_is_left_in_order);
