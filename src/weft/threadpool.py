@@ -23,12 +23,13 @@ from weft.deadline import Deadline
 from weft.errors import FiberError
 from weft.event import AsyncResult
 from weft.mapping import GroupMappingMixin
+from weft.threadresult import ThreadResult
 from weft.workers import IDLE_S, Allowance, Workers, renew_after_fork
 
 if TYPE_CHECKING:
     from weft.executor import ThreadPoolExecutor
 
-__all__ = ["ThreadPool", "ThreadPoolExecutor", "default_pool", "offload"]
+__all__ = ["ThreadPool", "ThreadPoolExecutor", "ThreadResult", "default_pool", "offload"]
 
 
 def offload(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

@@ -1,5 +1,5 @@
 """gevent.threadpool, served by weft."""
 
-from weft.threadpool import ThreadPool, ThreadPoolExecutor
+from weft.threadpool import ThreadPool, ThreadPoolExecutor, ThreadResult
 
-__all__ = ["ThreadPool", "ThreadPoolExecutor"]
+__all__ = ["ThreadPool", "ThreadPoolExecutor", "ThreadResult"]
