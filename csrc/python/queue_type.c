@@ -22,8 +22,8 @@ typedef struct {
     PyObject *timeout; /* out: borrowed */
 } queue_options;
 
-static int queue_options_read(queue_options *options, PyObject *const *args, Py_ssize_t count,
-                              PyObject *names)
+static int queue_options_read_given(queue_options *options, PyObject *const *args, Py_ssize_t count,
+                                    PyObject *names)
 {
     Py_ssize_t lead = options->lead;
     PyObject *flag = count > lead ? args[lead] : NULL;
@@ -45,6 +45,16 @@ static int queue_options_read(queue_options *options, PyObject *const *args, Py_
     }
     options->block = flag == NULL ? 1 : PyObject_IsTrue(flag);
     return options->block < 0 ? -1 : 0;
+}
+
+static inline int queue_options_read(queue_options *options, PyObject *const *args,
+                                     Py_ssize_t count, PyObject *names)
+{
+    if (weft_unlikely(count != options->lead || names != NULL))
+        return queue_options_read_given(options, args, count, names);
+    options->block = 1;
+    options->timeout = Py_None;
+    return 0;
 }
 
 /* Waiting for less than no time is the caller's mistake; the standard library says so, too. */
