@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from contest import Contest
 from rounds import Case
 from summary import WEFT, gain, rows_of
-from table import render
+from table import in_figures, render
 
 
 @dataclass(frozen=True)
@@ -73,4 +73,4 @@ def _line(goal: Goal, contest: Contest, turns: Turns) -> list[str]:
     verdict = "met" if times >= goal.times else "**missed**"
     if not (rows[WEFT].calm and rows[goal.rival].calm):
         verdict += ", on a busy machine"
-    return [goal.promise, wanted, f"{times:.3g} times", verdict]
+    return [goal.promise, wanted, f"{in_figures(times)} times", verdict]

@@ -1,8 +1,8 @@
 """What a run leaves behind: one JSON document per benchmark, and RESULTS.md made of them.
 
 The JSON has everything, raw turns included. RESULTS.md is written from the documents of full runs,
-never from memory, so it can be made anew from part of the benchmarks: each section carries the
-date and the commit of its own document.
+never from memory, so it can be made anew from part of the benchmarks: each section says
+of which Python, date and commit its own document is.
 """
 
 from __future__ import annotations
@@ -78,13 +78,18 @@ def write(contests: Mapping[str, Contest]) -> None:
     goals = table_of_goals(contests, {name: doc["cases"] for name, doc in docs.items()})
     parts = [HEAD.strip(), _facts(newest), "## Goals", goals]
     for name, doc in docs.items():
-        parts += [section(contests[name], doc), f"{doc['date']}, commit {doc['commit']}."]
+        parts += [section(contests[name], doc), _origin(doc)]
     RESULTS.write_text("\n\n".join(parts) + "\n")
 
 
 def _facts(doc: Document) -> str:
-    facts = {**doc["machine"], **doc["versions"], "date": doc["date"], "commit": doc["commit"]}
+    facts = {**doc["machine"], **doc["versions"]}
+    del facts["Python"]  # each benchmark may have been run by another
     return "\n".join(f"- {key}: {value}" for key, value in facts.items())
+
+
+def _origin(doc: Document) -> str:
+    return f"{doc['machine']['Python']}, {doc['date']}, commit {doc['commit']}."
 
 
 def _path(name: str, is_quick: bool) -> Path:

@@ -65,5 +65,10 @@ def verdict(times: float, metric: Metric) -> str:
         return "even"
     better, worse = metric.words
     if times > 1:
-        return f"weft is {times:.3g} times {better}"
-    return f"**weft loses**: {1 / times:.3g} times {worse}"
+        return f"weft is {in_figures(times)} times {better}"
+    return f"**weft loses**: {in_figures(1 / times)} times {worse}"
+
+
+def in_figures(times: float) -> str:
+    """A ratio, to three figures."""
+    return f"{times:.3g}" if times < 999.5 else f"{float(f'{times:.3g}'):,.0f}"
