@@ -195,4 +195,14 @@ static PyObject *queue_get_nowait(PyObject *self, PyObject *unused);
 static PyObject *queue_next(PyObject *self);
 static int queue_is_true(PyObject *self);
 
+/* Each type lists them, inherited or not: CPython calls a method of the object's very own type some
+ * 20 ns faster than one of its base. Their texts are in queue_doc.h. */
+/* clang-format off */
+#define QUEUE_HOT_METHODS                                                                          \
+    {"put", (PyCFunction)(void (*)(void))queue_put, FAST_KEYWORDS, queue_put_doc},                 \
+    {"put_nowait", queue_put_nowait, METH_O, queue_put_nowait_doc},                                \
+    {"get", (PyCFunction)(void (*)(void))queue_get, FAST_KEYWORDS, queue_get_doc},                 \
+    {"get_nowait", queue_get_nowait, METH_NOARGS, queue_get_nowait_doc}
+/* clang-format on */
+
 #endif

@@ -9,6 +9,7 @@
  * Threads: as for the queue; the methods expect that one fiber at a time is in them.
  */
 #include "queue.h"
+#include "queue_doc.h"
 
 static const char *const hook_texts[] = {"_init", "_qsize", "_put", "_get", "_peek"};
 static PyObject *hook_names[HOOK_COUNT]; /* owned: the same, interned */
@@ -246,6 +247,7 @@ static PyObject *priority_get(PyObject *self, PyObject *unused)
 }
 
 static PyMethodDef priority_methods[] = {
+    QUEUE_HOT_METHODS,
     {"_init", priority_init, METH_VARARGS, "_init(maxsize, items=()): for subclasses."},
     {"_put", priority_put, METH_O, "Keep an item; for subclasses."},
     {"_get", priority_get, METH_NOARGS, "Give up the least item; for subclasses."},

@@ -459,10 +459,7 @@ static PyObject *module_set_queue_classes(PyObject *module, PyObject *args)
 #include "queue_doc.h"
 
 static PyMethodDef simple_queue_methods[] = {
-    {"put", (PyCFunction)(void (*)(void))queue_put, FAST_KEYWORDS, queue_put_doc},
-    {"put_nowait", queue_put_nowait, METH_O, queue_put_nowait_doc},
-    {"get", (PyCFunction)(void (*)(void))queue_get, FAST_KEYWORDS, queue_get_doc},
-    {"get_nowait", queue_get_nowait, METH_NOARGS, queue_get_nowait_doc},
+    QUEUE_HOT_METHODS,
     {"peek", (PyCFunction)(void (*)(void))queue_peek, FAST_KEYWORDS, queue_peek_doc},
     {"peek_nowait", queue_peek_nowait, METH_NOARGS, queue_peek_nowait_doc},
     {"qsize", queue_qsize, METH_NOARGS, queue_qsize_doc},
@@ -481,12 +478,15 @@ static PyMethodDef simple_queue_methods[] = {
 };
 
 static PyMethodDef queue_methods[] = {
+    QUEUE_HOT_METHODS,
     {"task_done", queue_task_done, METH_NOARGS, queue_task_done_doc},
     {"join", (PyCFunction)(void (*)(void))queue_join, FAST_KEYWORDS, queue_join_doc},
     {"shutdown", (PyCFunction)(void (*)(void))queue_shutdown, FAST_KEYWORDS, queue_shutdown_doc},
     {"copy", queue_copy, METH_NOARGS, queue_copy_doc},
     {0},
 };
+
+static PyMethodDef lifo_queue_methods[] = {QUEUE_HOT_METHODS, {0}};
 
 static PyGetSetDef simple_queue_getset[] = {
     {"hub", link_get_hub, NULL, "The hub of the thread that asks: any may use it.", NULL},
@@ -543,4 +543,5 @@ PyTypeObject weft_lifo_queue_type = {
     .tp_base = &weft_queue_type,
     .tp_basicsize = sizeof(queue_object),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .tp_methods = lifo_queue_methods,
 };
