@@ -45,6 +45,7 @@
 #include "python/watch_type.c"
 #include "python/link.c"
 #include "python/lock_type.c"
+#include "python/bounded_type.c"
 #include "python/census.c"
 #include "python/event_type.c"
 #include "python/queue_direct.c"

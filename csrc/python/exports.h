@@ -11,6 +11,7 @@
 #include "thread.h"
 
 extern PyTypeObject weft_timeout_type, weft_semaphore_type, weft_rlock_type;
+extern PyTypeObject weft_bounded_type, weft_lock_type;
 extern PyTypeObject weft_event_type, weft_simple_queue_type, weft_queue_type;
 extern PyTypeObject weft_lifo_queue_type, weft_priority_queue_type, weft_channel_type;
 extern PyTypeObject weft_timer_type, weft_watch_type;

@@ -6,7 +6,7 @@
  * Threads: any.
  */
 #include "exports.h"
-#include "gate.h"
+#include "semaphore.h"
 #include "spin.h"
 
 /* Waits for a free permit without taking it. */
@@ -20,12 +20,14 @@ static int gate_watch_wait(weft_gate *gate, weft_thread *thread, PyObject *owner
     return fiber_park_wait(thread, &park);
 }
 
-/* acquire(blocking=True, timeout=None), for both types. -1: an exception. */
+/* acquire(blocking=True, timeout=None), for all types; what is not given stays as it is. -1: an
+ * exception. */
 static int acquire_arguments(PyObject *const *args, Py_ssize_t count, PyObject *names,
                              int *blocking, PyObject **timeout)
 {
     PyObject *flag = count > 0 ? args[0] : NULL;
-    *timeout = count > 1 ? args[1] : Py_None;
+    if (count > 1)
+        *timeout = args[1];
     for (Py_ssize_t i = 0; names != NULL && i < PyTuple_GET_SIZE(names); i++) {
         PyObject *name = PyTuple_GET_ITEM(names, i);
         if (PyUnicode_CompareWithASCIIString(name, "timeout") == 0 && count < 2)
@@ -39,20 +41,12 @@ static int acquire_arguments(PyObject *const *args, Py_ssize_t count, PyObject *
         PyErr_SetString(PyExc_TypeError, "use acquire(blocking=True, timeout=None)");
         return -1;
     }
-    *blocking = flag == NULL ? 1 : PyObject_IsTrue(flag);
+    if (flag != NULL)
+        *blocking = PyObject_IsTrue(flag);
     return *blocking < 0 ? -1 : 0;
 }
 
 /* ---- Semaphore ---- */
-
-typedef struct {
-    PyObject_HEAD weft_gate gate;     /* first after the head: permits and who waits */
-    uint64_t holder;    /* serial of the fiber that acquired it last, for reports; 0: nobody */
-    PyObject *weakrefs; /* weak references to it */
-    PyObject *links; /* owned: list of callbacks for when a permit is free, or NULL; see link.c */
-} semaphore_object;
-
-static weft_gate *semaphore_gate(PyObject *self) { return &((semaphore_object *)self)->gate; }
 
 static PyObject *semaphore_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -111,20 +105,11 @@ static void semaphore_tell_struck(PyObject *self)
     PyErr_SetRaisedException(travelling);
 }
 
-static PyObject *semaphore_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
-                                   PyObject *names)
+/* The rest of acquire(), once the arguments are read. */
+static PyObject *semaphore_acquire_wait(weft_call *call, int blocking, PyObject *timeout)
 {
+    PyObject *self = call->self;
     weft_gate *gate = semaphore_gate(self);
-    int blocking;
-    PyObject *timeout;
-    if (weft_unlikely(spin_poll() < 0))
-        return NULL;
-    if (weft_likely(count == 0 && names == NULL && gate->count > 0)) {
-        gate->count--;
-        return semaphore_taken(self);
-    }
-    if (acquire_arguments(args, count, names, &blocking, &timeout) < 0)
-        return NULL;
     if (gate->count > 0) {
         gate->count--;
         return semaphore_taken(self);
@@ -134,16 +119,33 @@ static PyObject *semaphore_acquire(PyObject *self, PyObject *const *args, Py_ssi
     weft_thread *thread = thread_get();
     if (thread == NULL)
         return NULL;
-    weft_call call = {self, args, vector_length(count, names), NULL};
-    weft_record *record = call_begin(thread, &call);
+    weft_record *record = call_begin(thread, call);
     int rc = gate_acquire_wait(gate, thread, self, timeout);
-    call_end(record, &call);
+    call_end(record, call);
     if (weft_likely(rc == 0))
         return semaphore_taken(self);
     if (rc > 0)
         Py_RETURN_FALSE;
     semaphore_tell_struck(self);
     return NULL;
+}
+
+static PyObject *semaphore_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                   PyObject *names)
+{
+    weft_gate *gate = semaphore_gate(self);
+    int blocking = 1;
+    PyObject *timeout = Py_None;
+    if (weft_unlikely(spin_poll() < 0))
+        return NULL;
+    if (weft_likely(count == 0 && names == NULL && gate->count > 0)) {
+        gate->count--;
+        return semaphore_taken(self);
+    }
+    if (acquire_arguments(args, count, names, &blocking, &timeout) < 0)
+        return NULL;
+    weft_call call = {self, args, vector_length(count, names), NULL};
+    return semaphore_acquire_wait(&call, blocking, timeout);
 }
 
 static bool semaphore_has_permit(PyObject *self) { return semaphore_gate(self)->count > 0; }
@@ -204,18 +206,27 @@ static PyObject *semaphore_ready(PyObject *self, PyObject *unused)
     return PyBool_FromLong(semaphore_gate(self)->count > 0);
 }
 
+/* In a Python class acquire() and release() may be its own: a with block is them, as in gevent. */
 static PyObject *semaphore_enter(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return semaphore_acquire(self, NULL, 0, NULL);
+    if (weft_likely(semaphore_is_plain(self)))
+        return semaphore_acquire(self, NULL, 0, NULL);
+    return PyObject_CallMethod(self, "acquire", NULL);
 }
 
 static PyObject *semaphore_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     (void)args;
     (void)count;
-    if (weft_unlikely(semaphore_give(self) < 0))
+    if (!semaphore_is_plain(self)) {
+        PyObject *unused = PyObject_CallMethod(self, "release", NULL);
+        if (unused == NULL)
+            return NULL;
+        Py_DECREF(unused);
+    } else if (weft_unlikely(semaphore_give(self) < 0)) {
         return NULL;
+    }
     Py_RETURN_NONE;
 }
 
@@ -380,8 +391,8 @@ static int rlock_take_wait(PyObject *object, int blocking, PyObject *timeout)
 static PyObject *rlock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                PyObject *names)
 {
-    int blocking;
-    PyObject *timeout;
+    int blocking = 1;
+    PyObject *timeout = Py_None;
     if (acquire_arguments(args, count, names, &blocking, &timeout) < 0)
         return NULL;
     weft_thread *thread = thread_get();

@@ -239,6 +239,8 @@ static int module_fill(PyObject *module)
         {"Hub", &weft_hub_type},
         {"Timeout", timeout_type_prepare()},
         {"Semaphore", &weft_semaphore_type},
+        {"BoundedSemaphore", &weft_bounded_type},
+        {"LockType", &weft_lock_type},
         {"RLock", &weft_rlock_type},
         {"Event", &weft_event_type},
         {"SimpleQueue", &weft_simple_queue_type},

@@ -1,6 +1,7 @@
 """Locks: who must wait gives way to others, and is served in order.
 
-Semaphore and RLock are native (csrc/python/lock_type.c), Condition is in weft.condition.
+All but DummySemaphore are native (csrc/python/lock_type.c, bounded_type.c); Condition is in
+weft.condition.
 """
 
 from __future__ import annotations
@@ -8,40 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from weft._core import RLock, Semaphore, get_hub
+from weft._core import BoundedSemaphore, RLock, Semaphore, get_hub
 from weft.condition import Condition
 
 __all__ = ["BoundedSemaphore", "Condition", "DummySemaphore", "RLock", "Semaphore"]
-
-
-class BoundedSemaphore(Semaphore):
-    """A Semaphore that refuses to get more permits back than it was made with.
-
-    Switches: never. Threads: any.
-
-    >>> from weft.lock import BoundedSemaphore
-    >>> with BoundedSemaphore(1) as has_permit:
-    ...     has_permit
-    True
-    """
-
-    _OVER_RELEASE_ERROR: type[Exception] = ValueError
-
-    def __init__(self, value: int = 1, hub: object = None) -> None:
-        super().__init__(value, hub)
-        self._initial_value = value
-
-    def release(self) -> int:
-        """Give a permit back; return how many are free.
-
-        Switches: never. Threads: any. Raises ValueError if none is out.
-        """
-        if self.counter >= self._initial_value:
-            raise self._OVER_RELEASE_ERROR("Semaphore released too many times")
-        return super().release()
-
-    def __exit__(self, *unused: object) -> None:
-        self.release()
 
 
 class DummySemaphore:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from weft import _core, native
-from weft._core import current_fiber
+from weft._core import LockType, current_fiber
 from weft.local import local as _local
 
 __all__ = [
@@ -54,51 +54,6 @@ def _check_timeout(blocking: bool, timeout: float) -> None:
         raise OverflowError("timeout value is too large")
 
 
-class LockType(_core.Semaphore):
-    """A lock as `threading.Lock` gives it: `acquire` parks the fiber, not the thread.
-
-    Switches: if it must wait. Threads: any.
-    """
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        super().__init__(1)
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # type: ignore[override]
-        """Take the lock; False if it is taken and may not be waited for, or not any longer."""
-        if timeout == -1:
-            return _acquire(self, blocking)
-        _check_timeout(blocking, timeout)
-        return _acquire(self, True, timeout)
-
-    def release(self) -> None:  # type: ignore[override]
-        """Give the lock back; RuntimeError if nobody has it. Need not be who took it."""
-        if self.counter:
-            raise RuntimeError("release unlocked lock")
-        _release(self)
-
-    acquire_lock = acquire
-    release_lock = release
-
-    def locked(self) -> bool:
-        """Whether somebody has it."""
-        return not self.counter
-
-    locked_lock = locked
-
-    def _at_fork_reinit(self) -> None:
-        self.__init__()  # type: ignore[misc]
-
-    def __repr__(self) -> str:
-        state = "locked" if self.locked() else "unlocked"
-        return (
-            f"<{state} {type(self).__module__}.{type(self).__qualname__} object at {id(self):#x}>"
-        )
-
-
-_acquire = _core.Semaphore.acquire
-_release = _core.Semaphore.release
 allocate_lock = lock = LockType
 
 

@@ -2,6 +2,7 @@
 
 import random
 import threading
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ import weft
 from tests.conftest import Sim
 from weft import sleep, spawn
 from weft.lock import BoundedSemaphore, DummySemaphore, RLock, Semaphore
+from weft.thread import LockType
 
 
 def test_permits_go_out_and_come_back(sim: Sim) -> None:
@@ -211,3 +213,76 @@ def test_a_semaphore_tells_its_links_when_a_permit_stays_free(sim: Sim) -> None:
     permits.release()
     sleep(0)
     assert told == [permits, permits]
+
+
+class Counted:
+    """Counts what goes through acquire() and release(), as user classes do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[str] = []
+
+    def acquire(self, *args: Any, **kwargs: Any) -> Any:
+        self.steps.append("acquire")
+        return super().acquire(*args, **kwargs)  # type: ignore[misc]
+
+    def release(self) -> Any:
+        self.steps.append("release")
+        return super().release()  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("base", [Semaphore, BoundedSemaphore, LockType])
+def test_a_with_block_goes_through_a_subclass_s_own_methods(sim: Sim, base: type[Any]) -> None:
+    lock = type("Lock", (Counted, base), {})()
+    with lock:
+        assert lock.locked()
+    assert not lock.locked()
+    assert lock.steps == ["acquire", "release"]
+
+
+@pytest.mark.parametrize("base", [Semaphore, BoundedSemaphore, LockType])
+def test_what_a_subclass_raises_leaves_the_with_block(sim: Sim, base: type[Any]) -> None:
+    def refuse(self: Any) -> None:
+        raise LookupError("not now")
+
+    lock = type("Lock", (base,), {"release": refuse})()
+    with pytest.raises(LookupError, match="not now"), lock:
+        pass
+    closed = type("Lock", (base,), {"acquire": refuse})()
+    with pytest.raises(LookupError, match="not now"), closed:
+        pytest.fail("went in")
+
+
+def test_a_subclass_says_what_a_permit_too_many_raises(sim: Sim) -> None:
+    class Mine(BoundedSemaphore):
+        _OVER_RELEASE_ERROR = KeyError
+
+    with pytest.raises(KeyError, match="too many times"):
+        Mine().release()
+
+
+def test_a_bounded_semaphore_counts_from_its_value(sim: Sim) -> None:
+    permits = BoundedSemaphore(2)
+    assert [permits.acquire(), permits.acquire(timeout=1)] == [True, True]
+    assert permits.acquire(timeout=1) is False
+    assert [permits.release(), permits.release()] == [1, 2]
+    with pytest.raises(ValueError, match="too many times"):
+        permits.release()
+    with pytest.raises(ValueError, match="must be >= 0"):
+        BoundedSemaphore(-1)
+    assert BoundedSemaphore(0).acquire(False) is False
+
+
+def test_a_bounded_semaphore_without_its_init_has_one_permit(sim: Sim) -> None:
+    permits = BoundedSemaphore.__new__(BoundedSemaphore)
+    with permits:
+        assert permits.counter == 0
+    with pytest.raises(ValueError, match="too many times"):
+        permits.release()
+
+
+@pytest.mark.parametrize("base", [BoundedSemaphore, LockType])
+def test_a_with_block_whose_permit_was_given_back_inside_refuses(sim: Sim, base: type[Any]) -> None:
+    lock = base()
+    with pytest.raises((ValueError, RuntimeError), match=r"too many times|unlocked lock"), lock:
+        lock.release()

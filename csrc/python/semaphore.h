@@ -1,0 +1,43 @@
+/*
+ * semaphore.h: a semaphore's fields, and what its derived types (bounded_type.c) have of it.
+ *
+ * The idea: a semaphore is a gate (gate.h) that tells its links when a permit is free.
+ */
+#ifndef WEFT_SEMAPHORE_H
+#define WEFT_SEMAPHORE_H
+
+#include "gate.h"
+
+typedef struct {
+    PyObject_HEAD weft_gate gate;     /* first after the head: permits and who waits */
+    uint64_t holder;    /* serial of the fiber that acquired it last, for reports; 0: nobody */
+    PyObject *weakrefs; /* weak references to it */
+    PyObject *links; /* owned: list of callbacks for when a permit is free, or NULL; see link.c */
+} semaphore_object;
+
+static inline weft_gate *semaphore_gate(PyObject *self)
+{
+    return &((semaphore_object *)self)->gate;
+}
+
+/* May its methods be called without a look for others of the same name? Not in a Python class. */
+static inline bool semaphore_is_plain(PyObject *self)
+{
+    return !(Py_TYPE(self)->tp_flags & Py_TPFLAGS_HEAPTYPE);
+}
+
+static PyObject *semaphore_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
+static int semaphore_init(PyObject *self, PyObject *args, PyObject *kwargs);
+static int acquire_arguments(PyObject *const *args, Py_ssize_t count, PyObject *names,
+                             int *blocking, PyObject **timeout);
+static PyObject *semaphore_acquire_wait(weft_call *call, int blocking, PyObject *timeout);
+static PyObject *semaphore_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                   PyObject *names);
+static int semaphore_give(PyObject *self);
+static PyObject *semaphore_release(PyObject *self, PyObject *unused);
+static PyObject *semaphore_locked(PyObject *self, PyObject *unused);
+static PyObject *semaphore_enter(PyObject *self, PyObject *unused);
+static PyObject *semaphore_exit(PyObject *self, PyObject *const *args, Py_ssize_t count);
+extern PyTypeObject weft_semaphore_type, weft_bounded_type, weft_lock_type;
+
+#endif
