@@ -1,7 +1,8 @@
 """Locks and events that nobody contends for: what the call itself costs.
 
-The rival is what threading has in C: a Lock for the semaphore, an RLock. Its Event is Python, on a
-Condition.
+The rival is what threading has in C: a Lock, for the semaphores too, and an RLock. Its Event is
+Python, on a Condition. weft's and gevent's lock is what stands for threading.Lock in a patched
+program.
 """
 
 from __future__ import annotations
@@ -20,10 +21,9 @@ def acquire_release(make: Make, effort: Effort) -> Sample:
     lock = make()
 
     def work(count: int) -> None:
-        acquire, release = lock.acquire, lock.release
         for _ in range(count):
-            acquire()
-            release()
+            lock.acquire()
+            lock.release()
 
     return cost_of(work, effort)
 
@@ -57,6 +57,18 @@ def weft_semaphore() -> Any:
     return Semaphore(1)
 
 
+def weft_bounded() -> Any:
+    from weft.lock import BoundedSemaphore
+
+    return BoundedSemaphore(1)
+
+
+def weft_lock() -> Any:
+    from weft.thread import LockType
+
+    return LockType()
+
+
 def weft_rlock() -> Any:
     from weft.lock import RLock
 
@@ -73,6 +85,18 @@ def gevent_semaphore() -> Any:
     from gevent.lock import Semaphore
 
     return Semaphore(1)
+
+
+def gevent_bounded() -> Any:
+    from gevent.lock import BoundedSemaphore
+
+    return BoundedSemaphore(1)
+
+
+def gevent_lock() -> Any:
+    from gevent.thread import LockType
+
+    return LockType()
 
 
 def gevent_rlock() -> Any:
@@ -108,15 +132,41 @@ def threading_event() -> Any:
 CASES: dict[str, Callable[[Make, Effort], Sample]] = {
     "semaphore, acquire and release": acquire_release,
     "semaphore, with block": with_block,
+    "bounded semaphore, acquire and release": acquire_release,
+    "lock, acquire and release": acquire_release,
+    "lock, with block": with_block,
     "RLock, acquire and release": acquire_release,
     "RLock, with block": with_block,
     "event, set, wait and clear": set_wait_clear,
 }
 
 
-def contender(semaphore: Make, rlock: Make, event: Make) -> dict[str, Callable[[Effort], Sample]]:
-    makes = {"semaphore": semaphore, "RLock": rlock, "event": event}
+MAKES: dict[str, dict[str, Make]] = {
+    "weft": {
+        "semaphore": weft_semaphore,
+        "bounded semaphore": weft_bounded,
+        "lock": weft_lock,
+        "RLock": weft_rlock,
+        "event": weft_event,
+    },
+    "gevent": {
+        "semaphore": gevent_semaphore,
+        "bounded semaphore": gevent_bounded,
+        "lock": gevent_lock,
+        "RLock": gevent_rlock,
+        "event": gevent_event,
+    },
+    "threading": {
+        "semaphore": threading_lock,
+        "bounded semaphore": threading_lock,
+        "lock": threading_lock,
+        "RLock": threading_rlock,
+        "event": threading_event,
+    },
+}
 
+
+def contender(makes: dict[str, Make]) -> dict[str, Callable[[Effort], Sample]]:
     def sample_of(case: str) -> Callable[[Effort], Sample]:
         return lambda effort: CASES[case](makes[case.split(",")[0]], effort)
 
@@ -126,13 +176,9 @@ def contender(semaphore: Make, rlock: Make, event: Make) -> dict[str, Callable[[
 CONTEST = contest.Contest(
     name="lock",
     title="Locks without contention",
-    how="One task takes what is free, and gives it back. The semaphore's rival is threading.Lock.",
+    how="One task takes what is free, and gives it back. The semaphores' rival is threading.Lock.",
     metrics=NANOSECONDS,
-    contenders={
-        "weft": contender(weft_semaphore, weft_rlock, weft_event),
-        "gevent": contender(gevent_semaphore, gevent_rlock, gevent_event),
-        "threading": contender(threading_lock, threading_rlock, threading_event),
-    },
+    contenders={name: contender(makes) for name, makes in MAKES.items()},
 )
 
 if __name__ == "__main__":

@@ -38,6 +38,9 @@ GOALS = (
         for case in (
             "semaphore, acquire and release",
             "semaphore, with block",
+            "bounded semaphore, acquire and release",
+            "lock, acquire and release",
+            "lock, with block",
             "RLock, acquire and release",
             "RLock, with block",
             "event, set, wait and clear",
