@@ -48,6 +48,7 @@
 #include "python/bounded_type.c"
 #include "python/census.c"
 #include "python/event_type.c"
+#include "python/local_type.c"
 #include "python/queue_direct.c"
 #include "python/queue_hooks.c"
 #include "python/queue_hooked.c"

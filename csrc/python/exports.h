@@ -11,7 +11,7 @@
 #include "thread.h"
 
 extern PyTypeObject weft_timeout_type, weft_semaphore_type, weft_rlock_type;
-extern PyTypeObject weft_bounded_type, weft_lock_type;
+extern PyTypeObject weft_bounded_type, weft_lock_type, weft_local_type;
 extern PyTypeObject weft_event_type, weft_simple_queue_type, weft_queue_type;
 extern PyTypeObject weft_lifo_queue_type, weft_priority_queue_type, weft_channel_type;
 extern PyTypeObject weft_timer_type, weft_watch_type;
@@ -39,6 +39,7 @@ static int hooks_import(void); /* queue_hooks.c */
 static PyObject *module_set_queue_classes(PyObject *module, PyObject *args); /* queue_type.c */
 static PyObject *rlock_owner(PyObject *self);         /* lock_type.c */
 static uint64_t semaphore_holder(PyObject *self);
+static PyObject *module_local_values_of(PyObject *module, PyObject *fiber); /* local_type.c */
 static PyObject *module_all_fibers(PyObject *module, PyObject *unused);
 static PyObject *module_holder(PyObject *module, PyObject *subject); /* census.c */
 static PyObject *module_watchdog_stop(PyObject *module, PyObject *is_for_good); /* watchdog.c */

@@ -176,6 +176,9 @@ static PyMethodDef module_methods[] = {
      "of "
      "the process\nthat has not ended: what it waits for, and on what.\n\nSwitches: never. "
      "Threads: any."},
+    {"local_values_of", module_local_values_of, METH_O,
+     "local_values_of(fiber)\n--\n\nA list of (local, dict) for every local that it has values "
+     "in."},
     {"holder", module_holder, METH_O,
      "holder(subject, /)\n--\n\nThe fiber that has what is waited for; None: unknown; False: it "
      "has ended.\n\nSwitches: never. Threads: any."},
@@ -242,6 +245,7 @@ static int module_fill(PyObject *module)
         {"BoundedSemaphore", &weft_bounded_type},
         {"LockType", &weft_lock_type},
         {"RLock", &weft_rlock_type},
+        {"local", &weft_local_type},
         {"Event", &weft_event_type},
         {"SimpleQueue", &weft_simple_queue_type},
         {"Queue", &weft_queue_type},

@@ -8,7 +8,7 @@ import pytest
 
 import weft
 from weft import native
-from weft.local import local
+from weft.local import all_local_dicts_for_greenlet, local
 
 
 class Thing:
@@ -116,9 +116,9 @@ def test_attributes_are_deleted_and_missed_as_usual(fresh: None) -> None:
     mine = local()
     mine.x = 1
     del mine.x
-    with pytest.raises(AttributeError, match="'local' object has no attribute 'x'"):
+    with pytest.raises(AttributeError, match="local' object has no attribute 'x'"):
         mine.x  # noqa: B018
-    with pytest.raises(AttributeError, match="'local' object has no attribute 'x'"):
+    with pytest.raises(AttributeError, match="local' object has no attribute 'x'"):
         del mine.x
     for change in (lambda: setattr(mine, "__dict__", {}), lambda: delattr(mine, "__dict__")):
         with pytest.raises(AttributeError, match="read-only"):
@@ -177,3 +177,130 @@ def test_locals_leave_nothing_behind(fresh: None, growth: Any) -> None:
         weft.spawn(work).get()
 
     growth.refuse(use)
+
+
+def test_values_are_found_again_by_many_fibers_in_turn(fresh: None) -> None:
+    mine, other = local(), local()
+
+    def use(number: int) -> None:
+        mine.number, other.number = number, -number
+        for _ in range(5):
+            weft.sleep(0)
+            assert (mine.number, other.number) == (number, -number)
+            mine.number, other.number = mine.number + 0, other.number + 0
+
+    weft.joinall([weft.spawn(use, number) for number in range(50)], raise_error=True)
+    assert not hasattr(mine, "number")
+
+
+def test_what_is_like_a_property_comes_before_values_and_methods_after(fresh: None) -> None:
+    class Mixed(local):
+        fixed = property(lambda self: "property")
+
+        def method(self) -> str:
+            return "method"
+
+    mine = Mixed()
+    mine.__dict__.update(fixed="value", method="value")
+    assert (mine.fixed, mine.method) == ("property", "value")
+    with pytest.raises(AttributeError):
+        mine.fixed = 1  # type: ignore[misc]
+    del mine.__dict__["method"]
+    assert mine.method() == "method"
+    assert type(mine).__name__ == mine.__class__.__name__ == "Mixed"
+
+
+def test_a_missing_attribute_is_asked_for_by_getattr(fresh: None) -> None:
+    class Asking(local):
+        def __getattr__(self, name: str) -> str:
+            return f"no {name}"
+
+    mine = Asking()
+    mine.there = 1
+    assert (mine.there, mine.missing) == (1, "no missing")
+    assert weft.spawn(lambda: mine.there).get() == "no there"
+
+
+def test_an_init_may_wait_while_others_use_the_same_local(fresh: None) -> None:
+    class Slow(local):
+        def __init__(self) -> None:
+            self.first = weft.getcurrent()
+            weft.sleep(0)
+            self.second = weft.getcurrent()
+
+    mine = Slow()
+
+    def use() -> bool:
+        mine.third = weft.getcurrent()
+        return mine.first is mine.second is mine.third is weft.getcurrent()
+
+    tasks = [weft.spawn(use) for _ in range(5)]
+    assert [task.get() for task in tasks] == [True] * 5
+
+
+def test_a_local_in_its_own_values_is_collected(fresh: None) -> None:
+    thing = Thing()
+    gone = weakref.ref(thing)
+
+    def make(thing: Thing) -> None:
+        mine = local()
+        mine.myself, mine.thing = mine, thing
+
+    weft.spawn(make, thing).join()
+    make(thing)
+    del thing
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_finalizer_may_use_the_local_whose_values_go(fresh: None) -> None:
+    seen: list[object] = []
+
+    class Last:
+        def __init__(self, holder: local) -> None:
+            self.holder = holder
+
+        def __del__(self) -> None:
+            self.holder.seen = seen
+            seen.append(vars(self.holder))
+
+    def make() -> None:
+        mine = local()
+        mine.last = Last(mine)
+
+    make()
+    weft.spawn(make).join()
+    gc.collect()
+    assert len(seen) == 2
+
+
+def test_a_fiber_that_ends_drops_its_values_while_others_keep_theirs(fresh: None) -> None:
+    mine = local()
+    mine.thing = kept = Thing()
+    task = weft.spawn(setattr, mine, "thing", Thing())
+    task.join()
+    [(_, values)] = all_local_dicts_for_greenlet(task)
+    gone = weakref.ref(values["thing"])
+    del task, values
+    gc.collect()
+    assert gone() is None
+    assert mine.thing is kept
+
+
+def test_the_values_of_a_fiber_can_be_listed(fresh: None) -> None:
+    mine, other, unused = local(), Slotted(), local()
+    mine.x, other.y = 1, 2
+    ours = [(mine, {"x": 1}), (other, {"y": 2}), (unused, {})]
+    expected = [((type(each), id(each)), values) for each, values in ours]
+    found = all_local_dicts_for_greenlet(weft.getcurrent())
+    assert [pair for pair in found if pair[0][1] in {id(each) for each, _ in ours}] == expected
+    with pytest.raises(TypeError, match="give a fiber"):
+        all_local_dicts_for_greenlet(3)  # type: ignore[arg-type]
+
+
+def test_a_name_that_is_no_text_is_refused(fresh: None) -> None:
+    name: Any = 3
+    with pytest.raises(TypeError):
+        getattr(local(), name)
+    with pytest.raises(TypeError):
+        setattr(local(), name, 4)

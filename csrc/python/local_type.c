@@ -1,0 +1,301 @@
+/*
+ * local_type.c: values that each fiber has for itself: threading.local, where a thread is a fiber.
+ *
+ * The idea: a local has a dict of values for each fiber that uses it, found by the fiber's serial
+ * number, which no other fiber ever has; the last one that was used is remembered, so a fiber that
+ * comes again pays a comparison. A weak reference drops a fiber's values when it is gone. Attribute
+ * access goes to the values directly: nothing is swapped in and out, and native threads, each with
+ * fibers of its own, cannot see each other's.
+ *
+ * Invariant: `last_values` is in `values` under `last_serial`, or last_serial is 0 or of a fiber
+ * that is gone. Subclasses with __slots__ share those among all fibers, as the standard library's.
+ * Threads: any.
+ * Do not add: ways to change another fiber's values.
+ */
+#include "exports.h"
+
+typedef struct {
+    PyObject_HEAD PyObject *values; /* owned dict: serial → (weak reference to the fiber, dict) */
+    PyObject *args;                 /* owned: what __init__ is called with in each fiber */
+    PyObject *kwargs;               /* owned, or NULL */
+    uint64_t last_serial;           /* whose values were used last */
+    PyObject *last_values;          /* borrowed: those */
+    PyObject *weakrefs;             /* weak references to it */
+    weft_link all;                  /* among all locals, for reports */
+} local_object;
+
+static weft_link all_locals = {&all_locals, &all_locals};
+
+static local_object *local_of(PyObject *self) { return (local_object *)self; }
+
+/* ---- the values of one fiber ---- */
+
+/* The fiber is gone: `entry` is (values of all, its serial). */
+static PyObject *local_forget(PyObject *entry, PyObject *unused)
+{
+    (void)unused;
+    PyObject *values = PyTuple_GET_ITEM(entry, 0), *serial = PyTuple_GET_ITEM(entry, 1);
+    if (PyDict_DelItem(values, serial) == 0)
+        Py_RETURN_NONE;
+    if (!PyErr_ExceptionMatches(PyExc_KeyError))
+        return NULL;
+    PyErr_Clear(); /* the local is being cleared */
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef local_forget_def = {"forget", local_forget, METH_O, NULL};
+
+/* A weak reference to the fiber that drops its values. */
+static PyObject *local_watch(PyObject *values, PyObject *serial, PyObject *fiber)
+{
+    PyObject *entry = PyTuple_Pack(2, values, serial);
+    PyObject *forget = entry == NULL ? NULL : PyCFunction_New(&local_forget_def, entry);
+    PyObject *watch = forget == NULL ? NULL : PyWeakref_NewRef(fiber, forget);
+    Py_XDECREF(entry);
+    Py_XDECREF(forget);
+    return watch;
+}
+
+static void local_remember(local_object *local, uint64_t serial, PyObject *values)
+{
+    local->last_serial = serial;
+    local->last_values = values;
+}
+
+/* Empty values for a fiber that has none yet; borrowed. */
+static PyObject *local_add(local_object *local, PyObject *serial, weft_record *record)
+{
+    PyObject *fresh = PyDict_New();
+    PyObject *watch = fresh == NULL ? NULL : local_watch(local->values, serial, record->self);
+    PyObject *entry = watch == NULL ? NULL : PyTuple_Pack(2, watch, fresh);
+    int rc = entry == NULL ? -1 : PyDict_SetItem(local->values, serial, entry);
+    Py_XDECREF(fresh);
+    Py_XDECREF(watch);
+    Py_XDECREF(entry);
+    if (rc < 0)
+        return NULL;
+    local_remember(local, record->serial, fresh);
+    return fresh;
+}
+
+/* A fiber comes for the first time: a subclass's __init__ fills its values. */
+static PyObject *local_begin(local_object *local, PyObject *serial, weft_record *record)
+{
+    PyObject *self = (PyObject *)local;
+    PyObject *fresh = Py_XNewRef(local_add(local, serial, record));
+    if (fresh == NULL || Py_TYPE(self)->tp_init == PyBaseObject_Type.tp_init)
+        return fresh;
+    int rc = Py_TYPE(self)->tp_init(self, local->args, local->kwargs);
+    local_remember(local, 0, NULL); /* it may have switched, and others may have come */
+    if (rc < 0) {
+        PyObject *travelling = PyErr_GetRaisedException();
+        PyObject *unused = local->values == NULL ? NULL : PyTuple_Pack(2, local->values, serial);
+        if (unused != NULL)
+            Py_XDECREF(local_forget(unused, NULL));
+        Py_XDECREF(unused);
+        PyErr_SetRaisedException(travelling);
+        Py_CLEAR(fresh);
+    }
+    return fresh;
+}
+
+/* The current fiber's dict, which was not the last one used. */
+static PyObject *local_find(local_object *local, weft_record *record)
+{
+    if (local->values == NULL)
+        return errors_refuse(PyExc_ReferenceError,
+                             "cannot use this local any more: the collector is destroying it.");
+    PyObject *serial = PyLong_FromUnsignedLongLong(record->serial);
+    if (serial == NULL)
+        return NULL;
+    PyObject *entry = PyDict_GetItemWithError(local->values, serial), *found = NULL;
+    if (entry != NULL) {
+        found = Py_NewRef(PyTuple_GET_ITEM(entry, 1));
+        local_remember(local, record->serial, found);
+    } else if (!PyErr_Occurred()) {
+        found = local_begin(local, serial, record);
+    }
+    Py_DECREF(serial);
+    return found;
+}
+
+/* The current fiber's dict. */
+static inline PyObject *local_values(PyObject *self)
+{
+    weft_thread *thread = thread_get();
+    if (weft_unlikely(thread == NULL))
+        return NULL;
+    weft_record *record = thread_current(thread);
+    if (weft_likely(local_of(self)->last_serial == record->serial))
+        return Py_NewRef(local_of(self)->last_values);
+    return local_find(local_of(self), record);
+}
+
+/* ---- attributes ---- */
+
+static bool local_is_dict(PyObject *name)
+{
+    return PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "__dict__") == 0;
+}
+
+/* Properties and slots come before values; methods and class attributes after them. */
+static PyObject *local_getattro(PyObject *self, PyObject *name)
+{
+    PyObject *values = local_values(self);
+    if (weft_unlikely(values == NULL) || weft_unlikely(local_is_dict(name)))
+        return values;
+    PyObject *attribute = _PyType_Lookup(Py_TYPE(self), name), *found = NULL;
+    if (attribute == NULL || Py_TYPE(attribute)->tp_descr_set == NULL)
+        found = Py_XNewRef(PyDict_GetItemWithError(values, name));
+    Py_DECREF(values);
+    return found != NULL || PyErr_Occurred() ? found : PyObject_GenericGetAttr(self, name);
+}
+
+static int local_set_value(PyObject *self, PyObject *values, PyObject *name, PyObject *value)
+{
+    if (value != NULL)
+        return PyDict_SetItem(values, name, value);
+    int rc = PyDict_DelItem(values, name);
+    if (rc < 0 && PyErr_ExceptionMatches(PyExc_KeyError))
+        PyErr_Format(PyExc_AttributeError, "'%.100s' object has no attribute '%U'",
+                     Py_TYPE(self)->tp_name, name);
+    return rc;
+}
+
+static int local_setattro(PyObject *self, PyObject *name, PyObject *value)
+{
+    if (weft_unlikely(local_is_dict(name))) {
+        PyErr_Format(PyExc_AttributeError, "'%.100s' object attribute '__dict__' is read-only",
+                     Py_TYPE(self)->tp_name);
+        return -1;
+    }
+    PyObject *values = local_values(self);
+    if (values == NULL)
+        return -1;
+    PyObject *attribute = _PyType_Lookup(Py_TYPE(self), name);
+    bool is_special = attribute != NULL && Py_TYPE(attribute)->tp_descr_set != NULL;
+    int rc = is_special || !PyUnicode_Check(name) ? PyObject_GenericSetAttr(self, name, value)
+                                                  : local_set_value(self, values, name, value);
+    Py_DECREF(values);
+    return rc;
+}
+
+/* ---- for reports ---- */
+
+/* SAFE: both are held before anything is allocated, which may run the collector, and with it
+ * whatever takes them apart. A local that is being freed has left the list of all. */
+static int local_append_to(PyObject *list, local_object *local, PyObject *values)
+{
+    Py_INCREF(local);
+    Py_INCREF(values);
+    PyObject *pair = PyTuple_Pack(2, local, values);
+    int rc = pair == NULL ? -1 : PyList_Append(list, pair);
+    Py_XDECREF(pair);
+    Py_DECREF(values);
+    Py_DECREF(local); /* the list has it, or this was the last look at it */
+    return rc;
+}
+
+/* All (local, dict) of a fiber. */
+static PyObject *module_local_values_of(PyObject *module, PyObject *fiber)
+{
+    (void)module;
+    if (!PyObject_TypeCheck(fiber, &weft_fiber_type))
+        return errors_refuse(PyExc_TypeError, "cannot list the values of %R: give a fiber.", fiber);
+    PyObject *serial = PyLong_FromUnsignedLongLong(record_of(fiber)->serial);
+    PyObject *list = serial == NULL ? NULL : PyList_New(0);
+    for (weft_link *link = all_locals.next; list && link != &all_locals; link = link->next) {
+        local_object *local = weft_container_of(link, local_object, all);
+        PyObject *entry = local->values ? PyDict_GetItemWithError(local->values, serial) : NULL;
+        if (entry != NULL && local_append_to(list, local, PyTuple_GET_ITEM(entry, 1)) < 0) {
+            Py_CLEAR(list);
+            break;
+        }
+    }
+    Py_XDECREF(serial);
+    return list;
+}
+
+/* ---- the type ---- */
+
+static PyObject *local_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    bool has_arguments = PyTuple_GET_SIZE(args) > 0 || (kwargs && PyDict_GET_SIZE(kwargs) > 0);
+    if (has_arguments && type->tp_init == PyBaseObject_Type.tp_init)
+        return errors_refuse(PyExc_TypeError, "Initialization arguments are not supported");
+    weft_thread *thread = thread_get();
+    PyObject *self = thread == NULL ? NULL : type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    local_object *local = local_of(self);
+    weft_list_append(&all_locals, &local->all);
+    local->args = Py_NewRef(args);
+    local->kwargs = Py_XNewRef(kwargs);
+    local->values = PyDict_New();
+    /* Its __init__ is about to be called in this fiber. */
+    weft_record *record = thread_current(thread);
+    PyObject *serial = PyLong_FromUnsignedLongLong(record->serial);
+    if (local->values == NULL || serial == NULL || local_add(local, serial, record) == NULL)
+        Py_CLEAR(self);
+    Py_XDECREF(serial);
+    return self;
+}
+
+static int local_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(local_of(self)->values);
+    Py_VISIT(local_of(self)->args);
+    Py_VISIT(local_of(self)->kwargs);
+    return 0;
+}
+
+/* Each weak reference has the values of all: they are taken apart here, or nobody would. */
+static int local_clear(PyObject *self)
+{
+    local_object *local = local_of(self);
+    PyObject *values = local->values;
+    local_remember(local, 0, NULL);
+    local->values = NULL;
+    if (values != NULL)
+        PyDict_Clear(values);
+    Py_XDECREF(values);
+    Py_CLEAR(local->args);
+    Py_CLEAR(local->kwargs);
+    return 0;
+}
+
+static void local_dealloc(PyObject *self)
+{
+    PyObject_GC_UnTrack(self);
+    weft_list_remove(&local_of(self)->all);
+    if (local_of(self)->weakrefs != NULL)
+        PyObject_ClearWeakRefs(self);
+    local_clear(self);
+    Py_TYPE(self)->tp_free(self);
+}
+
+PyDoc_STRVAR(local_doc, "local(*args, **kwargs)\n--\n\n"
+                        "An object whose attributes differ from fiber to fiber.\n\n"
+                        "A subclass's `__init__` is called, with the arguments that the object was "
+                        "made with, once in\neach fiber that uses it.\n\n"
+                        "Switches: never. Threads: any.\n\n"
+                        ">>> import weft\n"
+                        ">>> from weft.local import local\n"
+                        ">>> mine = local()\n"
+                        ">>> mine.number = 1\n"
+                        ">>> weft.spawn(hasattr, mine, 'number').get()\n"
+                        "False\n");
+
+PyTypeObject weft_local_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.local.local",
+    .tp_doc = local_doc,
+    .tp_basicsize = sizeof(local_object),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_new = local_new,
+    .tp_dealloc = local_dealloc,
+    .tp_traverse = local_traverse,
+    .tp_clear = local_clear,
+    .tp_getattro = local_getattro,
+    .tp_setattro = local_setattro,
+    .tp_weaklistoffset = offsetof(local_object, weakrefs),
+};
