@@ -17,6 +17,8 @@ from weft.timeout import Timeout
 
 __all__ = ["AsyncResult", "Event"]
 
+_Links = deque[tuple[Callable[["AsyncResult"], Any], _core.Hub]]
+
 
 def _tell(hub: _core.Hub, link: Callable[[Any], Any], source: Any) -> None:
     try:
@@ -39,19 +41,23 @@ class AsyncResult:
     42
     """
 
+    # What most have is in the class: they are made, set and asked once.
+    _value: Any = None
+    _exception: BaseException | None = None
+    _traceback: TracebackType | None = None
+    _links: _Links | tuple[()] = ()  # replaced by the first link
+
     def __init__(self) -> None:
         self._event = Event()
-        self._value: Any = None
-        self._exception: BaseException | None = None
-        self._traceback: TracebackType | None = None
-        self._links: deque[tuple[Callable[[AsyncResult], Any], _core.Hub]] = deque()
 
     def set(self, value: Any = None) -> None:
         """Set the value, and wake everybody who waits for it. A later one replaces it.
 
         Switches: never. Threads: any.
         """
-        self._value, self._exception, self._traceback = value, None, None
+        self._value = value
+        if self._exception is not None:
+            self._exception = self._traceback = None
         self._settle()
 
     def set_exception(self, exception: BaseException, exc_info: Any = None) -> None:
@@ -67,13 +73,14 @@ class AsyncResult:
 
     def _settle(self) -> None:
         self._event.set()
-        self._tell_links()
+        if self._links:
+            self._tell_links()
 
     def _tell_links(self) -> None:
         """Each link once. Two threads may be here; whoever takes a link out tells it."""
-        while self._links:
+        while links := self._links:
             try:
-                link, hub = self._links.popleft()
+                link, hub = links.popleft()
             except IndexError:
                 return
             _tell(hub, link, self)
@@ -168,7 +175,8 @@ class AsyncResult:
 
         Switches: never. Threads: any.
         """
-        self._links.append((callback, _core.get_hub()))
+        links: _Links = vars(self).setdefault("_links", deque())  # two threads may come first
+        links.append((callback, _core.get_hub()))
         if self.ready():  # asked when the link is there: another thread may be setting it just now
             self._tell_links()
 
@@ -177,10 +185,11 @@ class AsyncResult:
 
         Switches: never. Threads: any.
         """
-        for entry in list(self._links):
+        links = self._links
+        for entry in list(links):
             if entry[0] == callback:
                 try:
-                    self._links.remove(entry)
+                    links.remove(entry)  # type: ignore[union-attr]
                 except ValueError:
                     pass  # another thread has just taken it, to tell it
                 return
