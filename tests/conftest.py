@@ -13,6 +13,7 @@ standard library patched, whose point is that everything is real (monkey, progra
 import faulthandler
 import gc
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,10 @@ from weft.testing import SimClock, simulated
 SLOWDOWN = int(os.environ.get("WEFT_SLOWDOWN", "1"))  # emulated, or under valgrind
 LIMIT_S = 30 * SLOWDOWN
 PACKAGE_PARENT = str(Path(weft.__file__).resolve().parents[1])
+
+# A shell's background job ignores Ctrl-C, and so would every program that a test starts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # ---- threads of their own ----
