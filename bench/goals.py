@@ -46,6 +46,8 @@ GOALS = (
             "event, set, wait and clear",
         )
     ),
+    Goal("a local's value, read ≤ threading's", "local", "read", "threading", 1),
+    Goal("a local's value, set ≤ threading's", "local", "set", "threading", 1),
     Goal("with Timeout ≤ 1/6 of gevent's", "timeout", "an empty block", "gevent", 6),
     Goal("a million asleep ≤ 1/5 of gevent's", "million", "in sleep()", "gevent", 5),
     Goal("the same in queue.get()", "million", "in queue.get()", "gevent", 5),
