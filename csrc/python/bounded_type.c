@@ -64,7 +64,7 @@ static PyObject *released(PyObject *answer)
 
 static PyObject *bounded_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
-    if (weft_unlikely(!semaphore_is_plain(self)))
+    if (weft_unlikely(!type_is_native(Py_TYPE(self))))
         return semaphore_exit(self, args, count);
     return released(bounded_release(self, NULL));
 }
@@ -166,7 +166,7 @@ static PyObject *lock_release(PyObject *self, PyObject *unused)
 
 static PyObject *lock_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
-    if (weft_unlikely(!semaphore_is_plain(self)))
+    if (weft_unlikely(!type_is_native(Py_TYPE(self))))
         return semaphore_exit(self, args, count);
     return lock_release(self, NULL);
 }

@@ -210,7 +210,7 @@ static PyObject *semaphore_ready(PyObject *self, PyObject *unused)
 static PyObject *semaphore_enter(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (weft_likely(semaphore_is_plain(self)))
+    if (weft_likely(type_is_native(Py_TYPE(self))))
         return semaphore_acquire(self, NULL, 0, NULL);
     return PyObject_CallMethod(self, "acquire", NULL);
 }
@@ -219,7 +219,7 @@ static PyObject *semaphore_exit(PyObject *self, PyObject *const *args, Py_ssize_
 {
     (void)args;
     (void)count;
-    if (!semaphore_is_plain(self)) {
+    if (!type_is_native(Py_TYPE(self))) {
         PyObject *unused = PyObject_CallMethod(self, "release", NULL);
         if (unused == NULL)
             return NULL;

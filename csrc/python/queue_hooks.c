@@ -32,14 +32,6 @@ static int hooks_import(void)
     return heap_push == NULL || heap_pop == NULL || heap_make == NULL ? -1 : 0;
 }
 
-/* A new reference, or NULL with an exception. */
-static PyObject *hooks_call(PyObject *self, int which, PyObject *argument)
-{
-    PyObject *arguments[] = {self, argument};
-    size_t count = argument == NULL ? 1 : 2;
-    return PyObject_VectorcallMethod(hook_names[which], arguments, count, NULL);
-}
-
 /* ---- who is hooked ---- */
 
 static int hooks_make(queue_object *queue)
@@ -245,6 +237,33 @@ static PyObject *priority_get(PyObject *self, PyObject *unused)
         return errors_refuse(PyExc_IndexError, "cannot get from an empty queue by _get()");
     return PyObject_CallOneArg(heap_pop, store);
 }
+
+/* ---- calling them ---- */
+
+static PyObject *hooks_call_native(PyObject *self, int which, PyObject *argument)
+{
+    bool is_priority = Py_TYPE(self) == &weft_priority_queue_type;
+    if (which == HOOK_QSIZE)
+        return queue_hook_qsize(self, NULL);
+    if (which == HOOK_PUT)
+        return is_priority ? priority_put(self, argument) : queue_hook_put(self, argument);
+    if (which == HOOK_GET)
+        return is_priority ? priority_get(self, NULL) : queue_hook_get(self, NULL);
+    assert(which == HOOK_PEEK);
+    return queue_hook_peek(self, NULL);
+}
+
+/* A new reference, or NULL with an exception. */
+static PyObject *hooks_call(PyObject *self, int which, PyObject *argument)
+{
+    if (type_is_native(Py_TYPE(self)))
+        return hooks_call_native(self, which, argument);
+    PyObject *arguments[] = {self, argument};
+    size_t count = argument == NULL ? 1 : 2;
+    return PyObject_VectorcallMethod(hook_names[which], arguments, count, NULL);
+}
+
+/* ---- the type ---- */
 
 static PyMethodDef priority_methods[] = {
     QUEUE_HOT_METHODS,

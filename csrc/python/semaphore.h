@@ -20,12 +20,6 @@ static inline weft_gate *semaphore_gate(PyObject *self)
     return &((semaphore_object *)self)->gate;
 }
 
-/* May its methods be called without a look for others of the same name? Not in a Python class. */
-static inline bool semaphore_is_plain(PyObject *self)
-{
-    return !(Py_TYPE(self)->tp_flags & Py_TPFLAGS_HEAPTYPE);
-}
-
 static PyObject *semaphore_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 static int semaphore_init(PyObject *self, PyObject *args, PyObject *kwargs);
 static int acquire_arguments(PyObject *const *args, Py_ssize_t count, PyObject *names,

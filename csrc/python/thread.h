@@ -90,6 +90,12 @@ struct weft_thread {
 extern __thread weft_thread *weft_this_thread;
 extern size_t weft_stack_bytes; /* of the stacks of fibers that ask for no other size */
 
+/* A type of ours: nobody has overridden its methods, so they need not be looked up. */
+static inline bool type_is_native(const PyTypeObject *type)
+{
+    return !(type->tp_flags & Py_TPFLAGS_HEAPTYPE);
+}
+
 /* NULL with an exception if there is no memory or the interpreter is going down. */
 static weft_thread *thread_make(void);
 
