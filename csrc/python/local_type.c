@@ -180,6 +180,35 @@ static int local_setattro(PyObject *self, PyObject *name, PyObject *value)
     return rc;
 }
 
+/* ---- copies ---- */
+
+/* As gevent's: one more of its kind, made with the same arguments, with this fiber's values. */
+static PyObject *local_copy(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    PyObject *values = local_values(self), *copied = NULL, *theirs = NULL;
+    if (values != NULL)
+        copied =
+            PyObject_Call((PyObject *)Py_TYPE(self), local_of(self)->args, local_of(self)->kwargs);
+    if (copied != NULL && !PyObject_TypeCheck(copied, &weft_local_type))
+        PyErr_Format(PyExc_TypeError, "cannot copy %R: its class makes objects of another kind.",
+                     self);
+    else if (copied != NULL)
+        theirs = local_values(copied);
+    if (theirs != NULL)
+        PyDict_Clear(theirs);
+    if (theirs == NULL || PyDict_Update(theirs, values) < 0)
+        Py_CLEAR(copied);
+    Py_XDECREF(theirs);
+    Py_XDECREF(values);
+    return copied;
+}
+
+static PyMethodDef local_methods[] = {
+    {"__copy__", local_copy, METH_NOARGS, "One more of its kind, with this fiber's values."},
+    {0},
+};
+
 /* ---- for reports ---- */
 
 /* SAFE: both are held before anything is allocated, which may run the collector, and with it
@@ -297,5 +326,6 @@ PyTypeObject weft_local_type = {
     .tp_clear = local_clear,
     .tp_getattro = local_getattro,
     .tp_setattro = local_setattro,
+    .tp_methods = local_methods,
     .tp_weaklistoffset = offsetof(local_object, weakrefs),
 };

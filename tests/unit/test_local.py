@@ -1,5 +1,6 @@
 """local: each fiber has its own values, made once in each, gone with the fiber."""
 
+import copy
 import gc
 import weakref
 from typing import Any
@@ -296,6 +297,29 @@ def test_the_values_of_a_fiber_can_be_listed(fresh: None) -> None:
     assert [pair for pair in found if pair[0][1] in {id(each) for each, _ in ours}] == expected
     with pytest.raises(TypeError, match="give a fiber"):
         all_local_dicts_for_greenlet(3)  # type: ignore[arg-type]
+
+
+def test_a_copy_has_this_fiber_s_values(fresh: None) -> None:
+    mine = Counted(5, step=3)
+    mine.number = 7
+    weft.spawn(setattr, mine, "number", 9).join()
+    twin = copy.copy(mine)
+    mine.number = 8
+    assert (type(twin), vars(twin)) == (Counted, {"number": 7, "step": 3})
+    assert weft.spawn(lambda: (twin.number, twin.step)).get() == (5, 3)
+
+
+def test_a_copy_of_another_kind_is_refused(fresh: None) -> None:
+    with pytest.raises(TypeError, match="objects of another kind"):
+        copy.copy(Misleading())
+
+
+class Misleading(local):
+    made = 0
+
+    def __new__(cls) -> Any:
+        cls.made += 1
+        return super().__new__(cls) if cls.made == 1 else 3
 
 
 def test_a_name_that_is_no_text_is_refused(fresh: None) -> None:
