@@ -50,6 +50,17 @@ static inline void PyErr_SetRaisedException(PyObject *exception)
 }
 #endif
 
+#if PY_VERSION_HEX < 0x030D0000
+static inline int PyWeakref_GetRef(PyObject *reference, PyObject **target)
+{
+    PyObject *found = PyWeakref_GetObject(reference);
+    if (found == NULL)
+        return -1;
+    *target = found == Py_None ? NULL : Py_NewRef(found);
+    return *target != NULL;
+}
+#endif
+
 /* How many deallocations the trashcan counts on this C stack; 0 where it has stopped counting. */
 static inline int weft_trash_nesting(PyThreadState *ts)
 {

@@ -7,8 +7,9 @@
  * access goes to the values directly: nothing is swapped in and out, and native threads, each with
  * fibers of its own, cannot see each other's.
  *
- * Invariant: `last_values` is in `values` under `last_serial`, or last_serial is 0 or of a fiber
- * that is gone. Subclasses with __slots__ share those among all fibers, as the standard library's.
+ * Invariant: `last_values` is what `values` has under `last_serial`; or, once the collector takes
+ * this apart, it was. Subclasses with __slots__ share those among all fibers, as the standard
+ * library's.
  * Threads: any.
  * Do not add: ways to change another fiber's values.
  */
@@ -18,8 +19,8 @@ typedef struct {
     PyObject_HEAD PyObject *values; /* owned dict: serial → (weak reference to the fiber, dict) */
     PyObject *args;                 /* owned: what __init__ is called with in each fiber */
     PyObject *kwargs;               /* owned, or NULL */
-    uint64_t last_serial;           /* whose values were used last */
-    PyObject *last_values;          /* borrowed: those */
+    uint64_t last_serial;           /* whose values were used last; 0: nobody's */
+    PyObject *last_values;          /* owned: those, or NULL */
     PyObject *weakrefs;             /* weak references to it */
     weft_link all;                  /* among all locals, for reports */
 } local_object;
@@ -30,73 +31,84 @@ static local_object *local_of(PyObject *self) { return (local_object *)self; }
 
 /* ---- the values of one fiber ---- */
 
-/* The fiber is gone: `entry` is (values of all, its serial). */
-static PyObject *local_forget(PyObject *entry, PyObject *unused)
+static void local_remember(local_object *local, uint64_t serial, PyObject *values)
+{
+    PyObject *former = local->last_values;
+    local->last_serial = serial;
+    local->last_values = Py_XNewRef(values);
+    Py_XDECREF(former); /* last: it may run anybody's code */
+}
+
+static void local_drop(local_object *local, PyObject *serial)
+{
+    if (local->last_serial == PyLong_AsUnsignedLongLong(serial))
+        local_remember(local, 0, NULL);
+    if (local->values != NULL && PyDict_DelItem(local->values, serial) < 0)
+        PyErr_Clear(); /* KeyError: the collector was here before */
+}
+
+/* A fiber is gone: `watched` is (weak reference to the local, its serial). */
+static PyObject *local_forget(PyObject *watched, PyObject *unused)
 {
     (void)unused;
-    PyObject *values = PyTuple_GET_ITEM(entry, 0), *serial = PyTuple_GET_ITEM(entry, 1);
-    if (PyDict_DelItem(values, serial) == 0)
-        Py_RETURN_NONE;
-    if (!PyErr_ExceptionMatches(PyExc_KeyError))
+    PyObject *self = NULL;
+    if (PyWeakref_GetRef(PyTuple_GET_ITEM(watched, 0), &self) < 0)
         return NULL;
-    PyErr_Clear(); /* the local is being cleared */
+    if (self != NULL)
+        local_drop(local_of(self), PyTuple_GET_ITEM(watched, 1));
+    Py_XDECREF(self);
     Py_RETURN_NONE;
 }
 
 static PyMethodDef local_forget_def = {"forget", local_forget, METH_O, NULL};
 
 /* A weak reference to the fiber that drops its values. */
-static PyObject *local_watch(PyObject *values, PyObject *serial, PyObject *fiber)
+static PyObject *local_watch(local_object *local, PyObject *serial, PyObject *fiber)
 {
-    PyObject *entry = PyTuple_Pack(2, values, serial);
-    PyObject *forget = entry == NULL ? NULL : PyCFunction_New(&local_forget_def, entry);
+    PyObject *self = PyWeakref_NewRef((PyObject *)local, NULL);
+    PyObject *watched = self == NULL ? NULL : PyTuple_Pack(2, self, serial);
+    PyObject *forget = watched == NULL ? NULL : PyCFunction_New(&local_forget_def, watched);
     PyObject *watch = forget == NULL ? NULL : PyWeakref_NewRef(fiber, forget);
-    Py_XDECREF(entry);
+    Py_XDECREF(self);
+    Py_XDECREF(watched);
     Py_XDECREF(forget);
     return watch;
 }
 
-static void local_remember(local_object *local, uint64_t serial, PyObject *values)
-{
-    local->last_serial = serial;
-    local->last_values = values;
-}
-
-/* Empty values for a fiber that has none yet; borrowed. */
-static PyObject *local_add(local_object *local, PyObject *serial, weft_record *record)
+/* Values for a fiber that had none when we looked: *is_fresh, unless a collection has run code
+ * meanwhile that came first. */
+static PyObject *local_add(local_object *local, PyObject *serial, weft_record *record,
+                           bool *is_fresh)
 {
     PyObject *fresh = PyDict_New();
-    PyObject *watch = fresh == NULL ? NULL : local_watch(local->values, serial, record->self);
+    PyObject *watch = fresh == NULL ? NULL : local_watch(local, serial, record->self);
     PyObject *entry = watch == NULL ? NULL : PyTuple_Pack(2, watch, fresh);
-    int rc = entry == NULL ? -1 : PyDict_SetItem(local->values, serial, entry);
+    PyObject *kept = entry == NULL ? NULL : PyDict_SetDefault(local->values, serial, entry);
+    PyObject *values = kept == NULL ? NULL : Py_NewRef(PyTuple_GET_ITEM(kept, 1));
+    *is_fresh = values == fresh;
     Py_XDECREF(fresh);
     Py_XDECREF(watch);
     Py_XDECREF(entry);
-    if (rc < 0)
-        return NULL;
-    local_remember(local, record->serial, fresh);
-    return fresh;
+    if (values != NULL)
+        local_remember(local, record->serial, values);
+    return values;
 }
 
 /* A fiber comes for the first time: a subclass's __init__ fills its values. */
 static PyObject *local_begin(local_object *local, PyObject *serial, weft_record *record)
 {
-    PyObject *self = (PyObject *)local;
-    PyObject *fresh = Py_XNewRef(local_add(local, serial, record));
-    if (fresh == NULL || Py_TYPE(self)->tp_init == PyBaseObject_Type.tp_init)
-        return fresh;
-    int rc = Py_TYPE(self)->tp_init(self, local->args, local->kwargs);
-    local_remember(local, 0, NULL); /* it may have switched, and others may have come */
-    if (rc < 0) {
+    bool is_fresh;
+    PyTypeObject *type = Py_TYPE(local);
+    PyObject *values = local_add(local, serial, record, &is_fresh);
+    if (values == NULL || !is_fresh || type->tp_init == PyBaseObject_Type.tp_init)
+        return values;
+    if (type->tp_init((PyObject *)local, local->args, local->kwargs) < 0) {
         PyObject *travelling = PyErr_GetRaisedException();
-        PyObject *unused = local->values == NULL ? NULL : PyTuple_Pack(2, local->values, serial);
-        if (unused != NULL)
-            Py_XDECREF(local_forget(unused, NULL));
-        Py_XDECREF(unused);
+        local_drop(local, serial);
+        Py_CLEAR(values);
         PyErr_SetRaisedException(travelling);
-        Py_CLEAR(fresh);
     }
-    return fresh;
+    return values;
 }
 
 /* The current fiber's dict, which was not the last one used. */
@@ -135,12 +147,14 @@ static inline PyObject *local_values(PyObject *self)
 
 static bool local_is_dict(PyObject *name)
 {
-    return PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "__dict__") == 0;
+    return PyUnicode_CompareWithASCIIString(name, "__dict__") == 0;
 }
 
 /* Properties and slots come before values; methods and class attributes after them. */
 static PyObject *local_getattro(PyObject *self, PyObject *name)
 {
+    if (weft_unlikely(!PyUnicode_Check(name)))
+        return PyObject_GenericGetAttr(self, name); /* refuses it */
     PyObject *values = local_values(self);
     if (weft_unlikely(values == NULL) || weft_unlikely(local_is_dict(name)))
         return values;
@@ -164,6 +178,8 @@ static int local_set_value(PyObject *self, PyObject *values, PyObject *name, PyO
 
 static int local_setattro(PyObject *self, PyObject *name, PyObject *value)
 {
+    if (weft_unlikely(!PyUnicode_Check(name)))
+        return PyObject_GenericSetAttr(self, name, value); /* refuses it */
     if (weft_unlikely(local_is_dict(name))) {
         PyErr_Format(PyExc_AttributeError, "'%.100s' object attribute '__dict__' is read-only",
                      Py_TYPE(self)->tp_name);
@@ -174,8 +190,8 @@ static int local_setattro(PyObject *self, PyObject *name, PyObject *value)
         return -1;
     PyObject *attribute = _PyType_Lookup(Py_TYPE(self), name);
     bool is_special = attribute != NULL && Py_TYPE(attribute)->tp_descr_set != NULL;
-    int rc = is_special || !PyUnicode_Check(name) ? PyObject_GenericSetAttr(self, name, value)
-                                                  : local_set_value(self, values, name, value);
+    int rc = is_special ? PyObject_GenericSetAttr(self, name, value)
+                        : local_set_value(self, values, name, value);
     Py_DECREF(values);
     return rc;
 }
@@ -263,33 +279,32 @@ static PyObject *local_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     local->values = PyDict_New();
     /* Its __init__ is about to be called in this fiber. */
     weft_record *record = thread_current(thread);
-    PyObject *serial = PyLong_FromUnsignedLongLong(record->serial);
-    if (local->values == NULL || serial == NULL || local_add(local, serial, record) == NULL)
-        Py_CLEAR(self);
+    PyObject *serial = PyLong_FromUnsignedLongLong(record->serial), *fresh = NULL;
+    bool is_fresh;
+    if (local->values != NULL && serial != NULL)
+        fresh = local_add(local, serial, record, &is_fresh);
     Py_XDECREF(serial);
+    if (fresh == NULL)
+        Py_CLEAR(self);
+    Py_XDECREF(fresh);
     return self;
 }
 
 static int local_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(local_of(self)->values);
+    Py_VISIT(local_of(self)->last_values);
     Py_VISIT(local_of(self)->args);
     Py_VISIT(local_of(self)->kwargs);
     return 0;
 }
 
-/* Each weak reference has the values of all: they are taken apart here, or nobody would. */
 static int local_clear(PyObject *self)
 {
-    local_object *local = local_of(self);
-    PyObject *values = local->values;
-    local_remember(local, 0, NULL);
-    local->values = NULL;
-    if (values != NULL)
-        PyDict_Clear(values);
-    Py_XDECREF(values);
-    Py_CLEAR(local->args);
-    Py_CLEAR(local->kwargs);
+    local_remember(local_of(self), 0, NULL);
+    Py_CLEAR(local_of(self)->values);
+    Py_CLEAR(local_of(self)->args);
+    Py_CLEAR(local_of(self)->kwargs);
     return 0;
 }
 

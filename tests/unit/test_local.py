@@ -275,6 +275,40 @@ def test_a_finalizer_may_use_the_local_whose_values_go(fresh: None) -> None:
     assert len(seen) == 2
 
 
+class Garbage:
+    """Sets a value of its local when it is collected."""
+
+    def __init__(self, holder: local) -> None:
+        self.holder, self.myself = holder, self
+
+    def __del__(self) -> None:
+        self.holder.early = True
+
+
+@pytest.mark.parametrize("kind", [local, lambda: Counted(1)])
+def test_a_value_set_by_a_collection_in_the_middle_stays(fresh: None, kind: Any) -> None:
+    """Before 3.12 a collection may come wherever something is allocated: so it does, everywhere."""
+
+    def use(mine: local, allocations: int) -> tuple[bool, bool]:
+        gc.collect()
+        Garbage(mine)
+        gc.set_threshold(gc.get_count()[0] + allocations)
+        gc.enable()
+        mine.late = True
+        gc.disable()
+        gc.collect()
+        return mine.early, mine.late
+
+    threshold = gc.get_threshold()
+    gc.disable()
+    try:
+        for allocations in range(30):
+            assert weft.spawn(use, kind(), allocations).get() == (True, True)
+    finally:
+        gc.set_threshold(*threshold)
+        gc.enable()
+
+
 def test_a_fiber_that_ends_drops_its_values_while_others_keep_theirs(fresh: None) -> None:
     mine = local()
     mine.thing = kept = Thing()
@@ -324,7 +358,10 @@ class Misleading(local):
 
 def test_a_name_that_is_no_text_is_refused(fresh: None) -> None:
     name: Any = 3
-    with pytest.raises(TypeError):
-        getattr(local(), name)
-    with pytest.raises(TypeError):
-        setattr(local(), name, 4)
+    mine = local()
+    for use in (getattr, local.__getattribute__, delattr, local.__delattr__):
+        with pytest.raises(TypeError):
+            use(mine, name)
+    for change in (setattr, local.__setattr__):
+        with pytest.raises(TypeError):
+            change(mine, name, 4)
