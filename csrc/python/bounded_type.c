@@ -55,18 +55,11 @@ static PyObject *bounded_release(PyObject *self, PyObject *unused)
     return semaphore_release(self, unused);
 }
 
-/* What releases and answers None, as __exit__ does. */
-static PyObject *released(PyObject *answer)
-{
-    Py_XDECREF(answer);
-    return answer == NULL ? NULL : Py_NewRef(Py_None);
-}
-
 static PyObject *bounded_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     if (weft_unlikely(!type_is_native(Py_TYPE(self))))
         return semaphore_exit(self, args, count);
-    return released(bounded_release(self, NULL));
+    return semaphore_left(bounded_release(self, NULL));
 }
 
 static PyObject *bounded_get_error(PyObject *self, void *unused)
@@ -147,12 +140,11 @@ static PyObject *lock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t 
 {
     if (weft_likely(count == 0 && names == NULL))
         return semaphore_acquire(self, NULL, 0, NULL);
-    int blocking = 1;
-    PyObject *timeout = NULL;
-    if (acquire_arguments(args, count, names, &blocking, &timeout) < 0 ||
-        lock_read_timeout(blocking, &timeout) < 0 || (!blocking && spin_poll() < 0))
-        return NULL;
     weft_call call = {self, args, vector_length(count, names), NULL};
+    PyObject *timeout = NULL;
+    int blocking = acquire_read(&call, names, "acquire(blocking=True, timeout=-1)", &timeout);
+    if (blocking < 0 || lock_read_timeout(blocking, &timeout) < 0 || (!blocking && spin_poll() < 0))
+        return NULL;
     return semaphore_acquire_wait(&call, blocking, timeout);
 }
 

@@ -9,6 +9,8 @@
 #include "semaphore.h"
 #include "spin.h"
 
+#define ACQUIRE_USAGE "acquire(blocking=True, timeout=None)"
+
 /* Waits for a free permit without taking it. */
 static int gate_watch_wait(weft_gate *gate, weft_thread *thread, PyObject *owner, PyObject *timeout)
 {
@@ -20,30 +22,19 @@ static int gate_watch_wait(weft_gate *gate, weft_thread *thread, PyObject *owner
     return fiber_park_wait(thread, &park);
 }
 
-/* acquire(blocking=True, timeout=None), for all types; what is not given stays as it is. -1: an
- * exception. */
-static int acquire_arguments(PyObject *const *args, Py_ssize_t count, PyObject *names,
-                             int *blocking, PyObject **timeout)
+/* acquire(blocking=True, timeout=...): 1: may wait; 0: may not; -1: an exception. What the timeout
+ * is without one is the caller's to know. */
+static int acquire_read(const weft_call *call, PyObject *names, const char *usage,
+                        PyObject **timeout)
 {
-    PyObject *flag = count > 0 ? args[0] : NULL;
-    if (count > 1)
-        *timeout = args[1];
-    for (Py_ssize_t i = 0; names != NULL && i < PyTuple_GET_SIZE(names); i++) {
-        PyObject *name = PyTuple_GET_ITEM(names, i);
-        if (PyUnicode_CompareWithASCIIString(name, "timeout") == 0 && count < 2)
-            *timeout = args[count + i];
-        else if (PyUnicode_CompareWithASCIIString(name, "blocking") == 0 && flag == NULL)
-            flag = args[count + i];
-        else
-            count = 3; /* refused below */
-    }
-    if (count > 2) {
-        PyErr_SetString(PyExc_TypeError, "use acquire(blocking=True, timeout=None)");
+    if (weft_likely(call->count == 0))
+        return 1;
+    const char *const known[] = {usage, "blocking", "timeout", NULL};
+    PyObject *values[] = {Py_True, *timeout};
+    if (arguments_read(call, names, known, values) < 0)
         return -1;
-    }
-    if (flag != NULL)
-        *blocking = PyObject_IsTrue(flag);
-    return *blocking < 0 ? -1 : 0;
+    *timeout = values[1];
+    return PyObject_IsTrue(values[0]);
 }
 
 /* ---- Semaphore ---- */
@@ -134,18 +125,16 @@ static PyObject *semaphore_acquire(PyObject *self, PyObject *const *args, Py_ssi
                                    PyObject *names)
 {
     weft_gate *gate = semaphore_gate(self);
-    int blocking = 1;
-    PyObject *timeout = Py_None;
     if (weft_unlikely(spin_poll() < 0))
         return NULL;
     if (weft_likely(count == 0 && names == NULL && gate->count > 0)) {
         gate->count--;
         return semaphore_taken(self);
     }
-    if (acquire_arguments(args, count, names, &blocking, &timeout) < 0)
-        return NULL;
     weft_call call = {self, args, vector_length(count, names), NULL};
-    return semaphore_acquire_wait(&call, blocking, timeout);
+    PyObject *timeout = Py_None;
+    int blocking = acquire_read(&call, names, ACQUIRE_USAGE, &timeout);
+    return blocking < 0 ? NULL : semaphore_acquire_wait(&call, blocking, timeout);
 }
 
 static bool semaphore_has_permit(PyObject *self) { return semaphore_gate(self)->count > 0; }
@@ -219,15 +208,9 @@ static PyObject *semaphore_exit(PyObject *self, PyObject *const *args, Py_ssize_
 {
     (void)args;
     (void)count;
-    if (!type_is_native(Py_TYPE(self))) {
-        PyObject *unused = PyObject_CallMethod(self, "release", NULL);
-        if (unused == NULL)
-            return NULL;
-        Py_DECREF(unused);
-    } else if (weft_unlikely(semaphore_give(self) < 0)) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
+    if (weft_unlikely(!type_is_native(Py_TYPE(self))))
+        return semaphore_left(PyObject_CallMethod(self, "release", NULL));
+    return semaphore_give(self) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *semaphore_get_counter(PyObject *self, void *unused)
@@ -391,14 +374,12 @@ static int rlock_take_wait(PyObject *object, int blocking, PyObject *timeout)
 static PyObject *rlock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                PyObject *names)
 {
-    int blocking = 1;
+    weft_call call = {self, args, vector_length(count, names), NULL};
     PyObject *timeout = Py_None;
-    if (acquire_arguments(args, count, names, &blocking, &timeout) < 0)
-        return NULL;
-    weft_thread *thread = thread_get();
+    int blocking = acquire_read(&call, names, ACQUIRE_USAGE, &timeout);
+    weft_thread *thread = blocking < 0 ? NULL : thread_get();
     if (thread == NULL)
         return NULL;
-    weft_call call = {self, args, vector_length(count, names), NULL};
     weft_record *record = call_begin(thread, &call);
     int rc = rlock_take_wait(self, blocking, timeout);
     call_end(record, &call);

@@ -20,10 +20,17 @@ static inline weft_gate *semaphore_gate(PyObject *self)
     return &((semaphore_object *)self)->gate;
 }
 
+/* What __exit__ answers, when release() has answered this. */
+static inline PyObject *semaphore_left(PyObject *answer)
+{
+    Py_XDECREF(answer);
+    return answer == NULL ? NULL : Py_NewRef(Py_None);
+}
+
 static PyObject *semaphore_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 static int semaphore_init(PyObject *self, PyObject *args, PyObject *kwargs);
-static int acquire_arguments(PyObject *const *args, Py_ssize_t count, PyObject *names,
-                             int *blocking, PyObject **timeout);
+static int acquire_read(const weft_call *call, PyObject *names, const char *usage,
+                        PyObject **timeout);
 static PyObject *semaphore_acquire_wait(weft_call *call, int blocking, PyObject *timeout);
 static PyObject *semaphore_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                    PyObject *names);

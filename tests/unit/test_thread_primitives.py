@@ -67,6 +67,13 @@ def test_bad_timeouts_are_refused_as_the_standard_library_does(cls: Any) -> None
         lock.acquire(timeout=1e100)
 
 
+def test_a_lock_tells_how_acquire_is_used() -> None:
+    acquire: Any = thread.LockType().acquire
+    for args, kwargs in (((1, 2, 3), {}), ((), {"wait": 1}), ((True,), {"blocking": True})):
+        with pytest.raises(TypeError, match=r"use acquire\(blocking=True, timeout=-1\)"):
+            acquire(*args, **kwargs)
+
+
 @LOCKS
 def test_releasing_what_nobody_has_is_refused(cls: Any) -> None:
     lock = cls()
