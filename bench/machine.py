@@ -32,10 +32,12 @@ def now() -> str:
 
 
 def commit() -> str:
-    """The commit that was measured, and whether files that count differed from it."""
+    """The commit that was measured, and whether files that count differed from it. In the Debian
+    of tools/pythons there is no git to ask.
+    """
     head = _git("rev-parse", "--short=12", "HEAD")
     if not head:
-        return "none yet"
+        return "unknown"
     changed = _git("status", "--porcelain", "--", ".", ":!bench/RESULTS.md")
     return f"{head} with changes" if changed else head
 
