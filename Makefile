@@ -11,7 +11,7 @@ ENV = @$(PYTHON) tools/env.py
 help:   ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\): *## /  make \1\t/p' Makefile | expand -t 22
 
-setup:  ## Set up for work on weft: build, tools, compiler warnings are errors
+setup:  ## Set up for work on fibril: build, tools, compiler warnings are errors
 	$(ENV) check --developer
 
 demo:   ## Set up, then run the demonstration
@@ -23,7 +23,7 @@ check:  ## Set up, then run every check: style, types, C tests, tests
 test:   ## Run the tests whose names contain K=…, or all; LEAKS=5: those of tests/unit, 5 times each
 	$(ENV) check -- python -m pytest -q $(if $(K),-k "$(K)") $(if $(LEAKS),-p tools.leaks --leaks=$(LEAKS) tests/unit)
 
-greenlet: ## Run greenlet's own tests on weft's greenlet; K=… as above
+greenlet: ## Run greenlet's own tests on fibril's greenlet; K=… as above
 	$(ENV) check -- python -m pytest -q -m greenlet_suite tests/compat $(if $(K),-k "$(K)")
 
 core:   ## Run the tests of the native core, plain and under sanitizers; K=… as above
@@ -41,7 +41,7 @@ matrix: ## Run the tests on every supported CPython found here; ALL=1: none may 
 check-aarch64: ## Build for aarch64, and run the core's tests and a part of the others, emulated
 	$(ENV) check -- python tools/aarch64.py
 
-bench:  ## Measure weft and its rivals; ONLY=… measures only that
+bench:  ## Measure fibril and its rivals; ONLY=… measures only that
 	$(ENV) release -- python bench/run.py $(ONLY)
 
 fix:    ## Format the sources and mend what the linters can mend

@@ -22,8 +22,8 @@ def create_all(fiber_type: Any, count: int) -> None:
         fiber_type(nothing).switch()
 
 
-def weft(effort: Effort) -> Sample:
-    from weft import Fiber
+def fibril(effort: Effort) -> Sample:
+    from fibril import Fiber
 
     return cost_of(lambda count: create_all(Fiber, count), effort)
 
@@ -57,7 +57,7 @@ CONTEST = contest.Contest(
     "Generator: one that ends at once.",
     metrics=NANOSECONDS,
     contenders={
-        "weft": {CASE: weft},
+        "fibril": {CASE: fibril},
         "greenlet": {CASE: greenlet},
         "generator (limit)": {CASE: generator},
     },

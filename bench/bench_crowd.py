@@ -63,8 +63,8 @@ def by_hand(fiber_type: Any, main: Any, count: int) -> Sample:
     return crowd(count, park, wake)
 
 
-def weft_by_hand(count: int) -> Sample:
-    from weft import Fiber, getcurrent
+def fibril_by_hand(count: int) -> Sample:
+    from fibril import Fiber, getcurrent
 
     return by_hand(Fiber, getcurrent(), count)
 
@@ -75,20 +75,20 @@ def greenlet_by_hand(count: int) -> Sample:
     return by_hand(greenlet, getcurrent(), count)
 
 
-def weft_tasks(count: int) -> Sample:
-    import weft
-    from weft.event import Event
+def fibril_tasks(count: int) -> Sample:
+    import fibril
+    from fibril.event import Event
 
     def park(number: int) -> tuple[Event, list[Any]]:
         event = Event()
-        tasks = [weft.spawn(event.wait) for _ in range(number)]
-        weft.sleep(0)
+        tasks = [fibril.spawn(event.wait) for _ in range(number)]
+        fibril.sleep(0)
         return event, tasks
 
     def wake(parked: tuple[Event, list[Any]]) -> int:
         event, tasks = parked
         event.set()
-        weft.joinall(tasks)
+        fibril.joinall(tasks)
         return sum(task.successful() for task in tasks)
 
     return crowd(count, park, wake)
@@ -125,10 +125,10 @@ CONTEST = contest.Contest(
         Metric("bytes", "bytes", words=("smaller", "larger")),
     ),
     contenders={
-        "weft": {
-            TENTH: lambda effort: weft_by_hand(effort.crowd // 10),
-            ALL: lambda effort: weft_by_hand(effort.crowd),
-            TASKS: lambda effort: weft_tasks(effort.crowd),
+        "fibril": {
+            TENTH: lambda effort: fibril_by_hand(effort.crowd // 10),
+            ALL: lambda effort: fibril_by_hand(effort.crowd),
+            TASKS: lambda effort: fibril_tasks(effort.crowd),
         },
         "greenlet": {TENTH: lambda effort: greenlet_by_hand(effort.crowd // 10)},
         "asyncio": {TASKS: lambda effort: asyncio_tasks(effort.crowd)},

@@ -36,8 +36,8 @@ def change(make: Make, effort: Effort) -> Sample:
     return cost_of(work, effort)
 
 
-def weft() -> Any:
-    from weft.local import local
+def fibril() -> Any:
+    from fibril.local import local
 
     return local()
 
@@ -67,7 +67,7 @@ CONTEST = contest.Contest(
     how="An attribute of a local object, read and set, again and again by one task.",
     metrics=NANOSECONDS,
     contenders={
-        "weft": contender(weft),
+        "fibril": contender(fibril),
         "gevent": contender(gevent),
         "threading": contender(threading),
     },

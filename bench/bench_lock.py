@@ -1,7 +1,7 @@
 """Locks and events that nobody contends for: what the call itself costs.
 
 The rival is what threading has in C: a Lock, for the semaphores too, and an RLock. Its Event is
-Python, on a Condition. weft's and gevent's lock is what stands for threading.Lock in a patched
+Python, on a Condition. fibril's and gevent's lock is what stands for threading.Lock in a patched
 program.
 """
 
@@ -51,32 +51,32 @@ def set_wait_clear(make: Make, effort: Effort) -> Sample:
     return cost_of(work, effort)
 
 
-def weft_semaphore() -> Any:
-    from weft.lock import Semaphore
+def fibril_semaphore() -> Any:
+    from fibril.lock import Semaphore
 
     return Semaphore(1)
 
 
-def weft_bounded() -> Any:
-    from weft.lock import BoundedSemaphore
+def fibril_bounded() -> Any:
+    from fibril.lock import BoundedSemaphore
 
     return BoundedSemaphore(1)
 
 
-def weft_lock() -> Any:
-    from weft.thread import LockType
+def fibril_lock() -> Any:
+    from fibril.thread import LockType
 
     return LockType()
 
 
-def weft_rlock() -> Any:
-    from weft.lock import RLock
+def fibril_rlock() -> Any:
+    from fibril.lock import RLock
 
     return RLock()
 
 
-def weft_event() -> Any:
-    from weft.event import Event
+def fibril_event() -> Any:
+    from fibril.event import Event
 
     return Event()
 
@@ -142,12 +142,12 @@ CASES: dict[str, Callable[[Make, Effort], Sample]] = {
 
 
 MAKES: dict[str, dict[str, Make]] = {
-    "weft": {
-        "semaphore": weft_semaphore,
-        "bounded semaphore": weft_bounded,
-        "lock": weft_lock,
-        "RLock": weft_rlock,
-        "event": weft_event,
+    "fibril": {
+        "semaphore": fibril_semaphore,
+        "bounded semaphore": fibril_bounded,
+        "lock": fibril_lock,
+        "RLock": fibril_rlock,
+        "event": fibril_event,
     },
     "gevent": {
         "semaphore": gevent_semaphore,

@@ -108,14 +108,14 @@ def pages(effort: Effort) -> Sample:
     return growth(park, effort)
 
 
-def weft(effort: Effort) -> Sample:
-    import weft
+def fibril(effort: Effort) -> Sample:
+    import fibril
 
-    return sleep_fibers(weft, effort)
+    return sleep_fibers(fibril, effort)
 
 
-def weft_bare(effort: Effort) -> Sample:
-    from weft import Fiber, getcurrent
+def fibril_bare(effort: Effort) -> Sample:
+    from fibril import Fiber, getcurrent
 
     return switch_away(Fiber, getcurrent(), effort)
 
@@ -143,7 +143,7 @@ CONTEST = contest.Contest(
         Metric("tables", "page tables", is_compared=False),
     ),
     contenders={
-        "weft": {TASK: weft, FIBER: weft_bare},
+        "fibril": {TASK: fibril, FIBER: fibril_bare},
         "gevent": {TASK: gevent},
         "greenlet": {FIBER: greenlet},
         "asyncio": {TASK: lambda effort: sleep_coroutines(asyncio_loop(), effort)},

@@ -67,7 +67,7 @@ def crowd(park: Park, wake: Callable[[Any], int], count: int, whole: int) -> Sam
     }
 
 
-# ---- weft, gevent ----
+# ---- fibril, gevent ----
 
 
 def asleep(package: Any, effort: Effort) -> Sample:
@@ -112,17 +112,17 @@ def getting(package: Any, queue_type: Any, effort: Effort, share: int = 1) -> Sa
     return crowd(park, wake, effort.million // share, effort.million)
 
 
-def weft_asleep(effort: Effort) -> Sample:
-    import weft
+def fibril_asleep(effort: Effort) -> Sample:
+    import fibril
 
-    return asleep(weft, effort)
+    return asleep(fibril, effort)
 
 
-def weft_getting(effort: Effort) -> Sample:
-    import weft
-    from weft.queue import Queue
+def fibril_getting(effort: Effort) -> Sample:
+    import fibril
+    from fibril.queue import Queue
 
-    return getting(weft, Queue, effort)
+    return getting(fibril, Queue, effort)
 
 
 def gevent_asleep(effort: Effort) -> Sample:
@@ -203,7 +203,7 @@ CONTEST = contest.Contest(
         Metric("gib", f"GiB for {contest.FULL.million:,}", digits=2, is_compared=False),
     ),
     contenders={
-        "weft": {ASLEEP: weft_asleep, GETTING: weft_getting},
+        "fibril": {ASLEEP: fibril_asleep, GETTING: fibril_getting},
         "gevent": {ASLEEP: gevent_asleep, GETTING: gevent_getting},
         "asyncio": {ASLEEP: asyncio_asleep, GETTING: asyncio_getting},
     },

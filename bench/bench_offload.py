@@ -50,10 +50,10 @@ async def call_async_at_once(count: int) -> None:
 Case = Callable[[Any, Callable[[Any], object], Effort], Sample]
 
 
-def weft(case: Case, effort: Effort) -> Sample:
-    import weft
+def fibril(case: Case, effort: Effort) -> Sample:
+    import fibril
 
-    return case(weft, weft.offload, effort)
+    return case(fibril, fibril.offload, effort)
 
 
 def gevent(case: Case, effort: Effort) -> Sample:
@@ -73,9 +73,9 @@ CONTEST = contest.Contest(
     "`to_thread`.",
     metrics=NANOSECONDS,
     contenders={
-        "weft": {
-            ALONE: lambda effort: weft(one_task, effort),
-            AT_ONCE: lambda effort: weft(many_tasks, effort),
+        "fibril": {
+            ALONE: lambda effort: fibril(one_task, effort),
+            AT_ONCE: lambda effort: fibril(many_tasks, effort),
         },
         "gevent": {
             ALONE: lambda effort: gevent(one_task, effort),

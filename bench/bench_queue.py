@@ -45,11 +45,11 @@ async def hand_over_async(count: int) -> None:
     await asyncio.gather(produce_async(queue, count), consume_async(queue, count))
 
 
-def weft(effort: Effort) -> Sample:
-    import weft
-    from weft.queue import Queue
+def fibril(effort: Effort) -> Sample:
+    import fibril
+    from fibril.queue import Queue
 
-    return hand_over(weft, Queue, effort)
+    return hand_over(fibril, Queue, effort)
 
 
 def gevent(effort: Effort) -> Sample:
@@ -68,7 +68,7 @@ CONTEST = contest.Contest(
     how="One task puts, one gets, three places between them; per item.",
     metrics=NANOSECONDS,
     contenders={
-        "weft": {CASE: weft},
+        "fibril": {CASE: fibril},
         "gevent": {CASE: gevent},
         "asyncio": {CASE: ASYNCIO},
         "uvloop": {CASE: UVLOOP},

@@ -37,10 +37,10 @@ async def nap_async_by_turns(count: int) -> None:
     await asyncio.gather(nap_async(count // 2), nap_async(count // 2))
 
 
-def weft(case: Callable[[Any, Effort], Sample], effort: Effort) -> Sample:
-    import weft
+def fibril(case: Callable[[Any, Effort], Sample], effort: Effort) -> Sample:
+    import fibril
 
-    return case(weft, effort)
+    return case(fibril, effort)
 
 
 def gevent(case: Callable[[Any, Effort], Sample], effort: Effort) -> Sample:
@@ -59,9 +59,9 @@ CONTEST = contest.Contest(
     how="A loop of `sleep(0)`, by one task that is alone and by two that take turns.",
     metrics=NANOSECONDS,
     contenders={
-        "weft": {
-            ALONE: lambda effort: weft(one_task, effort),
-            BY_TURNS: lambda effort: weft(two_tasks, effort),
+        "fibril": {
+            ALONE: lambda effort: fibril(one_task, effort),
+            BY_TURNS: lambda effort: fibril(two_tasks, effort),
         },
         "gevent": {
             ALONE: lambda effort: gevent(one_task, effort),

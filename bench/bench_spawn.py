@@ -52,10 +52,10 @@ async def crowd_async(count: int) -> None:
         await asyncio.gather(*[nothing_async() for _ in range(CROWD)])
 
 
-def weft(case: Callable[[Any, Effort], Sample], effort: Effort) -> Sample:
-    import weft
+def fibril(case: Callable[[Any, Effort], Sample], effort: Effort) -> Sample:
+    import fibril
 
-    return case(weft, effort)
+    return case(fibril, effort)
 
 
 def gevent(case: Callable[[Any, Effort], Sample], effort: Effort) -> Sample:
@@ -75,9 +75,9 @@ CONTEST = contest.Contest(
     "`await create_task()`, and `gather` of 1,000.",
     metrics=NANOSECONDS,
     contenders={
-        "weft": {
-            ALONE: lambda effort: weft(one_by_one, effort),
-            AT_ONCE: lambda effort: weft(crowd, effort),
+        "fibril": {
+            ALONE: lambda effort: fibril(one_by_one, effort),
+            AT_ONCE: lambda effort: fibril(crowd, effort),
         },
         "gevent": {
             ALONE: lambda effort: gevent(one_by_one, effort),

@@ -82,9 +82,9 @@ def turn_with(forth: Callable[[object], object], count: int) -> None:
         forth(count)
 
 
-def weft(case: Callable[..., Sample]) -> Callable[[Effort], Sample]:
+def fibril(case: Callable[..., Sample]) -> Callable[[Effort], Sample]:
     def run(effort: Effort) -> Sample:
-        from weft import Fiber, getcurrent
+        from fibril import Fiber, getcurrent
 
         return case(Fiber, getcurrent(), effort)
 
@@ -143,7 +143,7 @@ CONTEST = contest.Contest(
     "started by the one before, in a ring. Generator: a call of `__next__` (of `send`), and half.",
     metrics=NANOSECONDS,
     contenders={
-        "weft": line_up(weft),
+        "fibril": line_up(fibril),
         "greenlet": line_up(greenlet),
         "generator": {NONE: generator_next(1), ONE: generator_send(1)},
         "half of it (limit)": {NONE: generator_next(2), ONE: generator_send(2)},

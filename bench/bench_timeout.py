@@ -26,10 +26,10 @@ async def in_time_async(count: int) -> None:
             pass
 
 
-def weft(effort: Effort) -> Sample:
-    import weft
+def fibril(effort: Effort) -> Sample:
+    import fibril
 
-    return in_time(weft, effort)
+    return in_time(fibril, effort)
 
 
 def gevent(effort: Effort) -> Sample:
@@ -47,7 +47,7 @@ CONTEST = contest.Contest(
     how="`with Timeout(100)` around an empty block; asyncio: `async with asyncio.timeout(100)`.",
     metrics=NANOSECONDS,
     contenders={
-        "weft": {CASE: weft},
+        "fibril": {CASE: fibril},
         "gevent": {CASE: gevent},
         "asyncio": {CASE: ASYNCIO},
         "uvloop": {CASE: UVLOOP},

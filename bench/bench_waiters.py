@@ -3,7 +3,7 @@
 `queue.get(timeout=…)` with 1,000, 10,000 and 100,000 in it at once. Served: an item comes for who
 waits longest, his timeout is cancelled, and he waits again, behind the others. In vain: nothing
 comes, each times out, and waits again. The cost must not grow with their number; the 1,000 do fit
-into the cache; so weft's own figure with 10,000 stands beside that with 100,000 as a rival.
+into the cache; so fibril's own figure with 10,000 stands beside that with 100,000 as a rival.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def cost_of(work: Callable[[int], int], count: int) -> dict[str, float]:
     return {"ns": min(costs)}
 
 
-# ---- weft, gevent ----
+# ---- fibril, gevent ----
 
 
 def served(package: Any, queue_type: Any, waiters: int, count: int) -> Sample:
@@ -96,18 +96,18 @@ def operations(waiters: int, effort: Effort) -> int:
     return max(waiters * 2, int(effort.chunk_s * 1_000_000))
 
 
-def weft_served(waiters: int, effort: Effort) -> Sample:
-    import weft
-    from weft.queue import Queue
+def fibril_served(waiters: int, effort: Effort) -> Sample:
+    import fibril
+    from fibril.queue import Queue
 
-    return served(weft, Queue, waiters, operations(waiters, effort))
+    return served(fibril, Queue, waiters, operations(waiters, effort))
 
 
-def weft_in_vain(waiters: int, effort: Effort) -> Sample:
-    import weft
-    import weft.queue
+def fibril_in_vain(waiters: int, effort: Effort) -> Sample:
+    import fibril
+    import fibril.queue
 
-    return in_vain(weft, weft.queue, waiters, effort)
+    return in_vain(fibril, fibril.queue, waiters, effort)
 
 
 def gevent_served(waiters: int, effort: Effort) -> Sample:
@@ -174,15 +174,15 @@ def beside(function: Callable[[int, Effort], Sample], is_served: bool) -> contes
     return {case(NUMBERS[-1], is_served): partial(function, NUMBERS[-2])}
 
 
-FEWER = f"weft, of {NUMBERS[-2]:,}"
+FEWER = f"fibril, of {NUMBERS[-2]:,}"
 CONTEST = contest.Contest(
     name="waiters",
     title="Many waiters with timeouts",
     how="So many tasks wait in one queue.get(timeout=…); one put and get, or one timeout.",
     metrics=NANOSECONDS,
     contenders={
-        "weft": {**offers(weft_served, True), **offers(weft_in_vain, False)},
-        FEWER: {**beside(weft_served, True), **beside(weft_in_vain, False)},
+        "fibril": {**offers(fibril_served, True), **offers(fibril_in_vain, False)},
+        FEWER: {**beside(fibril_served, True), **beside(fibril_in_vain, False)},
         "gevent": {**offers(gevent_served, True), **offers(gevent_in_vain, False)},
         "asyncio": offers(asyncio_served, True),
     },

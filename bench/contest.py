@@ -1,7 +1,7 @@
 """The vocabulary of a benchmark: what it measures, who takes part, and how one part is run.
 
 A *contest* is one short program, `bench_<name>.py`. It has *cases* (with one argument, with 64
-connections) and *contenders* (weft, its rivals, the limit). A contender offers a function per
+connections) and *contenders* (fibril, its rivals, the limit). A contender offers a function per
 case; the function takes an `Effort` and returns the figures of one sample. `bench/run.py` runs each
 pair of contender and case in a process of its own, by `python bench_<name>.py CONTENDER CASE`, so
 that nobody inherits anybody's heap, patched modules or threads; the sample is printed as JSON.

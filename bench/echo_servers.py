@@ -1,7 +1,7 @@
 """The echo servers, one per contender: `python echo_servers.py CONTENDER` prints its port, serves.
 
 Each is what its users would write, with nothing added for the benchmark: straight-line code with a
-task per connection for weft, gevent, asyncio's sockets and streams; callbacks for the protocols.
+task per connection for fibril, gevent, asyncio's sockets and streams; callbacks for the protocols.
 All read at most 4096 bytes at a time, as the C server does. They serve until they are killed.
 """
 
@@ -24,7 +24,7 @@ def announce(listener: Any) -> None:
 
 
 def serve_fibers(socket_module: Any, spawn: Any) -> None:
-    """weft and gevent: the same lines."""
+    """fibril and gevent: the same lines."""
 
     def handle(conn: socket.socket) -> None:
         with conn:
@@ -40,11 +40,11 @@ def serve_fibers(socket_module: Any, spawn: Any) -> None:
         spawn(handle, conn)
 
 
-def weft() -> None:
-    import weft
-    import weft.socket
+def fibril() -> None:
+    import fibril
+    import fibril.socket
 
-    serve_fibers(weft.socket, weft.spawn)
+    serve_fibers(fibril.socket, fibril.spawn)
 
 
 def gevent() -> None:
@@ -108,7 +108,7 @@ def uvloop_run(main: Any) -> None:
 
 
 SERVERS: dict[str, Callable[[], None]] = {
-    "weft": weft,
+    "fibril": fibril,
     "gevent": gevent,
     "asyncio sockets": lambda: asyncio.run(serve_sockets()),
     "asyncio streams": lambda: asyncio.run(serve_streams()),

@@ -1,4 +1,4 @@
-"""What weft promises, as a table: each line a ratio that a run confirms or refutes."""
+"""What fibril promises, as a table: each line a ratio that a run confirms or refutes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from contest import Contest
 from rounds import Case
-from summary import WEFT, gain, rows_of
+from summary import FIBRIL, gain, rows_of
 from table import in_figures, render
 
 
 @dataclass(frozen=True)
 class Goal:
-    """weft's first metric in a case must be `times` better than the rival's."""
+    """fibril's first metric in a case must be `times` better than the rival's."""
 
     promise: str
     contest: str
@@ -52,7 +52,7 @@ GOALS = (
     Goal("a million asleep ≤ 1/5 of gevent's", "million", "in sleep()", "gevent", 5),
     Goal("the same in queue.get()", "million", "in queue.get()", "gevent", 5),
     *(
-        Goal(f"{case} ≤ 1.5 times of 10,000", "waiters", case, "weft, of 10,000", 1 / 1.5)
+        Goal(f"{case} ≤ 1.5 times of 10,000", "waiters", case, "fibril, of 10,000", 1 / 1.5)
         for case in ("100,000 wait, served", "100,000 wait, in vain")
     ),
     Goal("echo, 64 connections, ≥ 2.2 times gevent", "echo", "64 connections", "gevent", 2.2),
@@ -76,6 +76,6 @@ def _line(goal: Goal, contest: Contest, turns: Turns) -> list[str]:
         return [goal.promise, wanted, "-", "**not measured**"]
     times = gain(rows[goal.rival].ratios[metric.key], metric)
     verdict = "met" if times >= goal.times else "**missed**"
-    if not (rows[WEFT].calm and rows[goal.rival].calm):
+    if not (rows[FIBRIL].calm and rows[goal.rival].calm):
         verdict += ", on a busy machine"
     return [goal.promise, wanted, f"{in_figures(times)} times", verdict]

@@ -28,8 +28,8 @@ HEAD = """\
 Written by `bench/run.py --write`; do not edit. Each figure is the median of the rounds, each ratio
 the median of the ratios within a round. In a round the contenders take turns, each in a fresh
 process. Times of single operations are CPU times with the garbage collector on. Rounds that the
-machine's other work disturbed are left out, if there are others. "weft = 1": the figure divided by
-weft's.
+machine's other work disturbed are left out, if there are others. "fibril = 1": the figure divided
+by fibril's.
 """
 
 Document = dict[str, Any]

@@ -1,6 +1,6 @@
-"""Who takes part, and in which version: the rivals are installed here, weft is not.
+"""Who takes part, and in which version: the rivals are installed here, fibril is not.
 
-Rivals go into the interpreter that runs the benchmark (weft's own development environment), from
+Rivals go into the interpreter that runs the benchmark (fibril's own development environment), from
 requirements.txt, only when a pinned version is not there yet.
 """
 
@@ -37,11 +37,11 @@ def install() -> None:
     subprocess.run([*pip, "-r", str(REQUIREMENTS)], check=True)
 
 
-def is_weft_here() -> bool:
-    return importlib.util.find_spec("weft") is not None
+def is_fibril_here() -> bool:
+    return importlib.util.find_spec("fibril") is not None
 
 
 def versions() -> dict[str, str]:
     """Versions for the record; a checkout on the path has no metadata, hence no version."""
-    names = ["weft", *pinned()]
+    names = ["fibril", *pinned()]
     return {name: installed(name) or "not installed" for name in names}

@@ -1,6 +1,6 @@
 """Runs a contest: rounds in which every contender has its turn, each turn a fresh process.
 
-Round-robin, case by case (weft, rival, rival, limit, weft, rival, …), so that whatever else the
+Round-robin, case by case (fibril, rival, rival, limit, fibril, rival, …), so that whatever else the
 machine does hits all alike, and a ratio compares turns that were seconds apart. A turn that fails
 is kept as an error with its last line of stderr; it never becomes a gap that nobody sees.
 """

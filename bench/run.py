@@ -1,11 +1,11 @@
 """The benchmarks: `python bench/run.py [NAME…] [--quick] [--write]`, what `make bench` calls.
 
-Run with the Python that has weft installed. Installs the rivals next to it, compiles the C
+Run with the Python that has fibril installed. Installs the rivals next to it, compiles the C
 programs, runs each benchmark (all, or those named), prints a table of each, and leaves JSON in
 build/bench/. --quick is a smoke test of a minute with figures that mean little; --write makes
 RESULTS.md.
 
-Ends with status 1 if anybody failed, weft by not being installed among them.
+Ends with status 1 if anybody failed, fibril by not being installed among them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NAMES = (
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="weft's benchmarks, rivals included")
+    parser = argparse.ArgumentParser(description="fibril's benchmarks, rivals included")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--quick", action="store_true", help="a smoke test, in about a minute")
     parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md")
@@ -48,10 +48,10 @@ def contests() -> dict[str, Contest]:
 
 def absent() -> set[str]:
     """Who cannot take part and must be reported as missing."""
-    if rivals.is_weft_here():
+    if rivals.is_fibril_here():
         return set()
-    print("error: weft: not installed (its lines will say so)", file=sys.stderr)
-    return {"weft"}
+    print("error: fibril: not installed (its lines will say so)", file=sys.stderr)
+    return {"fibril"}
 
 
 def run_one(contest: Contest, is_quick: bool, missing: set[str]) -> results.Document:
@@ -80,7 +80,7 @@ def main() -> int:
     native.build()
     every, missing = contests(), absent()
     if missing and args.write:
-        print("error: RESULTS.md cannot be written without weft", file=sys.stderr)
+        print("error: RESULTS.md cannot be written without fibril", file=sys.stderr)
         return 1
     names = [name for name in NAMES if not args.names or name in args.names]
     docs = {name: run_one(every[name], args.quick, missing) for name in names}

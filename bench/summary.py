@@ -1,4 +1,4 @@
-"""From turns to figures: medians, and ratios to weft.
+"""From turns to figures: medians, and ratios to fibril.
 
 A ratio is taken within each round and the median is taken of those, rather than the ratio of two
 medians: a minute in which the machine was slow then slows both sides of the same fraction.
@@ -16,7 +16,7 @@ from typing import Any
 from contest import Metric
 from rounds import Case, Turn
 
-WEFT = "weft"
+FIBRIL = "fibril"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Row:
 
     contender: str
     medians: dict[str, float]
-    ratios: dict[str, float]  # its figure divided by weft's
+    ratios: dict[str, float]  # its figure divided by fibril's
     errors: list[str]
     turns: int
     calm: int  # turns that gave a figure and were not disturbed
@@ -36,7 +36,7 @@ def rows_of(case: Case, metrics: tuple[Metric, ...]) -> list[Row]:
 
 
 def gain(ratio: float, metric: Metric) -> float:
-    """How many times better weft is, from another's figure divided by weft's."""
+    """How many times better fibril is, from another's figure divided by fibril's."""
     return 1 / ratio if metric.is_more_better else ratio
 
 
@@ -44,7 +44,7 @@ def _row(contender: str, case: Case, metrics: tuple[Metric, ...]) -> Row:
     turns = case[contender]
     samples = _samples(_calm(turns)) or _samples(turns)
     medians = {m.key: median(s[m.key] for s in samples) for m in metrics if samples}
-    pairs = _pairs(turns, case.get(WEFT, []))
+    pairs = _pairs(turns, case.get(FIBRIL, []))
     ratios = {m.key: median(a[m.key] / b[m.key] for a, b in pairs) for m in metrics if pairs}
     errors = [turn["error"] for turn in turns if "error" in turn]
     return Row(contender, medians, ratios, errors, len(turns), len(_calm(turns)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contest import Metric
-from summary import WEFT, Row, gain
+from summary import FIBRIL, Row, gain
 
 EVEN = 1.03  # closer than this, and the noise decides who is ahead
 
@@ -30,7 +30,7 @@ def table_of(rows: list[Row], metrics: tuple[Metric, ...]) -> str:
     """One case: a line per contender, a column per metric, ratios where they are compared."""
     head = [""]
     for metric in metrics:
-        head += [metric.label, "weft = 1"] if metric.is_compared else [metric.label]
+        head += [metric.label, "fibril = 1"] if metric.is_compared else [metric.label]
     return render([*head, ""], [_line(row, metrics) for row in rows])
 
 
@@ -49,7 +49,7 @@ def _number(value: float | None, digits: int) -> str:
 
 def _note(row: Row, metric: Metric) -> str:
     notes = []
-    if row.contender != WEFT and metric.key in row.ratios:
+    if row.contender != FIBRIL and metric.key in row.ratios:
         notes.append(verdict(gain(row.ratios[metric.key], metric), metric))
     if row.errors:
         share = f" {len(row.errors)} of {row.turns} times" if row.medians else ""
@@ -60,13 +60,13 @@ def _note(row: Row, metric: Metric) -> str:
 
 
 def verdict(times: float, metric: Metric) -> str:
-    """In words, how weft does against a rival; a defeat is marked as one."""
+    """In words, how fibril does against a rival; a defeat is marked as one."""
     if 1 / EVEN < times < EVEN:
         return "even"
     better, worse = metric.words
     if times > 1:
-        return f"weft is {in_figures(times)} times {better}"
-    return f"**weft loses**: {in_figures(1 / times)} times {worse}"
+        return f"fibril is {in_figures(times)} times {better}"
+    return f"**fibril loses**: {in_figures(1 / times)} times {worse}"
 
 
 def in_figures(times: float) -> str:

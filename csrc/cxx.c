@@ -2,15 +2,15 @@
  * cxx.c: exceptions of C++ in flight: where they are kept, and the switch that keeps them apart.
  *
  * C++'s run-time library may be loaded at any time, by whoever loads an extension written in C++,
- * and weft must not load it itself: another version than the extension wants could be found. Until
- * it is there, the sign (cxx.h) is the end of the list of loaded libraries: null until another one
- * is loaded, and then somebody looks which. From then on it is the thread's exceptions.
+ * and fibril must not load it itself: another version than the extension wants could be found.
+ * Until it is there, the sign (cxx.h) is the end of the list of loaded libraries: null until
+ * another one is loaded, and then somebody looks which. From then on it is the thread's exceptions.
  *
  * Limits: a C++ library that is linked into an extension statically cannot be found, and of two
  * different ones only the first of the table is looked after.
  * Callers: the hub's own thread. Do not add: anything about Python's exceptions.
  */
-#define _GNU_SOURCE 1 /* dlinfo and dl_iterate_phdr; weft.c says the same */
+#define _GNU_SOURCE 1 /* dlinfo and dl_iterate_phdr; fibril.c says the same */
 
 #include "cxx.h"
 #include "enter.h"
@@ -62,7 +62,7 @@ static const char *cxx_end_of_libraries(void)
 }
 
 /* Chooses what this thread's switches look at. */
-void weft_cxx_watch(weft_hub *hub)
+void fbl_cxx_watch(fbl_hub *hub)
 {
     if (cxx_get_globals == NULL)
         cxx_find_library();
@@ -76,19 +76,19 @@ void weft_cxx_watch(weft_hub *hub)
     hub->cxx_sign = (const char *)cxx_get_globals() + 2;
 }
 
-/* What weft_fiber_enter_switch does when the sign is not zero. */
-void weft_cxx_enter_switch(weft_fiber *target)
+/* What fbl_fiber_enter_switch does when the sign is not zero. */
+void fbl_cxx_enter_switch(fbl_fiber *target)
 {
-    weft_hub *hub = target->hub;
-    weft_cxx_watch(hub);
-    if (weft_cxx_is_quiet(hub) || cxx_get_globals == NULL) {
-        weft_fiber_pass_switch(target);
+    fbl_hub *hub = target->hub;
+    fbl_cxx_watch(hub);
+    if (fbl_cxx_is_quiet(hub) || cxx_get_globals == NULL) {
+        fbl_fiber_pass_switch(target);
         return;
     }
     /* SAFE: the thread's own, and a fiber never leaves its thread. */
     cxx_globals *globals = cxx_get_globals();
     cxx_globals kept = *globals;
     *globals = (cxx_globals){0};
-    weft_fiber_pass_switch(target);
+    fbl_fiber_pass_switch(target);
     *globals = kept;
 }

@@ -11,18 +11,18 @@
  * one load and one test: hub->cxx_sign points to eight bytes that are zero as long as all is usual.
  * What that costs: see DESIGN.md. Do not add: a second load.
  */
-#ifndef WEFT_CXX_H
-#define WEFT_CXX_H
+#ifndef FBL_CXX_H
+#define FBL_CXX_H
 
 #include "core.h"
 
 #include <string.h>
 
-static inline bool weft_cxx_is_quiet(const weft_hub *hub)
+static inline bool fbl_cxx_is_quiet(const fbl_hub *hub)
 {
     uint64_t sign;
     memcpy(&sign, hub->cxx_sign, sizeof sign);
-    return weft_likely(sign == 0);
+    return fbl_likely(sign == 0);
 }
 
 #endif

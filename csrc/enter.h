@@ -6,39 +6,39 @@
  * dozen instructions of some hundred and fifty. Do not add: anything that most switches do not
  * need.
  */
-#ifndef WEFT_ENTER_H
-#define WEFT_ENTER_H
+#ifndef FBL_ENTER_H
+#define FBL_ENTER_H
 
 #include "cxx.h"
 #include "switch.h"
 
 /* Leaves the current fiber for `target`, whatever is in flight. Only for the function below and
  * cxx.c. */
-static inline __attribute__((always_inline)) void weft_fiber_pass_switch(weft_fiber *target)
+static inline __attribute__((always_inline)) void fbl_fiber_pass_switch(fbl_fiber *target)
 {
-    weft_hub *hub = target->hub;
-    weft_fiber *source = hub->current;
-    target->state = WEFT_FIBER_RUNNING;
+    fbl_hub *hub = target->hub;
+    fbl_fiber *source = hub->current;
+    target->state = FBL_FIBER_RUNNING;
     target->is_held = false;
     hub->current = target;
-    weft_embed_swap(source, target);
+    fbl_embed_swap(source, target);
     void *fake = NULL;
-    weft_sanitizer_leave(source->state == WEFT_FIBER_DONE ? NULL : &fake, target);
-    weft_context_switch(&source->context, &target->context);
-    weft_sanitizer_arrive(fake);
+    fbl_sanitizer_leave(source->state == FBL_FIBER_DONE ? NULL : &fake, target);
+    fbl_context_switch(&source->context, &target->context);
+    fbl_sanitizer_arrive(fake);
 }
 
 /* Runs `target` now. The caller has set the state of the current fiber to what it leaves as, and
  * has taken the target out of the ready queue and of its waits. Returns when somebody enters it. */
-static inline __attribute__((always_inline)) void weft_fiber_enter_switch(weft_fiber *target)
+static inline __attribute__((always_inline)) void fbl_fiber_enter_switch(fbl_fiber *target)
 {
     assert(target != target->hub->current && target->context.sp != NULL);
-    assert(target->hub->current->state != WEFT_FIBER_RUNNING);
-    assert(target->state != WEFT_FIBER_DONE && target->state != WEFT_FIBER_LOST);
-    if (weft_cxx_is_quiet(target->hub))
-        weft_fiber_pass_switch(target);
+    assert(target->hub->current->state != FBL_FIBER_RUNNING);
+    assert(target->state != FBL_FIBER_DONE && target->state != FBL_FIBER_LOST);
+    if (fbl_cxx_is_quiet(target->hub))
+        fbl_fiber_pass_switch(target);
     else
-        weft_cxx_enter_switch(target);
+        fbl_cxx_enter_switch(target);
 }
 
 #endif

@@ -6,14 +6,14 @@
  * tries first when the bit is set and parks at once when it is not, so in steady request-and-answer
  * traffic a waited read is one system call, with no EAGAIN in between.
  *
- * Two kinds of owner. A socket of ours calls weft_fd_forget when it closes, so its entry is always
+ * Two kinds of owner. A socket of ours calls fbl_fd_forget when it closes, so its entry is always
  * true. A descriptor that somebody else owns may have been closed and reused without a word:
- * weft_fd_wait_foreign registers anew each time, which makes the kernel report what is true now.
+ * fbl_fd_wait_foreign registers anew each time, which makes the kernel report what is true now.
  *
  * Invariant: an event whose generation is not the entry's is about an earlier use of the number and
  * is dropped. All readers wait in one list, all writers in another, first come first served; an
  * edge wakes all of them, because one may be killed before it reads. Watches are told as well, and
- * stay; who wants to be told again of what is still true asks for it (weft_fd_watch_want).
+ * stay; who wants to be told again of what is still true asks for it (fbl_fd_watch_want).
  */
 #include "core.h"
 #include "poll.h"
@@ -22,12 +22,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int fd_table_grow(weft_hub *hub, int fd)
+static int fd_table_grow(fbl_hub *hub, int fd)
 {
     size_t length = hub->fds_length != 0 ? hub->fds_length : 64;
     while (length <= (size_t)fd)
         length *= 2;
-    weft_fd **fds = realloc(hub->fds, length * sizeof *fds);
+    fbl_fd **fds = realloc(hub->fds, length * sizeof *fds);
     if (fds == NULL)
         return -ENOMEM;
     memset(fds + hub->fds_length, 0, (length - hub->fds_length) * sizeof *fds);
@@ -37,103 +37,102 @@ static int fd_table_grow(weft_hub *hub, int fd)
 }
 
 /* The entry of a descriptor, made on first use. It stays until the hub is closed. */
-int weft_fd_get(weft_hub *hub, int fd, weft_fd **entry)
+int fbl_fd_get(fbl_hub *hub, int fd, fbl_fd **entry)
 {
     if (fd < 0)
         return -EBADF;
-    if (weft_likely((size_t)fd < hub->fds_length && hub->fds[fd] != NULL)) {
+    if (fbl_likely((size_t)fd < hub->fds_length && hub->fds[fd] != NULL)) {
         *entry = hub->fds[fd];
         return 0;
     }
     int rc = (size_t)fd < hub->fds_length ? 0 : fd_table_grow(hub, fd);
     if (rc < 0)
         return rc;
-    weft_fd *fresh = calloc(1, sizeof *fresh);
+    fbl_fd *fresh = calloc(1, sizeof *fresh);
     if (fresh == NULL)
         return -ENOMEM;
     fresh->fd = fd;
-    fresh->ready = WEFT_READ | WEFT_WRITE; /* unknown: worth a try */
-    weft_list_init(&fresh->readers);
-    weft_list_init(&fresh->writers);
-    weft_list_init(&fresh->watches);
+    fresh->ready = FBL_READ | FBL_WRITE; /* unknown: worth a try */
+    fbl_list_init(&fresh->readers);
+    fbl_list_init(&fresh->writers);
+    fbl_list_init(&fresh->watches);
     hub->fds[fd] = *entry = fresh;
     return 0;
 }
 
-static int fd_register(weft_hub *hub, weft_fd *entry)
+static int fd_register(fbl_hub *hub, fbl_fd *entry)
 {
-    int rc = weft_hub_open(hub);
+    int rc = fbl_hub_open(hub);
     if (rc == 0)
         rc = hub->poller->want(hub, entry);
     entry->is_registered = rc == 0;
     return rc;
 }
 
-static weft_wake fd_park_wait(weft_hub *hub, weft_fd *entry, unsigned direction,
-                              uint64_t deadline_ns)
+static fbl_wake fd_park_wait(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t deadline_ns)
 {
-    weft_waiter waiter;
-    weft_fiber *self = hub->current;
-    weft_waiter_add(&waiter, hub, direction == WEFT_READ ? &entry->readers : &entry->writers);
+    fbl_waiter waiter;
+    fbl_fiber *self = hub->current;
+    fbl_waiter_add(&waiter, hub, direction == FBL_READ ? &entry->readers : &entry->writers);
     self->is_fd_wait = true;
     hub->fd_waiter_count++;
-    weft_wake why = weft_park_wait(hub, deadline_ns);
+    fbl_wake why = fbl_park_wait(hub, deadline_ns);
     hub->fd_waiter_count--;
     self->is_fd_wait = false;
     return why;
 }
 
 /* Parks until the descriptor of ours may be tried again. The caller has just found it empty and
- * cleared its `ready` bit. A failure to register is told through `err`, with WEFT_WAKE_NONE; what
+ * cleared its `ready` bit. A failure to register is told through `err`, with FBL_WAKE_NONE; what
  * cannot be polled (a regular file, -EPERM) is always ready. */
-weft_wake weft_fd_wait(weft_hub *hub, weft_fd *entry, unsigned direction, uint64_t deadline_ns,
-                       int *err)
+fbl_wake fbl_fd_wait(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t deadline_ns,
+                     int *err)
 {
-    assert(direction == WEFT_READ || direction == WEFT_WRITE);
+    assert(direction == FBL_READ || direction == FBL_WRITE);
     if (entry->ready & direction)
-        return WEFT_WAKE_FIRED;
+        return FBL_WAKE_FIRED;
     if (!entry->is_registered) {
         int rc = fd_register(hub, entry);
         if (rc == -EPERM)
-            return WEFT_WAKE_FIRED;
+            return FBL_WAKE_FIRED;
         if (rc < 0) {
             *err = rc;
-            return WEFT_WAKE_NONE;
+            return FBL_WAKE_NONE;
         }
     }
     return fd_park_wait(hub, entry, direction, deadline_ns);
 }
 
 /* The same for a descriptor that somebody else owns: nothing remembered is believed. */
-weft_wake weft_fd_wait_foreign(weft_hub *hub, weft_fd *entry, unsigned direction,
-                               uint64_t deadline_ns, int *err)
+fbl_wake fbl_fd_wait_foreign(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t deadline_ns,
+                             int *err)
 {
     int rc = fd_register(hub, entry);
     if (rc == -EPERM)
-        return WEFT_WAKE_FIRED;
+        return FBL_WAKE_FIRED;
     if (rc < 0) {
         *err = rc;
-        return WEFT_WAKE_NONE;
+        return FBL_WAKE_NONE;
     }
     return fd_park_wait(hub, entry, direction, deadline_ns);
 }
 
-static void fd_wake_all(weft_link *list, weft_wake why)
+static void fd_wake_all(fbl_link *list, fbl_wake why)
 {
-    while (!weft_list_is_empty(list)) {
-        weft_waiter *waiter = weft_container_of(list->next, weft_waiter, link);
-        if (why == WEFT_WAKE_FIRED)
-            weft_waiter_fire(waiter);
+    while (!fbl_list_is_empty(list)) {
+        fbl_waiter *waiter = fbl_container_of(list->next, fbl_waiter, link);
+        if (why == FBL_WAKE_FIRED)
+            fbl_waiter_fire(waiter);
         else
-            weft_wake_fiber(waiter->fiber, why);
+            fbl_wake_fiber(waiter->fiber, why);
     }
 }
 
-static void fd_tell_watches(weft_hub *hub, weft_fd *entry, unsigned ready)
+static void fd_tell_watches(fbl_hub *hub, fbl_fd *entry, unsigned ready)
 {
-    weft_link *link = entry->watches.next;
+    fbl_link *link = entry->watches.next;
     while (link != &entry->watches) {
-        weft_fd_watch *watch = weft_container_of(link, weft_fd_watch, link);
+        fbl_fd_watch *watch = fbl_container_of(link, fbl_fd_watch, link);
         link = link->next;
         if (watch->wanted & ready)
             watch->fire(hub, watch, watch->wanted & ready);
@@ -142,59 +141,59 @@ static void fd_tell_watches(weft_hub *hub, weft_fd *entry, unsigned ready)
 
 /* Each is told once more, finds out what is wrong by trying, and is not to watch who gets the
  * number next. */
-static void fd_end_watches(weft_hub *hub, weft_fd *entry)
+static void fd_end_watches(fbl_hub *hub, fbl_fd *entry)
 {
-    while (!weft_list_is_empty(&entry->watches)) {
-        weft_fd_watch *watch = weft_container_of(entry->watches.next, weft_fd_watch, link);
-        weft_fd_watch_stop(hub, watch);
+    while (!fbl_list_is_empty(&entry->watches)) {
+        fbl_fd_watch *watch = fbl_container_of(entry->watches.next, fbl_fd_watch, link);
+        fbl_fd_watch_stop(hub, watch);
         watch->fire(hub, watch, watch->wanted);
     }
 }
 
-void weft_fd_event(weft_hub *hub, const weft_event *event)
+void fbl_fd_event(fbl_hub *hub, const fbl_event *event)
 {
     if (event->fd < 0 || (size_t)event->fd >= hub->fds_length)
         return;
-    weft_fd *entry = hub->fds[event->fd];
+    fbl_fd *entry = hub->fds[event->fd];
     if (entry == NULL || entry->generation != event->generation)
         return;
     unsigned ready = event->ready;
-    if (ready & WEFT_HANGUP)
+    if (ready & FBL_HANGUP)
         entry->is_hungup = true;
-    entry->ready |= ready & (WEFT_READ | WEFT_WRITE);
-    if (ready & WEFT_READ)
-        fd_wake_all(&entry->readers, WEFT_WAKE_FIRED);
-    if (ready & WEFT_WRITE)
-        fd_wake_all(&entry->writers, WEFT_WAKE_FIRED);
+    entry->ready |= ready & (FBL_READ | FBL_WRITE);
+    if (ready & FBL_READ)
+        fd_wake_all(&entry->readers, FBL_WAKE_FIRED);
+    if (ready & FBL_WRITE)
+        fd_wake_all(&entry->writers, FBL_WAKE_FIRED);
     fd_tell_watches(hub, entry, ready);
 }
 
 /* The descriptor is about to be closed (or is new, whatever its number was before). */
-void weft_fd_forget(weft_hub *hub, int fd)
+void fbl_fd_forget(fbl_hub *hub, int fd)
 {
     if (fd < 0 || (size_t)fd >= hub->fds_length || hub->fds[fd] == NULL)
         return;
-    weft_fd *entry = hub->fds[fd];
+    fbl_fd *entry = hub->fds[fd];
     if (entry->is_registered)
         hub->poller->forget(hub, entry);
     entry->is_registered = false;
     entry->is_hungup = false;
-    entry->ready = WEFT_READ | WEFT_WRITE;
+    entry->ready = FBL_READ | FBL_WRITE;
     entry->generation++;
-    fd_wake_all(&entry->readers, WEFT_WAKE_CLOSED);
-    fd_wake_all(&entry->writers, WEFT_WAKE_CLOSED);
+    fd_wake_all(&entry->readers, FBL_WAKE_CLOSED);
+    fd_wake_all(&entry->writers, FBL_WAKE_CLOSED);
     fd_end_watches(hub, entry);
 }
 
-static bool fd_entry_is_awaited(const weft_fd *entry)
+static bool fd_entry_is_awaited(const fbl_fd *entry)
 {
-    return !weft_list_is_empty(&entry->readers) || !weft_list_is_empty(&entry->writers) ||
-           !weft_list_is_empty(&entry->watches);
+    return !fbl_list_is_empty(&entry->readers) || !fbl_list_is_empty(&entry->writers) ||
+           !fbl_list_is_empty(&entry->watches);
 }
 
 /* Does a fiber wait for a descriptor, or anybody watch one? A fiber that was woken, and has not run
  * yet, does not. */
-bool weft_fd_is_awaited(const weft_hub *hub)
+bool fbl_fd_is_awaited(const fbl_hub *hub)
 {
     for (size_t i = 0; i < hub->fds_length; i++)
         if (hub->fds[i] != NULL && fd_entry_is_awaited(hub->fds[i]))
@@ -202,19 +201,19 @@ bool weft_fd_is_awaited(const weft_hub *hub)
     return false;
 }
 
-static void fd_renew(weft_hub *hub, weft_fd *entry)
+static void fd_renew(fbl_hub *hub, fbl_fd *entry)
 {
     entry->is_registered = entry->is_hungup = false;
-    entry->ready = WEFT_READ | WEFT_WRITE;
+    entry->ready = FBL_READ | FBL_WRITE;
     entry->generation++;
     int rc = fd_entry_is_awaited(entry) ? fd_register(hub, entry) : 0;
     if (rc == 0)
         return;
-    weft_wake why = rc == -EPERM ? WEFT_WAKE_FIRED : WEFT_WAKE_CLOSED;
+    fbl_wake why = rc == -EPERM ? FBL_WAKE_FIRED : FBL_WAKE_CLOSED;
     fd_wake_all(&entry->readers, why);
     fd_wake_all(&entry->writers, why);
     if (rc == -EPERM)
-        fd_tell_watches(hub, entry, WEFT_READ | WEFT_WRITE);
+        fd_tell_watches(hub, entry, FBL_READ | FBL_WRITE);
     else
         fd_end_watches(hub, entry);
 }
@@ -222,21 +221,21 @@ static void fd_renew(weft_hub *hub, weft_fd *entry)
 /* From now on another poller serves the hub: nothing is registered with it, and nothing that was
  * remembered is true. Who waits is registered anew; where that fails, as for one that was closed.
  */
-void weft_fd_renew(weft_hub *hub)
+void fbl_fd_renew(fbl_hub *hub)
 {
     for (size_t i = 0; i < hub->fds_length; i++)
         if (hub->fds[i] != NULL)
             fd_renew(hub, hub->fds[i]);
 }
 
-static void fd_drop_watches(weft_hub *hub, weft_fd *entry)
+static void fd_drop_watches(fbl_hub *hub, fbl_fd *entry)
 {
-    while (entry != NULL && !weft_list_is_empty(&entry->watches))
-        weft_fd_watch_stop(hub, weft_container_of(entry->watches.next, weft_fd_watch, link));
+    while (entry != NULL && !fbl_list_is_empty(&entry->watches))
+        fbl_fd_watch_stop(hub, fbl_container_of(entry->watches.next, fbl_fd_watch, link));
 }
 
 /* The hub is closing: the table goes. Nobody waits any more, and nobody watches. */
-void weft_fd_clear(weft_hub *hub)
+void fbl_fd_clear(fbl_hub *hub)
 {
     for (size_t i = 0; i < hub->fds_length; i++) {
         fd_drop_watches(hub, hub->fds[i]);
@@ -250,44 +249,44 @@ void weft_fd_clear(weft_hub *hub)
 /* ---- watches ---- */
 
 /* Begins to watch; what is ready already is told at the next look at the kernel. */
-int weft_fd_watch_start(weft_hub *hub, weft_fd_watch *watch)
+int fbl_fd_watch_start(fbl_hub *hub, fbl_fd_watch *watch)
 {
-    assert(watch->fire != NULL && !weft_fd_watch_is_started(watch));
-    weft_fd *entry;
-    int rc = weft_fd_get(hub, watch->fd, &entry);
+    assert(watch->fire != NULL && !fbl_fd_watch_is_started(watch));
+    fbl_fd *entry;
+    int rc = fbl_fd_get(hub, watch->fd, &entry);
     if (rc < 0)
         return rc;
-    weft_list_append(&entry->watches, &watch->link);
+    fbl_list_append(&entry->watches, &watch->link);
     hub->fd_waiter_count++;
     hub->kept_count -= watch->is_aside;
-    return weft_fd_watch_want(hub, watch);
+    return fbl_fd_watch_want(hub, watch);
 }
 
 /* Tell again of what is ready now. What cannot be polled (a regular file, -EPERM) is told at once.
  * What is no descriptor any more is an error, and watched no longer. */
-int weft_fd_watch_want(weft_hub *hub, weft_fd_watch *watch)
+int fbl_fd_watch_want(fbl_hub *hub, fbl_fd_watch *watch)
 {
     int rc = fd_register(hub, hub->fds[watch->fd]);
     if (rc == -EPERM)
         watch->fire(hub, watch, watch->wanted);
     else if (rc < 0)
-        weft_fd_watch_stop(hub, watch);
+        fbl_fd_watch_stop(hub, watch);
     return rc == -EPERM ? 0 : rc;
 }
 
-void weft_fd_watch_stop(weft_hub *hub, weft_fd_watch *watch)
+void fbl_fd_watch_stop(fbl_hub *hub, fbl_fd_watch *watch)
 {
-    if (!weft_fd_watch_is_started(watch))
+    if (!fbl_fd_watch_is_started(watch))
         return;
-    weft_list_remove(&watch->link);
+    fbl_list_remove(&watch->link);
     hub->fd_waiter_count--;
     hub->kept_count += watch->is_aside;
 }
 
 /* Whether the hub, with nothing else to do, still waits for this one. */
-void weft_fd_watch_set_aside(weft_hub *hub, weft_fd_watch *watch, bool is_aside)
+void fbl_fd_watch_set_aside(fbl_hub *hub, fbl_fd_watch *watch, bool is_aside)
 {
-    if (weft_fd_watch_is_started(watch))
+    if (fbl_fd_watch_is_started(watch))
         hub->kept_count += (int32_t)watch->is_aside - (int32_t)is_aside;
     watch->is_aside = is_aside;
 }

@@ -13,30 +13,30 @@
  * Invariant: a parent is not later than its children, by the caller's `is_before`.
  * Callers: timer.c. Do not add: allocation, recursion (a million timers would overflow the stack).
  */
-#ifndef WEFT_HEAP_H
-#define WEFT_HEAP_H
+#ifndef FBL_HEAP_H
+#define FBL_HEAP_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-typedef struct weft_heap_node {
-    struct weft_heap_node *child; /* first child */
-    struct weft_heap_node *next;  /* next sibling */
-    struct weft_heap_node *back;  /* previous sibling, or the parent; NULL for the root */
-} weft_heap_node;
+typedef struct fbl_heap_node {
+    struct fbl_heap_node *child; /* first child */
+    struct fbl_heap_node *next;  /* next sibling */
+    struct fbl_heap_node *back;  /* previous sibling, or the parent; NULL for the root */
+} fbl_heap_node;
 
-typedef bool weft_heap_order(const weft_heap_node *left, const weft_heap_node *right);
+typedef bool fbl_heap_order(const fbl_heap_node *left, const fbl_heap_node *right);
 
 /* Two heaps in, one out: the later root becomes the first child of the earlier one. */
-static inline weft_heap_node *weft_heap_meld(weft_heap_node *left, weft_heap_node *right,
-                                             weft_heap_order *is_before)
+static inline fbl_heap_node *fbl_heap_meld(fbl_heap_node *left, fbl_heap_node *right,
+                                           fbl_heap_order *is_before)
 {
     if (right == NULL)
         return left;
     if (left == NULL)
         return right;
     if (is_before(right, left)) {
-        weft_heap_node *swap = left;
+        fbl_heap_node *swap = left;
         left = right;
         right = swap;
     }
@@ -49,43 +49,42 @@ static inline weft_heap_node *weft_heap_meld(weft_heap_node *left, weft_heap_nod
 }
 
 /* Melds a chain of siblings into one heap: pairs from left to right, then the pairs together. */
-static inline weft_heap_node *weft_heap_meld_chain(weft_heap_node *first,
-                                                   weft_heap_order *is_before)
+static inline fbl_heap_node *fbl_heap_meld_chain(fbl_heap_node *first, fbl_heap_order *is_before)
 {
-    weft_heap_node *pairs = NULL; /* melded pairs, latest first, chained through `next` */
+    fbl_heap_node *pairs = NULL; /* melded pairs, latest first, chained through `next` */
     while (first != NULL) {
-        weft_heap_node *left = first;
-        weft_heap_node *right = left->next;
+        fbl_heap_node *left = first;
+        fbl_heap_node *right = left->next;
         first = right != NULL ? right->next : NULL;
         left->next = left->back = NULL;
         if (right != NULL)
             right->next = right->back = NULL;
-        left = weft_heap_meld(left, right, is_before);
+        left = fbl_heap_meld(left, right, is_before);
         left->next = pairs;
         pairs = left;
     }
-    weft_heap_node *root = NULL;
+    fbl_heap_node *root = NULL;
     while (pairs != NULL) {
-        weft_heap_node *pair = pairs;
+        fbl_heap_node *pair = pairs;
         pairs = pair->next;
         pair->next = NULL;
-        root = weft_heap_meld(root, pair, is_before);
+        root = fbl_heap_meld(root, pair, is_before);
     }
     return root;
 }
 
-static inline weft_heap_node *weft_heap_insert(weft_heap_node *root, weft_heap_node *node,
-                                               weft_heap_order *is_before)
+static inline fbl_heap_node *fbl_heap_insert(fbl_heap_node *root, fbl_heap_node *node,
+                                             fbl_heap_order *is_before)
 {
     node->child = node->next = node->back = NULL;
-    return weft_heap_meld(root, node, is_before);
+    return fbl_heap_meld(root, node, is_before);
 }
 
 /* Takes `node`, which must be in the heap, out of it; returns the new root. */
-static inline weft_heap_node *weft_heap_remove(weft_heap_node *root, weft_heap_node *node,
-                                               weft_heap_order *is_before)
+static inline fbl_heap_node *fbl_heap_remove(fbl_heap_node *root, fbl_heap_node *node,
+                                             fbl_heap_order *is_before)
 {
-    weft_heap_node *orphans = weft_heap_meld_chain(node->child, is_before);
+    fbl_heap_node *orphans = fbl_heap_meld_chain(node->child, is_before);
     if (node == root) {
         root = orphans;
     } else {
@@ -95,7 +94,7 @@ static inline weft_heap_node *weft_heap_remove(weft_heap_node *root, weft_heap_n
             node->back->next = node->next;
         if (node->next != NULL)
             node->next->back = node->back;
-        root = weft_heap_meld(root, orphans, is_before);
+        root = fbl_heap_meld(root, orphans, is_before);
     }
     node->child = node->next = node->back = NULL;
     return root;
@@ -103,7 +102,7 @@ static inline weft_heap_node *weft_heap_remove(weft_heap_node *root, weft_heap_n
 
 /* The node after `node` on a walk over all of a heap, parents first, in no other order; NULL after
  * the last. The walk begins at the root. */
-static inline weft_heap_node *weft_heap_after(weft_heap_node *node)
+static inline fbl_heap_node *fbl_heap_after(fbl_heap_node *node)
 {
     if (node->child != NULL)
         return node->child;

@@ -15,12 +15,12 @@
  */
 #include "core.h"
 
-static weft_idle *idle_of(weft_link *link)
+static fbl_idle *idle_of(fbl_link *link)
 {
-    return weft_container_of(weft_container_of(link, weft_waiter, link), weft_idle, waiter);
+    return fbl_container_of(fbl_container_of(link, fbl_waiter, link), fbl_idle, waiter);
 }
 
-static bool idle_is_before(const weft_idle *left, const weft_idle *right)
+static bool idle_is_before(const fbl_idle *left, const fbl_idle *right)
 {
     if (left->cushion_ns != right->cushion_ns)
         return left->cushion_ns < right->cushion_ns;
@@ -28,37 +28,37 @@ static bool idle_is_before(const weft_idle *left, const weft_idle *right)
 }
 
 /* The link in hub->idle before which a waiter like that must be listed: behind its equals. */
-weft_link *weft_idle_place(weft_hub *hub, const weft_idle *idle)
+fbl_link *fbl_idle_place(fbl_hub *hub, const fbl_idle *idle)
 {
-    weft_link *link = hub->idle.next;
+    fbl_link *link = hub->idle.next;
     while (link != &hub->idle && !idle_is_before(idle, idle_of(link)))
         link = link->next;
     return link;
 }
 
 /* Parks until the hub has nothing else to do. The caller has set cushion and priority. */
-weft_wake weft_idle_wait(weft_hub *hub, weft_idle *idle)
+fbl_wake fbl_idle_wait(fbl_hub *hub, fbl_idle *idle)
 {
-    weft_waiter_add(&idle->waiter, hub, weft_idle_place(hub, idle));
-    return weft_park_wait(hub, WEFT_NEVER);
+    fbl_waiter_add(&idle->waiter, hub, fbl_idle_place(hub, idle));
+    return fbl_park_wait(hub, FBL_NEVER);
 }
 
 /* How long it must have been quiet before the first is woken. Somebody waits. */
-uint64_t weft_idle_cushion(weft_hub *hub)
+uint64_t fbl_idle_cushion(fbl_hub *hub)
 {
-    assert(!weft_list_is_empty(&hub->idle));
+    assert(!fbl_list_is_empty(&hub->idle));
     return idle_of(hub->idle.next)->cushion_ns;
 }
 
 /* It has been quiet for so long: wakes the first, and all that are equal to it. */
-void weft_idle_fire(weft_hub *hub)
+void fbl_idle_fire(fbl_hub *hub)
 {
     /* Copied: the waiter is on the stack of a fiber that may end as soon as it runs. */
-    const weft_idle first = *idle_of(hub->idle.next);
-    while (!weft_list_is_empty(&hub->idle)) {
-        weft_idle *idle = idle_of(hub->idle.next);
+    const fbl_idle first = *idle_of(hub->idle.next);
+    while (!fbl_list_is_empty(&hub->idle)) {
+        fbl_idle *idle = idle_of(hub->idle.next);
         if (idle_is_before(&first, idle))
             return;
-        weft_waiter_fire(&idle->waiter);
+        fbl_waiter_fire(&idle->waiter);
     }
 }

@@ -9,32 +9,32 @@
  * Callers: any core file, on the thread that owns the hub (or whoever holds the embedder's lock).
  * Do not add: allocation, counting, ownership. A list knows neither its length nor who owns what.
  */
-#ifndef WEFT_LIST_H
-#define WEFT_LIST_H
+#ifndef FBL_LIST_H
+#define FBL_LIST_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-typedef struct weft_link {
-    struct weft_link *prev; /* towards the head; itself when unlisted */
-    struct weft_link *next; /* towards the tail; itself when unlisted */
-} weft_link;
+typedef struct fbl_link {
+    struct fbl_link *prev; /* towards the head; itself when unlisted */
+    struct fbl_link *next; /* towards the tail; itself when unlisted */
+} fbl_link;
 
 /* The struct that holds `link` as its member `member`. */
-#define weft_container_of(link, type, member) ((type *)((char *)(link) - offsetof(type, member)))
+#define fbl_container_of(link, type, member) ((type *)((char *)(link) - offsetof(type, member)))
 
-static inline void weft_list_init(weft_link *link)
+static inline void fbl_list_init(fbl_link *link)
 {
     link->prev = link;
     link->next = link;
 }
 
-static inline bool weft_list_is_empty(const weft_link *head) { return head->next == head; }
+static inline bool fbl_list_is_empty(const fbl_link *head) { return head->next == head; }
 
 /* The same comparison, read from the other side: is this member in some list? */
-static inline bool weft_list_has(const weft_link *link) { return link->next != link; }
+static inline bool fbl_list_has(const fbl_link *link) { return link->next != link; }
 
-static inline void weft_list_append(weft_link *head, weft_link *link)
+static inline void fbl_list_append(fbl_link *head, fbl_link *link)
 {
     link->prev = head->prev;
     link->next = head;
@@ -42,17 +42,17 @@ static inline void weft_list_append(weft_link *head, weft_link *link)
     head->prev = link;
 }
 
-static inline void weft_list_prepend(weft_link *head, weft_link *link)
+static inline void fbl_list_prepend(fbl_link *head, fbl_link *link)
 {
-    weft_list_append(head->next, link);
+    fbl_list_append(head->next, link);
 }
 
 /* Taking out what is not in is allowed and does nothing: a cancelled wait need not remember. */
-static inline void weft_list_remove(weft_link *link)
+static inline void fbl_list_remove(fbl_link *link)
 {
     link->prev->next = link->next;
     link->next->prev = link->prev;
-    weft_list_init(link);
+    fbl_list_init(link);
 }
 
 #endif

@@ -4,45 +4,44 @@
  * The idea: valgrind follows the stack pointer, and takes a jump of it for one huge frame unless it
  * knows that another stack begins there. So each stack of a slab is registered when it is first
  * used, for as long as the slab is mapped; the slab keeps the numbers that valgrind gave them. What
- * lies below a stack pointer is out of bounds for valgrind; weft looks there once (stack.c).
+ * lies below a stack pointer is out of bounds for valgrind; fibril looks there once (stack.c).
  * Callers: slab.c and stack.c.
  */
-#ifndef WEFT_MEMCHECK_H
-#define WEFT_MEMCHECK_H
+#ifndef FBL_MEMCHECK_H
+#define FBL_MEMCHECK_H
 
 #include "core.h"
 
-#if defined(WEFT_VALGRIND)
+#if defined(FBL_VALGRIND)
 #include <valgrind/memcheck.h>
 
-#define WEFT_IS_MEMCHECK                                                                           \
-    true /* it knows guards by mprotect only, and reads what the kernel reads */
+#define FBL_IS_MEMCHECK true /* it knows guards by mprotect only, and reads what the kernel reads */
 
-static inline void weft_memcheck_used(weft_slab *slab, uint32_t number, weft_stack *stack)
+static inline void fbl_memcheck_used(fbl_slab *slab, uint32_t number, fbl_stack *stack)
 {
     slab->memcheck_ids[number] =
-        VALGRIND_STACK_REGISTER(weft_stack_low(stack), weft_stack_top(stack) - 1);
+        VALGRIND_STACK_REGISTER(fbl_stack_low(stack), fbl_stack_top(stack) - 1);
 }
-static inline void weft_memcheck_unmapped(const weft_slab *slab)
+static inline void fbl_memcheck_unmapped(const fbl_slab *slab)
 {
     for (uint32_t number = 0; number < slab->used_count; number++)
         VALGRIND_STACK_DEREGISTER(slab->memcheck_ids[number]);
 }
-static inline void weft_memcheck_may_read(const void *at, size_t bytes)
+static inline void fbl_memcheck_may_read(const void *at, size_t bytes)
 {
     (void)VALGRIND_MAKE_MEM_DEFINED(at, bytes);
 }
 #else
-#define WEFT_IS_MEMCHECK false
+#define FBL_IS_MEMCHECK false
 
-static inline void weft_memcheck_used(weft_slab *slab, uint32_t number, weft_stack *stack)
+static inline void fbl_memcheck_used(fbl_slab *slab, uint32_t number, fbl_stack *stack)
 {
     (void)slab;
     (void)number;
     (void)stack;
 }
-static inline void weft_memcheck_unmapped(const weft_slab *slab) { (void)slab; }
-static inline void weft_memcheck_may_read(const void *at, size_t bytes)
+static inline void fbl_memcheck_unmapped(const fbl_slab *slab) { (void)slab; }
+static inline void fbl_memcheck_may_read(const void *at, size_t bytes)
 {
     (void)at;
     (void)bytes;

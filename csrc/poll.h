@@ -9,26 +9,26 @@
  *   close   give it back; after a fork also, where it must not disturb the parent's
  *   want    report this descriptor's readiness for both directions, now if it is ready already
  *   forget  never report it again (called while the descriptor is still open)
- *   wait    block up to timeout_ns (0: do not block, WEFT_NEVER: for ever), fill hub->events,
+ *   wait    block up to timeout_ns (0: do not block, FBL_NEVER: for ever), fill hub->events,
  *           return how many. Runs without the embedder's lock: touches hub->events and its own
  *           data only
  *   wake    make a running or coming `wait` return at once; any thread may call it
  *
  * A new poller is one more file in poll/ without conditionals, and one more line in hub.c's ladder.
  */
-#ifndef WEFT_POLL_H
-#define WEFT_POLL_H
+#ifndef FBL_POLL_H
+#define FBL_POLL_H
 
 #include "core.h"
 
-struct weft_poller {
+struct fbl_poller {
     const char *name;
-    int (*open)(weft_hub *hub);
-    void (*close)(weft_hub *hub);
-    int (*want)(weft_hub *hub, weft_fd *entry);
-    void (*forget)(weft_hub *hub, weft_fd *entry);
-    int (*wait)(weft_hub *hub, uint64_t timeout_ns);
-    void (*wake)(weft_hub *hub);
+    int (*open)(fbl_hub *hub);
+    void (*close)(fbl_hub *hub);
+    int (*want)(fbl_hub *hub, fbl_fd *entry);
+    void (*forget)(fbl_hub *hub, fbl_fd *entry);
+    int (*wait)(fbl_hub *hub, uint64_t timeout_ns);
+    void (*wake)(fbl_hub *hub);
 };
 
 #endif

@@ -39,13 +39,13 @@
  * kernel itself is made to read there: EFAULT instead of ENOENT (no name) says that nobody can. */
 static bool slab_may_guard_by_madvise(char *base)
 {
-    return !WEFT_IS_MEMCHECK && madvise(base, WEFT_STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0 &&
+    return !FBL_IS_MEMCHECK && madvise(base, FBL_STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0 &&
            access(base, F_OK) < 0 && errno == EFAULT;
 }
 
 /* A stack that is alive keeps so many dirty ones from being given back: about as many as share its
  * slab, twice, because what ends last is scattered over many slabs. */
-#define DIRTY_PER_LIVE (2 * WEFT_SLAB_STACKS_MAX)
+#define DIRTY_PER_LIVE (2 * FBL_SLAB_STACKS_MAX)
 #define DIRTY_MIN 128
 
 /* Larger stacks, fewer together. */
@@ -54,11 +54,11 @@ static bool slab_may_guard_by_madvise(char *base)
 static int slab_guard(char *base)
 {
     static enum { UNKNOWN, MADVISE, MPROTECT } way; /* set once, to the same, by any thread */
-    if (weft_unlikely(way == UNKNOWN))
+    if (fbl_unlikely(way == UNKNOWN))
         way = slab_may_guard_by_madvise(base) ? MADVISE : MPROTECT;
-    if (way == MADVISE && madvise(base, WEFT_STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0)
+    if (way == MADVISE && madvise(base, FBL_STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0)
         return 0;
-    return mprotect(base, WEFT_STACK_GUARD_BYTES, PROT_NONE) == 0 ? 0 : -errno;
+    return mprotect(base, FBL_STACK_GUARD_BYTES, PROT_NONE) == 0 ? 0 : -errno;
 }
 
 /* Large stacks are touched at their two ends only, and the top of one meets the guard of the next.
@@ -78,11 +78,11 @@ static char *slab_first(char *mapping, size_t stack_bytes)
 
 /* As many as are alive already, so that few fibers take little address space; fewer if the address
  * space is short. */
-static int slab_map(weft_slab *slab, weft_stack_pool *pool)
+static int slab_map(fbl_slab *slab, fbl_stack_pool *pool)
 {
     size_t count = pool->live_count < 4 ? 4 : pool->live_count;
-    if (count > WEFT_SLAB_STACKS_MAX)
-        count = WEFT_SLAB_STACKS_MAX;
+    if (count > FBL_SLAB_STACKS_MAX)
+        count = FBL_SLAB_STACKS_MAX;
     if (count > SLAB_BYTES_MAX / pool->stack_bytes)
         count = SLAB_BYTES_MAX / pool->stack_bytes + 1;
     for (; count > 0; count /= 2) {
@@ -102,9 +102,9 @@ static int slab_map(weft_slab *slab, weft_stack_pool *pool)
     return -errno;
 }
 
-static int slab_make(weft_stack_pool *pool)
+static int slab_make(fbl_stack_pool *pool)
 {
-    weft_slab *slab = calloc(1, sizeof *slab);
+    fbl_slab *slab = calloc(1, sizeof *slab);
     if (slab == NULL)
         return -ENOMEM;
     int rc = slab_map(slab, pool);
@@ -113,52 +113,52 @@ static int slab_make(weft_stack_pool *pool)
         return rc;
     }
     slab->pool = pool;
-    weft_list_init(&slab->dirty);
-    weft_list_prepend(&pool->slabs, &slab->link);
+    fbl_list_init(&slab->dirty);
+    fbl_list_prepend(&pool->slabs, &slab->link);
     return 0;
 }
 
-static void slab_unmap(weft_slab *slab)
+static void slab_unmap(fbl_slab *slab)
 {
-    weft_list_remove(&slab->link);
-    weft_list_remove(&slab->dirty);
+    fbl_list_remove(&slab->link);
+    fbl_list_remove(&slab->dirty);
     slab->pool->dirty_count -= slab->dirty_count;
-    weft_memcheck_unmapped(slab);
+    fbl_memcheck_unmapped(slab);
     munmap(slab->mapping, slab->mapping_bytes);
     free(slab);
 }
 
-static bool slab_is_full(const weft_slab *slab)
+static bool slab_is_full(const fbl_slab *slab)
 {
     return slab->cold_count == 0 && slab->used_count == slab->count;
 }
 
 /* ---- pages to give back ---- */
 
-static void slab_soil(weft_slab *slab)
+static void slab_soil(fbl_slab *slab)
 {
     if (slab->dirty_count++ == 0)
-        weft_list_append(&slab->pool->dirty, &slab->dirty);
+        fbl_list_append(&slab->pool->dirty, &slab->dirty);
     slab->pool->dirty_count++;
 }
 
 /* One of its dirty stacks is used again, or clean. */
-static void slab_unsoil(weft_slab *slab)
+static void slab_unsoil(fbl_slab *slab)
 {
     slab->pool->dirty_count--;
     if (--slab->dirty_count == 0)
-        weft_list_remove(&slab->dirty);
+        fbl_list_remove(&slab->dirty);
 }
 
 /* Gives the pages of the oldest dirty stacks back, until dirty_max are left or count_max are clean.
  */
-void weft_slab_clean(weft_stack_pool *pool, size_t dirty_max, size_t count_max)
+void fbl_slab_clean(fbl_stack_pool *pool, size_t dirty_max, size_t count_max)
 {
     for (; pool->dirty_count > dirty_max && count_max > 0; count_max--) {
-        weft_slab *slab = weft_container_of(pool->dirty.next, weft_slab, dirty);
+        fbl_slab *slab = fbl_container_of(pool->dirty.next, fbl_slab, dirty);
         uint32_t number = slab->cold[slab->cold_count - slab->dirty_count];
         char *base = slab->first + number * pool->stack_bytes;
-        (void)madvise(base + WEFT_STACK_GUARD_BYTES, pool->stack_bytes - WEFT_STACK_GUARD_BYTES,
+        (void)madvise(base + FBL_STACK_GUARD_BYTES, pool->stack_bytes - FBL_STACK_GUARD_BYTES,
                       MADV_DONTNEED);
         slab_unsoil(slab);
     }
@@ -166,10 +166,10 @@ void weft_slab_clean(weft_stack_pool *pool, size_t dirty_max, size_t count_max)
 
 /* ---- taking and giving ---- */
 
-static weft_stack *slab_write_header(weft_slab *slab, char *base)
+static fbl_stack *slab_write_header(fbl_slab *slab, char *base)
 {
     size_t bytes = slab->pool->stack_bytes;
-    weft_stack *stack = (weft_stack *)(base + bytes - WEFT_STACK_EMBED_BYTES) - 1;
+    fbl_stack *stack = (fbl_stack *)(base + bytes - FBL_STACK_EMBED_BYTES) - 1;
     stack->next = NULL;
     stack->slab = slab;
     stack->base = base;
@@ -177,14 +177,14 @@ static weft_stack *slab_write_header(weft_slab *slab, char *base)
     return stack;
 }
 
-int weft_slab_take(weft_stack_pool *pool, weft_stack **stack)
+int fbl_slab_take(fbl_stack_pool *pool, fbl_stack **stack)
 {
-    if (weft_list_is_empty(&pool->slabs)) {
+    if (fbl_list_is_empty(&pool->slabs)) {
         int rc = slab_make(pool);
         if (rc < 0)
             return rc;
     }
-    weft_slab *slab = weft_container_of(pool->slabs.next, weft_slab, link);
+    fbl_slab *slab = fbl_container_of(pool->slabs.next, fbl_slab, link);
     assert(!slab_is_full(slab));
     bool is_cold = slab->cold_count > 0;
     uint32_t number = is_cold ? slab->cold[slab->cold_count - 1] : slab->used_count;
@@ -199,39 +199,39 @@ int weft_slab_take(weft_stack_pool *pool, weft_stack **stack)
         slab->cold_count--;
     } else {
         slab->used_count++;
-        weft_memcheck_used(slab, number, *stack);
+        fbl_memcheck_used(slab, number, *stack);
     }
     if (slab_is_full(slab))
-        weft_list_remove(&slab->link);
+        fbl_list_remove(&slab->link);
     return 0;
 }
 
 /* Nobody runs on the stack. */
-void weft_slab_give(weft_stack *stack)
+void fbl_slab_give(fbl_stack *stack)
 {
-    weft_slab *slab = stack->slab;
-    weft_stack_pool *pool = slab->pool;
+    fbl_slab *slab = stack->slab;
+    fbl_stack_pool *pool = slab->pool;
     assert(slab->cold_count < slab->used_count);
     if (slab_is_full(slab))
-        weft_list_prepend(&pool->slabs, &slab->link);
+        fbl_list_prepend(&pool->slabs, &slab->link);
     slab->cold[slab->cold_count++] = (uint8_t)((size_t)(stack->base - slab->first) / stack->bytes);
     slab_soil(slab);
     if (slab->cold_count == slab->used_count)
         slab_unmap(slab);
     else
-        weft_slab_clean(pool, pool->live_count * DIRTY_PER_LIVE + DIRTY_MIN, SIZE_MAX);
+        fbl_slab_clean(pool, pool->live_count * DIRTY_PER_LIVE + DIRTY_MIN, SIZE_MAX);
 }
 
 /* The pool is going away. A slab that still has a stack elsewhere stays mapped for ever. */
-void weft_slab_clear(weft_stack_pool *pool)
+void fbl_slab_clear(fbl_stack_pool *pool)
 {
-    while (!weft_list_is_empty(&pool->slabs)) {
-        weft_slab *slab = weft_container_of(pool->slabs.next, weft_slab, link);
+    while (!fbl_list_is_empty(&pool->slabs)) {
+        fbl_slab *slab = fbl_container_of(pool->slabs.next, fbl_slab, link);
         if (slab->cold_count == slab->used_count)
             slab_unmap(slab);
         else
-            weft_list_remove(&slab->link);
+            fbl_list_remove(&slab->link);
     }
-    while (!weft_list_is_empty(&pool->dirty))
-        weft_list_remove(pool->dirty.next);
+    while (!fbl_list_is_empty(&pool->dirty))
+        fbl_list_remove(pool->dirty.next);
 }

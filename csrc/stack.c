@@ -3,7 +3,7 @@
  *
  * The idea: a finished fiber's stack goes back to a LIFO pool, so the next fiber starts on pages
  * that are mapped and in the cache: creating a fiber costs no system call once the pool is warm (a
- * mapping per fiber is what makes greenlet's creation 10 us). Beyond WEFT_STACK_FREE_MAX, stacks go
+ * mapping per fiber is what makes greenlet's creation 10 us). Beyond FBL_STACK_FREE_MAX, stacks go
  * back to their slabs, and their pages to the kernel.
  *
  * A warm stack that went deep gives back the pages that a shallow fiber does not need. How deep it
@@ -14,7 +14,7 @@
  * KiB). So a pool keeps some 64 times KEPT_BYTES and the embed area, 2 MiB, and usually 0.3.
  *
  * Invariant: a stack is in exactly one of: a pool, a fiber, its slab. A pool belongs to one thread.
- * weft_stack_give may be called while still running on the stack that is given back: nothing
+ * fbl_stack_give may be called while still running on the stack that is given back: nothing
  * takes from the pool, or unmaps that stack, before the caller has switched away.
  */
 #include "core.h"
@@ -36,45 +36,45 @@
 void __asan_unpoison_memory_region(const volatile void *start, size_t size);
 
 /* The functions at the bottom of a fiber never return, so ASan never clears their red zones. */
-static void stack_unpoison(weft_stack *stack)
+static void stack_unpoison(fbl_stack *stack)
 {
-    __asan_unpoison_memory_region(weft_stack_low(stack), weft_stack_room(stack));
+    __asan_unpoison_memory_region(fbl_stack_low(stack), fbl_stack_room(stack));
 }
 #else
-static void stack_unpoison(weft_stack *stack) { (void)stack; }
+static void stack_unpoison(fbl_stack *stack) { (void)stack; }
 #endif
 
-void weft_stack_pool_init(weft_stack_pool *pool, size_t stack_bytes)
+void fbl_stack_pool_init(fbl_stack_pool *pool, size_t stack_bytes)
 {
-    assert(stack_bytes >= WEFT_STACK_BYTES_MIN && stack_bytes % WEFT_STACK_UNIT == 0);
-    *pool = (weft_stack_pool){.stack_bytes = stack_bytes, .free_max = WEFT_STACK_FREE_MAX};
-    weft_list_init(&pool->slabs);
-    weft_list_init(&pool->dirty);
+    assert(stack_bytes >= FBL_STACK_BYTES_MIN && stack_bytes % FBL_STACK_UNIT == 0);
+    *pool = (fbl_stack_pool){.stack_bytes = stack_bytes, .free_max = FBL_STACK_FREE_MAX};
+    fbl_list_init(&pool->slabs);
+    fbl_list_init(&pool->dirty);
 }
 
 /* Up to one of a few sizes, so that a thread has few pools: four between a power of two and the
  * next. What is added costs addresses, no memory. */
-size_t weft_stack_round(size_t stack_bytes)
+size_t fbl_stack_round(size_t stack_bytes)
 {
-    assert(stack_bytes > 0 && stack_bytes <= WEFT_STACK_BYTES_MAX);
-    size_t step = WEFT_STACK_UNIT;
+    assert(stack_bytes > 0 && stack_bytes <= FBL_STACK_BYTES_MAX);
+    size_t step = FBL_STACK_UNIT;
     while (step * 8 < stack_bytes)
         step *= 2;
     return (stack_bytes + step - 1) / step * step;
 }
 
 /* The thread's pool of that size, made when first needed; NULL if there is no memory. */
-weft_stack_pool *weft_stack_pool_find(weft_stack_pool *first, size_t stack_bytes)
+fbl_stack_pool *fbl_stack_pool_find(fbl_stack_pool *first, size_t stack_bytes)
 {
-    weft_stack_pool *pool = first;
+    fbl_stack_pool *pool = first;
     while (pool != NULL && pool->stack_bytes != stack_bytes)
         pool = pool->next;
-    if (weft_likely(pool != NULL))
+    if (fbl_likely(pool != NULL))
         return pool;
     pool = malloc(sizeof *pool);
     if (pool == NULL)
         return NULL;
-    weft_stack_pool_init(pool, stack_bytes);
+    fbl_stack_pool_init(pool, stack_bytes);
     pool->free_max = ODD_FREE_MAX;
     pool->next = first->next;
     first->next = pool;
@@ -83,51 +83,51 @@ weft_stack_pool *weft_stack_pool_find(weft_stack_pool *first, size_t stack_bytes
 
 /* Gives all warm stacks back to their slabs, of this pool and of all that are chained to it. Nobody
  * may be running on one that was given back. */
-void weft_stack_pool_trim(weft_stack_pool *pool)
+void fbl_stack_pool_trim(fbl_stack_pool *pool)
 {
     for (; pool != NULL; pool = pool->next) {
         while (pool->free != NULL) {
-            weft_stack *stack = pool->free;
+            fbl_stack *stack = pool->free;
             pool->free = stack->next;
-            weft_slab_give(stack);
+            fbl_slab_give(stack);
         }
         pool->free_count = 0;
         if (pool->surplus != NULL)
-            weft_slab_give(pool->surplus);
+            fbl_slab_give(pool->surplus);
         pool->surplus = NULL;
-        weft_slab_clean(pool, 0, SIZE_MAX);
+        fbl_slab_clean(pool, 0, SIZE_MAX);
     }
 }
 
 /* For who has nothing else to do: gives some memory back, of this pool or one that is chained to
  * it; false if there is none to give. */
-bool weft_stack_pool_clean(weft_stack_pool *pool)
+bool fbl_stack_pool_clean(fbl_stack_pool *pool)
 {
     for (; pool != NULL; pool = pool->next) {
         if (pool->dirty_count == 0)
             continue;
-        weft_slab_clean(pool, 0, CLEAN_AT_ONCE);
+        fbl_slab_clean(pool, 0, CLEAN_AT_ONCE);
         return true;
     }
     return false;
 }
 
 /* The end of this pool, and of all that are chained to it. */
-void weft_stack_pool_clear(weft_stack_pool *pool)
+void fbl_stack_pool_clear(fbl_stack_pool *pool)
 {
-    weft_stack_pool_trim(pool);
-    weft_slab_clear(pool);
+    fbl_stack_pool_trim(pool);
+    fbl_slab_clear(pool);
     while (pool->next != NULL) {
-        weft_stack_pool *odd = pool->next;
+        fbl_stack_pool *odd = pool->next;
         pool->next = odd->next;
-        weft_slab_clear(odd);
+        fbl_slab_clear(odd);
         free(odd);
     }
 }
 
-int weft_stack_take(weft_stack_pool *pool, weft_stack **stack)
+int fbl_stack_take(fbl_stack_pool *pool, fbl_stack **stack)
 {
-    if (weft_likely(pool->free != NULL)) {
+    if (fbl_likely(pool->free != NULL)) {
         *stack = pool->free;
         pool->free = (*stack)->next;
         pool->free_count--;
@@ -135,7 +135,7 @@ int weft_stack_take(weft_stack_pool *pool, weft_stack **stack)
         *stack = pool->surplus;
         pool->surplus = NULL;
     } else {
-        int rc = weft_slab_take(pool, stack);
+        int rc = fbl_slab_take(pool, stack);
         if (rc < 0)
             return rc;
     }
@@ -154,16 +154,13 @@ static char *stack_page(const void *at)
 }
 
 /* The lowest byte that a warm stack keeps. */
-static char *stack_kept(weft_stack *stack)
-{
-    return stack_page(weft_stack_top(stack) - KEPT_BYTES);
-}
+static char *stack_kept(fbl_stack *stack) { return stack_page(fbl_stack_top(stack) - KEPT_BYTES); }
 
 /* Gives the pages below the frames of a fiber that is away back to the kernel. */
-void weft_stack_trim(weft_stack *stack, const void *sp)
+void fbl_stack_trim(fbl_stack *stack, const void *sp)
 {
-    char *low = weft_stack_low(stack);
-    assert((char *)sp > low + RED_ZONE_BYTES && (char *)sp <= weft_stack_top(stack));
+    char *low = fbl_stack_low(stack);
+    assert((char *)sp > low + RED_ZONE_BYTES && (char *)sp <= fbl_stack_top(stack));
     /* SAFE: below the red zone of its innermost frame nothing lies that it will read again. */
     char *kept = stack_page((const char *)sp - RED_ZONE_BYTES);
     if (kept > low)
@@ -174,7 +171,7 @@ void weft_stack_trim(weft_stack *stack, const void *sp)
  * whoever runs on this stack: mapped memory that nobody uses. */
 __attribute__((no_sanitize("address"))) static bool stack_was_written(const char *end, size_t bytes)
 {
-    weft_memcheck_may_read(end - bytes, bytes);
+    fbl_memcheck_may_read(end - bytes, bytes);
     uint64_t seen = 0;
     for (const char *at = end - bytes; at < end; at += 64)
         seen |= *(const uint64_t *)at;
@@ -189,19 +186,19 @@ static bool stack_went_deep(const char *kept, size_t free_count)
 
 /* One too many. The caller may be running on it, so it goes back to its slab when the next one
  * comes. Those that are kept are always the same, so that they hold few slabs back. */
-static void pool_add_surplus(weft_stack_pool *pool, weft_stack *stack)
+static void pool_add_surplus(fbl_stack_pool *pool, fbl_stack *stack)
 {
     if (pool->surplus != NULL)
-        weft_slab_give(pool->surplus);
+        fbl_slab_give(pool->surplus);
     pool->surplus = stack;
 }
 
-void weft_stack_give(weft_stack *stack)
+void fbl_stack_give(fbl_stack *stack)
 {
-    weft_stack_pool *pool = stack->slab->pool;
+    fbl_stack_pool *pool = stack->slab->pool;
     assert(pool->live_count > 0);
     pool->live_count--;
-    if (weft_unlikely(pool->free_count >= pool->free_max)) {
+    if (fbl_unlikely(pool->free_count >= pool->free_max)) {
         pool_add_surplus(pool, stack);
         return;
     }
@@ -210,6 +207,6 @@ void weft_stack_give(weft_stack *stack)
     pool->free_count++;
     char *kept = stack_kept(stack);
     /* SAFE: who runs on it is in the first frames of a fiber, far less than KEPT_BYTES deep. */
-    if (weft_unlikely(stack_went_deep(kept, pool->free_count)))
-        (void)madvise(weft_stack_low(stack), (size_t)(kept - weft_stack_low(stack)), MADV_DONTNEED);
+    if (fbl_unlikely(stack_went_deep(kept, pool->free_count)))
+        (void)madvise(fbl_stack_low(stack), (size_t)(kept - fbl_stack_low(stack)), MADV_DONTNEED);
 }

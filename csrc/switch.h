@@ -2,29 +2,29 @@
  * switch.h: the contract of a stack switch; switch/ has two files per machine and ABI: a header
  * with the switch, inline, and an assembly file with the first frame.
  *
- *   weft_context_make    lays out a first frame below `top`, so that a switch to the context calls
+ *   fbl_context_make    lays out a first frame below `top`, so that a switch to the context calls
  *                        entry(argument) on that stack
- *   weft_context_switch  stores where this stack goes on, and continues where the other one does
- *   weft_context_start   the first frame (assembly): takes entry and argument from the stack
+ *   fbl_context_switch  stores where this stack goes on, and continues where the other one does
+ *   fbl_context_start   the first frame (assembly): takes entry and argument from the stack
  *
  * Sanitizers: ASan must be told that the stack changes; the two functions below do that and are
  * empty otherwise. They are the only place that knows.
  * Rules for a new ABI: draw the slots; keep the frame-pointer chain valid and end it with 0 at
  * entry; end the unwind information at entry; write nothing below the stack pointer.
  */
-#ifndef WEFT_SWITCH_H
-#define WEFT_SWITCH_H
+#ifndef FBL_SWITCH_H
+#define FBL_SWITCH_H
 
 #include "core.h"
 
 #if !(defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__)) && defined(__LP64__))
-#error "weft runs on Linux on x86-64 and aarch64; this machine has no switch/ file yet"
+#error "fibril runs on Linux on x86-64 and aarch64; this machine has no switch/ file yet"
 #endif
 
-void weft_context_start(void);
+void fbl_context_start(void);
 
 /* Each ABI's header also has the floating-point modes (rounding, flush-to-zero, exception masks),
- * which the ABI has a function preserve: weft_float_modes, weft_float_restore. Who parks keeps its
+ * which the ABI has a function preserve: fbl_float_modes, fbl_float_restore. Who parks keeps its
  * own; comparing first, because they practically never differ. */
 
 #if defined(__x86_64__)
@@ -34,8 +34,8 @@ void weft_context_start(void);
 #endif
 
 /* Lays out the first frame below `top`: who switches to the context calls entry(argument) there. */
-static inline void weft_context_make(weft_context *context, void *top, void (*entry)(void *),
-                                     void *argument)
+static inline void fbl_context_make(fbl_context *context, void *top, void (*entry)(void *),
+                                    void *argument)
 {
     void **slots = (void **)((uintptr_t)top & ~(uintptr_t)15) - 4;
     slots[0] = (void *)entry;
@@ -43,7 +43,7 @@ static inline void weft_context_make(weft_context *context, void *top, void (*en
     slots[2] = slots[3] = NULL; /* where a frame-pointer walker would look next */
     context->sp = slots;
     context->fp = NULL;
-    context->pc = (void *)weft_context_start;
+    context->pc = (void *)fbl_context_start;
 }
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -51,13 +51,13 @@ static inline void weft_context_make(weft_context *context, void *top, void (*en
 void __sanitizer_start_switch_fiber(void **fake_save, const void *bottom, size_t size);
 void __sanitizer_finish_switch_fiber(void *fake, const void **old_bottom, size_t *old_size);
 
-/* Where ASan finds the thread's own stack: the main fiber has no weft_stack. */
-static inline void weft_sanitizer_leave(void **fake, const weft_fiber *target)
+/* Where ASan finds the thread's own stack: the main fiber has no fbl_stack. */
+static inline void fbl_sanitizer_leave(void **fake, const fbl_fiber *target)
 {
     if (target->stack != NULL) {
         __sanitizer_start_switch_fiber(
-            fake, weft_stack_low(target->stack),
-            (size_t)(weft_stack_top(target->stack) - weft_stack_low(target->stack)));
+            fake, fbl_stack_low(target->stack),
+            (size_t)(fbl_stack_top(target->stack) - fbl_stack_low(target->stack)));
         return;
     }
     static __thread void *bottom; /* found once: asking costs 180 us */
@@ -69,17 +69,17 @@ static inline void weft_sanitizer_leave(void **fake, const weft_fiber *target)
     }
     __sanitizer_start_switch_fiber(fake, bottom, size);
 }
-static inline void weft_sanitizer_arrive(void *fake)
+static inline void fbl_sanitizer_arrive(void *fake)
 {
     __sanitizer_finish_switch_fiber(fake, NULL, NULL);
 }
 #else
-static inline void weft_sanitizer_leave(void **fake, const weft_fiber *target)
+static inline void fbl_sanitizer_leave(void **fake, const fbl_fiber *target)
 {
     (void)fake;
     (void)target;
 }
-static inline void weft_sanitizer_arrive(void *fake) { (void)fake; }
+static inline void fbl_sanitizer_arrive(void *fake) { (void)fake; }
 #endif
 
 #endif

@@ -11,76 +11,76 @@
  */
 #include "core.h"
 
-static bool timer_is_before(const weft_heap_node *left, const weft_heap_node *right)
+static bool timer_is_before(const fbl_heap_node *left, const fbl_heap_node *right)
 {
-    const weft_timer *a = weft_container_of(left, const weft_timer, node);
-    const weft_timer *b = weft_container_of(right, const weft_timer, node);
+    const fbl_timer *a = fbl_container_of(left, const fbl_timer, node);
+    const fbl_timer *b = fbl_container_of(right, const fbl_timer, node);
     if (a->deadline_ns != b->deadline_ns)
         return a->deadline_ns < b->deadline_ns;
     return a->order < b->order;
 }
 
-void weft_timer_start(weft_hub *hub, weft_timer *timer, uint64_t deadline_ns)
+void fbl_timer_start(fbl_hub *hub, fbl_timer *timer, uint64_t deadline_ns)
 {
     assert(timer->fire != NULL && !timer->is_started);
     timer->deadline_ns = deadline_ns;
     timer->order = hub->timer_order++;
     timer->is_started = true;
     hub->timer_count += !timer->is_aside;
-    hub->timers = weft_heap_insert(hub->timers, &timer->node, timer_is_before);
+    hub->timers = fbl_heap_insert(hub->timers, &timer->node, timer_is_before);
 }
 
-void weft_timer_cancel(weft_hub *hub, weft_timer *timer)
+void fbl_timer_cancel(fbl_hub *hub, fbl_timer *timer)
 {
     if (!timer->is_started)
         return;
     timer->is_started = false;
     hub->timer_count -= !timer->is_aside;
-    hub->timers = weft_heap_remove(hub->timers, &timer->node, timer_is_before);
+    hub->timers = fbl_heap_remove(hub->timers, &timer->node, timer_is_before);
 }
 
-/* The earliest deadline, or WEFT_NEVER. */
-uint64_t weft_timer_next(const weft_hub *hub)
+/* The earliest deadline, or FBL_NEVER. */
+uint64_t fbl_timer_next(const fbl_hub *hub)
 {
     if (hub->timers == NULL)
-        return WEFT_NEVER;
-    return weft_container_of(hub->timers, weft_timer, node)->deadline_ns;
+        return FBL_NEVER;
+    return fbl_container_of(hub->timers, fbl_timer, node)->deadline_ns;
 }
 
 /* The timer after `timer`, or the first for NULL, of all that are started, in no order; NULL at the
  * end. None may be started or cancelled meanwhile. */
-weft_timer *weft_timer_after(const weft_hub *hub, weft_timer *timer)
+fbl_timer *fbl_timer_after(const fbl_hub *hub, fbl_timer *timer)
 {
-    weft_heap_node *node = timer == NULL ? hub->timers : weft_heap_after(&timer->node);
-    return node == NULL ? NULL : weft_container_of(node, weft_timer, node);
+    fbl_heap_node *node = timer == NULL ? hub->timers : fbl_heap_after(&timer->node);
+    return node == NULL ? NULL : fbl_container_of(node, fbl_timer, node);
 }
 
 /* Fires what was due when we looked, the earliest first, but not all of a crowd: those who wait for
  * the kernel wait meanwhile. Timers started by fire() wait for the next turn. */
-void weft_timer_fire_due(weft_hub *hub)
+void fbl_timer_fire_due(fbl_hub *hub)
 {
     if (hub->timers == NULL)
         return;
     uint64_t now_ns = hub->now(hub);
     uint64_t order_end = hub->timer_order;
-    for (int count = 0; hub->timers != NULL && count < WEFT_HUB_DUE; count++) {
-        weft_timer *timer = weft_container_of(hub->timers, weft_timer, node);
+    for (int count = 0; hub->timers != NULL && count < FBL_HUB_DUE; count++) {
+        fbl_timer *timer = fbl_container_of(hub->timers, fbl_timer, node);
         if (timer->deadline_ns > now_ns || timer->order >= order_end)
             return;
-        weft_timer_cancel(hub, timer);
+        fbl_timer_cancel(hub, timer);
         timer->fire(hub, timer);
     }
 }
 
 /* The hub closes: nothing fires any more, but every timer may still be cancelled. */
-void weft_timer_clear(weft_hub *hub)
+void fbl_timer_clear(fbl_hub *hub)
 {
     while (hub->timers != NULL)
-        weft_timer_cancel(hub, weft_container_of(hub->timers, weft_timer, node));
+        fbl_timer_cancel(hub, fbl_container_of(hub->timers, fbl_timer, node));
 }
 
 /* Whether the hub, with nothing else to do, still waits for this one. */
-void weft_timer_set_aside(weft_hub *hub, weft_timer *timer, bool is_aside)
+void fbl_timer_set_aside(fbl_hub *hub, fbl_timer *timer, bool is_aside)
 {
     if (timer->is_started)
         hub->timer_count += (uint32_t)timer->is_aside - (uint32_t)is_aside;

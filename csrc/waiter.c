@@ -9,7 +9,7 @@
  * Who may touch what:
  *   waiter.link, fiber.waiters   the parking fiber until it parks; then the waker, once
  *   fiber.wake                   NONE by the parking fiber, anything else once by the waker
- *   fiber.ready                  the waker appends; weft_hub_next or an explicit switch removes
+ *   fiber.ready                  the waker appends; fbl_hub_next or an explicit switch removes
  *
  * References: parking turns the "current" reference into the one that whoever will wake the fiber
  * owns (is_held); running turns it back. So a park and wake changes no reference count.
@@ -18,73 +18,73 @@
  */
 #include "enter.h"
 
-static void fiber_hold(weft_fiber *fiber)
+static void fiber_hold(fbl_fiber *fiber)
 {
     if (fiber->is_held)
         return;
     fiber->is_held = true;
-    weft_embed_hold(fiber);
+    fbl_embed_hold(fiber);
 }
 
-static void fiber_append_ready(weft_fiber *fiber)
+static void fiber_append_ready(fbl_fiber *fiber)
 {
-    weft_hub *hub = fiber->hub;
-    weft_list_append(&hub->ready, &fiber->ready);
-    if (weft_unlikely(hub->is_blocked))
-        weft_hub_notify(hub);
+    fbl_hub *hub = fiber->hub;
+    fbl_list_append(&hub->ready, &fiber->ready);
+    if (fbl_unlikely(hub->is_blocked))
+        fbl_hub_notify(hub);
 }
 
 /* Takes the fiber out of everything it waits for. */
-static void fiber_cancel_waits(weft_fiber *fiber)
+static void fiber_cancel_waits(fbl_fiber *fiber)
 {
-    for (weft_waiter *waiter = fiber->waiters; waiter != NULL; waiter = waiter->next)
-        weft_list_remove(&waiter->link);
+    for (fbl_waiter *waiter = fiber->waiters; waiter != NULL; waiter = waiter->next)
+        fbl_list_remove(&waiter->link);
     fiber->waiters = NULL;
-    weft_timer_cancel(fiber->hub, &fiber->timer);
+    fbl_timer_cancel(fiber->hub, &fiber->timer);
 }
 
 /* Puts the current fiber's waiter at the end of `list`. The waiter must outlive the park. */
-void weft_waiter_add(weft_waiter *waiter, weft_hub *hub, weft_link *list)
+void fbl_waiter_add(fbl_waiter *waiter, fbl_hub *hub, fbl_link *list)
 {
-    weft_fiber *fiber = hub->current;
+    fbl_fiber *fiber = hub->current;
     waiter->fiber = fiber;
     waiter->is_fired = false;
     waiter->next = fiber->waiters;
     fiber->waiters = waiter;
-    weft_list_append(list, &waiter->link);
+    fbl_list_append(list, &waiter->link);
 }
 
-void weft_waiter_fire(weft_waiter *waiter)
+void fbl_waiter_fire(fbl_waiter *waiter)
 {
-    assert(waiter->fiber->wake == WEFT_WAKE_NONE);
+    assert(waiter->fiber->wake == FBL_WAKE_NONE);
     waiter->is_fired = true;
-    weft_wake_fiber(waiter->fiber, WEFT_WAKE_FIRED);
+    fbl_wake_fiber(waiter->fiber, FBL_WAKE_FIRED);
 }
 
 /* Fires the longest waiting one; false if nobody waits. */
-bool weft_waiter_fire_first(weft_link *list)
+bool fbl_waiter_fire_first(fbl_link *list)
 {
-    if (weft_list_is_empty(list))
+    if (fbl_list_is_empty(list))
         return false;
-    weft_waiter_fire(weft_container_of(list->next, weft_waiter, link));
+    fbl_waiter_fire(fbl_container_of(list->next, fbl_waiter, link));
     return true;
 }
 
 /* Whether the list that this waiter is in owns the fiber's reference (see is_held): a collector of
  * cycles may follow it then. Timers and descriptors are roots, and only one of several waiters may
  * count. */
-bool weft_waiter_is_owner(const weft_waiter *waiter)
+bool fbl_waiter_is_owner(const fbl_waiter *waiter)
 {
-    const weft_fiber *fiber = waiter->fiber;
-    return fiber->state == WEFT_FIBER_PARKED && fiber->is_held && fiber->waiters == waiter &&
+    const fbl_fiber *fiber = waiter->fiber;
+    return fiber->state == FBL_FIBER_PARKED && fiber->is_held && fiber->waiters == waiter &&
            !fiber->is_fd_wait && !fiber->timer.is_started;
 }
 
 /* Wakes a parked fiber. The first reason wins; a fiber that is not parked is left alone. */
-void weft_wake_fiber(weft_fiber *fiber, weft_wake why)
+void fbl_wake_fiber(fbl_fiber *fiber, fbl_wake why)
 {
-    assert(why != WEFT_WAKE_NONE);
-    if (fiber->state != WEFT_FIBER_PARKED || fiber->wake != WEFT_WAKE_NONE)
+    assert(why != FBL_WAKE_NONE);
+    if (fiber->state != FBL_FIBER_PARKED || fiber->wake != FBL_WAKE_NONE)
         return;
     fiber_cancel_waits(fiber);
     fiber->wake = why;
@@ -92,76 +92,76 @@ void weft_wake_fiber(weft_fiber *fiber, weft_wake why)
 }
 
 /* Makes a fiber run that nobody would wake: a NEW one, or a SUSPENDED one with news for it. */
-void weft_ready_fiber(weft_fiber *fiber)
+void fbl_ready_fiber(fbl_fiber *fiber)
 {
-    assert(fiber->state == WEFT_FIBER_NEW || fiber->state == WEFT_FIBER_SUSPENDED);
-    if (weft_fiber_is_ready(fiber))
+    assert(fiber->state == FBL_FIBER_NEW || fiber->state == FBL_FIBER_SUSPENDED);
+    if (fbl_fiber_is_ready(fiber))
         return;
-    weft_timer_cancel(fiber->hub, &fiber->timer);
+    fbl_timer_cancel(fiber->hub, &fiber->timer);
     fiber_hold(fiber);
     fiber_append_ready(fiber);
 }
 
 /* The same, when its time has come. */
-void weft_ready_fiber_at(weft_fiber *fiber, uint64_t deadline_ns)
+void fbl_ready_fiber_at(fbl_fiber *fiber, uint64_t deadline_ns)
 {
-    assert(fiber->state == WEFT_FIBER_NEW && !weft_fiber_is_ready(fiber));
+    assert(fiber->state == FBL_FIBER_NEW && !fbl_fiber_is_ready(fiber));
     fiber_hold(fiber);
-    weft_timer_start(fiber->hub, &fiber->timer, deadline_ns);
-    if (weft_unlikely(fiber->hub->is_blocked))
-        weft_hub_notify(fiber->hub);
+    fbl_timer_start(fiber->hub, &fiber->timer, deadline_ns);
+    if (fbl_unlikely(fiber->hub->is_blocked))
+        fbl_hub_notify(fiber->hub);
 }
 
 /* The fire() of every fiber's own timer. */
-static void fiber_timer_fire(weft_hub *hub, weft_timer *timer)
+static void fiber_timer_fire(fbl_hub *hub, fbl_timer *timer)
 {
     (void)hub;
-    weft_fiber *fiber = weft_container_of(timer, weft_fiber, timer);
-    if (fiber->state == WEFT_FIBER_NEW)
-        weft_ready_fiber(fiber);
+    fbl_fiber *fiber = fbl_container_of(timer, fbl_fiber, timer);
+    if (fiber->state == FBL_FIBER_NEW)
+        fbl_ready_fiber(fiber);
     else
-        weft_wake_fiber(fiber, WEFT_WAKE_TIMEOUT);
+        fbl_wake_fiber(fiber, FBL_WAKE_TIMEOUT);
 }
 
 /* Gives the thread to others until the fiber is ready again. */
-static void fiber_leave_wait(weft_hub *hub)
+static void fiber_leave_wait(fbl_hub *hub)
 {
-    weft_fiber *self = hub->current;
-    self->state = WEFT_FIBER_PARKED;
+    fbl_fiber *self = hub->current;
+    self->state = FBL_FIBER_PARKED;
     self->is_held = true;
-    weft_fiber *next = weft_hub_next(hub, false);
+    fbl_fiber *next = fbl_hub_next(hub, false);
     if (next != self) {
-        uint64_t float_modes = weft_float_modes();
-        if (next->state == WEFT_FIBER_NEW)
-            weft_float_restore(hub->float_modes);
-        weft_fiber_enter_switch(next);
-        weft_float_restore(float_modes);
+        uint64_t float_modes = fbl_float_modes();
+        if (next->state == FBL_FIBER_NEW)
+            fbl_float_restore(hub->float_modes);
+        fbl_fiber_enter_switch(next);
+        fbl_float_restore(float_modes);
         return;
     }
-    self->state = WEFT_FIBER_RUNNING;
+    self->state = FBL_FIBER_RUNNING;
     self->is_held = false;
-    weft_embed_stay(self);
+    fbl_embed_stay(self);
 }
 
 /* Parks the current fiber until one of its waiters fires, or the deadline. */
-weft_wake weft_park_wait(weft_hub *hub, uint64_t deadline_ns)
+fbl_wake fbl_park_wait(fbl_hub *hub, uint64_t deadline_ns)
 {
-    weft_fiber *self = hub->current;
-    assert(self->state == WEFT_FIBER_RUNNING);
-    if (deadline_ns != WEFT_NEVER)
-        weft_timer_start(hub, &self->timer, deadline_ns);
-    self->wake = WEFT_WAKE_NONE;
+    fbl_fiber *self = hub->current;
+    assert(self->state == FBL_FIBER_RUNNING);
+    if (deadline_ns != FBL_NEVER)
+        fbl_timer_start(hub, &self->timer, deadline_ns);
+    self->wake = FBL_WAKE_NONE;
     fiber_leave_wait(hub);
-    assert(self->wake != WEFT_WAKE_NONE && self->waiters == NULL);
+    assert(self->wake != FBL_WAKE_NONE && self->waiters == NULL);
     return self->wake;
 }
 
 /* Lets everybody run who is ready now, then goes on. */
-weft_wake weft_yield_wait(weft_hub *hub)
+fbl_wake fbl_yield_wait(fbl_hub *hub)
 {
-    weft_fiber *self = hub->current;
-    self->wake = WEFT_WAKE_FIRED;
-    weft_list_append(&hub->ready, &self->ready);
+    fbl_fiber *self = hub->current;
+    self->wake = FBL_WAKE_FIRED;
+    fbl_list_append(&hub->ready, &self->ready);
     fiber_leave_wait(hub);
     return self->wake;
 }

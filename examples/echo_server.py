@@ -11,8 +11,8 @@ It prints, with PORT 0 the port that the system chose:
 
 import sys
 
-import weft
-from weft import socket
+import fibril
+from fibril import socket
 
 
 def serve(connection: socket.socket) -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     print(f"listening on {host}:{port}", flush=True)
     while True:
         connection, _ = listener.accept()
-        weft.spawn(serve, connection)
+        fibril.spawn(serve, connection)
 
 
 if __name__ == "__main__":

@@ -9,19 +9,19 @@ the slowest one takes:
 
     200     50123 bytes  https://www.python.org
 
-`requests` knows nothing of weft: after `patch_all` its sockets let other tasks run while they wait.
-`python -m weft run program.py` does the same for a program that you do not want to change.
+`requests` knows nothing of fibril: after `patch_all` its sockets let other tasks run while they
+wait. `python -m fibril run program.py` does the same for a program that you do not want to change.
 """
 
 import sys
 
-from weft import monkey
+from fibril import monkey
 
 monkey.patch_all()
 
 import requests  # noqa: E402
 
-import weft  # noqa: E402
+import fibril  # noqa: E402
 
 
 def fetch(url: str) -> str:
@@ -30,6 +30,6 @@ def fetch(url: str) -> str:
     return f"{response.status_code} {len(response.content):>9} bytes  {url}"
 
 
-tasks = [weft.spawn(fetch, url) for url in sys.argv[1:]]
+tasks = [fibril.spawn(fetch, url) for url in sys.argv[1:]]
 for task in tasks:
     print(task.get())

@@ -17,7 +17,7 @@ It prints:
     countdown: 3 2 1
 """
 
-import weft
+import fibril
 
 
 def ping(ball: int) -> str:
@@ -41,11 +41,11 @@ def countdown(start: int) -> None:
         caller.switch(number)
 
 
-ping_fiber = weft.Fiber(ping)
-pong_fiber = weft.Fiber(pong)
+ping_fiber = fibril.Fiber(ping)
+pong_fiber = fibril.Fiber(pong)
 print("the winner is", ping_fiber.switch(1))
 
-counter = weft.Fiber(countdown)
+counter = fibril.Fiber(countdown)
 caller = counter.parent
 numbers = [counter.switch(3)]
 while (number := counter.switch()) is not None:

@@ -12,16 +12,16 @@ It prints, after a tenth of a second and not after three:
     results: [1, 4, 9]
 """
 
-import weft
+import fibril
 
 
 def work(number: int) -> int:
     """Wait a little, as a call over the network would; meanwhile the other tasks run."""
     print(f"hello from task {number}")
-    weft.sleep(0.1)
+    fibril.sleep(0.1)
     return number * number
 
 
-tasks = [weft.spawn(work, number) for number in (1, 2, 3)]
-weft.joinall(tasks)
+tasks = [fibril.spawn(work, number) for number in (1, 2, 3)]
+fibril.joinall(tasks)
 print("results:", [task.value for task in tasks])

@@ -17,8 +17,8 @@ It prints:
     never more than 2 waited
 """
 
-import weft
-from weft.queue import Queue
+import fibril
+from fibril.queue import Queue
 
 numbers = Queue(2)
 squares = Queue(2)
@@ -36,7 +36,7 @@ def count(limit: int) -> None:
 def square() -> None:
     """Second stage: a slow one."""
     for number in numbers:
-        weft.sleep(0.01)
+        fibril.sleep(0.01)
         squares.put((number, number * number))
     squares.put(StopIteration)
 
@@ -47,5 +47,5 @@ def show() -> None:
         print(number, "squared is", result)
 
 
-weft.joinall([weft.spawn(count, 5), weft.spawn(square), weft.spawn(show)], raise_error=True)
+fibril.joinall([fibril.spawn(count, 5), fibril.spawn(square), fibril.spawn(show)], raise_error=True)
 print("never more than", max(waiting), "waited")

@@ -12,12 +12,12 @@ It prints:
     the task was killed and cleaned up
 """
 
-import weft
+import fibril
 
 
 def slow(seconds: float) -> str:
     """Wait; no time limit is mentioned here, yet each one below holds."""
-    weft.sleep(seconds)
+    fibril.sleep(seconds)
     return f"done after {seconds} s"
 
 
@@ -29,19 +29,19 @@ def tidy() -> None:
         print("the task was killed and", end=" ")
 
 
-with weft.Timeout(5):
+with fibril.Timeout(5):
     print("in time:", slow(0.01))
 
 try:
-    with weft.Timeout(0.01):
+    with fibril.Timeout(0.01):
         slow(60)
-except weft.Timeout:
+except fibril.Timeout:
     print("the block took too long")
 
-answer = weft.with_timeout(0.01, slow, 60, timeout_value="nothing")
+answer = fibril.with_timeout(0.01, slow, 60, timeout_value="nothing")
 print("the call took too long, so:", answer)
 
-task = weft.spawn(tidy)
+task = fibril.spawn(tidy)
 task.join(timeout=0.01)
 task.kill()
 print("cleaned up")

@@ -1,8 +1,9 @@
 """Fixtures for tests of the core: the simulated world, fresh interpreters, a check for leaks.
 
-A test that asks for `sim` runs in a native thread of its own, in a world of weft.testing.SimClock:
-sleeping costs nothing and the order is the same each time. One that asks for `fresh` has such a
-thread with the real clock and kernel. Both end after LIMIT_S, and show where they hang.
+A test that asks for `sim` runs in a native thread of its own, in a world of
+fibril.testing.SimClock: sleeping costs nothing and the order is the same each time. One that asks
+for `fresh` has such a thread with the real clock and kernel. Both end after LIMIT_S, and show where
+they hang.
 
 What still waits for real time, some milliseconds each, and why: other native threads, whose doings
 no simulated clock waits for (thread, threadpool, resolver, spin); signals and their timers (hub);
@@ -26,13 +27,13 @@ from typing import NamedTuple
 
 import pytest
 
-import weft
-from weft import native
-from weft.testing import SimClock, simulated
+import fibril
+from fibril import native
+from fibril.testing import SimClock, simulated
 
-SLOWDOWN = int(os.environ.get("WEFT_SLOWDOWN", "1"))  # emulated, or under valgrind
+SLOWDOWN = int(os.environ.get("FIBRIL_SLOWDOWN", "1"))  # emulated, or under valgrind
 LIMIT_S = 30 * SLOWDOWN
-PACKAGE_PARENT = str(Path(weft.__file__).resolve().parents[1])
+PACKAGE_PARENT = str(Path(fibril.__file__).resolve().parents[1])
 
 # A shell's background job ignores Ctrl-C, and so would every program that a test starts.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -113,7 +114,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def quiet_signals(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """pytest-timeout's handler runs in the main thread: it wakes nobody in other threads."""
     if "fresh" in request.fixturenames:
-        monkeypatch.setattr("weft.hub._may_be_woken_by_signal", lambda: False)
+        monkeypatch.setattr("fibril.hub._may_be_woken_by_signal", lambda: False)
 
 
 # ---- fresh interpreters ----
@@ -140,7 +141,7 @@ class Interpreter:
         command = [sys.executable, "-X", "faulthandler", *options, str(path)]
         environ = {**os.environ, "PYTHONPATH": PACKAGE_PARENT, **env}
         if SLOWDOWN > 1:  # the watchdog's default is for real machines
-            environ.setdefault("WEFT_BLOCKING_LIMIT", "0")
+            environ.setdefault("FIBRIL_BLOCKING_LIMIT", "0")
         done = subprocess.run(
             command, env=environ, capture_output=True, text=True, timeout=limit_s, check=False
         )
@@ -164,7 +165,7 @@ def interpreter(tmp_path: Path) -> Interpreter:
 def _settle() -> None:
     for _ in range(3):
         gc.collect()
-        weft.sleep(0)  # what the collector handed to the hub unwinds now
+        fibril.sleep(0)  # what the collector handed to the hub unwinds now
     gc.collect()
 
 
@@ -188,7 +189,7 @@ class Growth:
                 function()
             _settle()
 
-        weft.get_hub().call_soon(int)  # from now on its fiber has a stack
+        fibril.get_hub().call_soon(int)  # from now on its fiber has a stack
         repeat()
         found = ""
         for _ in range(4):  # caches fill up once or twice, a leak grows each time
@@ -199,11 +200,11 @@ class Growth:
 
     @staticmethod
     def _find(repeat: Callable[[], object], tolerated: int) -> str:
-        stacks = weft.get_hub().statistics()["stacks_live"]
+        stacks = fibril.get_hub().statistics()["stacks_live"]
         types = _types()
         repeat()
         grown = {name: n for name, n in (_types() - types).items() if n >= tolerated}
-        grown_stacks = weft.get_hub().statistics()["stacks_live"] - stacks
+        grown_stacks = fibril.get_hub().statistics()["stacks_live"] - stacks
         if grown or grown_stacks > 0:
             return f"{grown} and {grown_stacks} stacks"
         del types
@@ -215,6 +216,6 @@ class Growth:
 
 @pytest.fixture
 def growth() -> Growth:
-    if os.environ.get("WEFT_SANITIZER") == "valgrind":
+    if os.environ.get("FIBRIL_SANITIZER") == "valgrind":
         pytest.skip("hundreds of calls and collections, counted: valgrind finds no more in them")
     return Growth()

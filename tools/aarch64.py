@@ -1,12 +1,12 @@
-"""aarch64.py: builds weft for aarch64 and runs its tests here, under user-mode emulation.
+"""aarch64.py: builds fibril for aarch64 and runs its tests here, under user-mode emulation.
 
     python tools/aarch64.py [PYTEST-ARGUMENT…]
 
 First the C programs of tests/core, then an extension, and with it the part of tests/unit that is
 about fibers, stacks and the hub. The interpreter is Debian's for arm64, unpacked into a folder of
-its own (WEFT_ARM64, or /opt/weft-arm64; 350 MB) and never installed: the emulator is told to look
-for libraries there, so nothing on this machine changes and nothing needs a chroot. What is missing
-is installed with apt, by root; anybody else is told what to install.
+its own (FIBRIL_ARM64, or /opt/fibril-arm64; 350 MB) and never installed: the emulator is told to
+look for libraries there, so nothing on this machine changes and nothing needs a chroot. What is
+missing is installed with apt, by root; anybody else is told what to install.
 
 Emulated threads, signals and system calls are the kernel's own; the processor's memory order is
 not shown wrong by this. Runs inside the `check` environment of tools/env.py, for its pip.
@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
-ROOT = Path(os.environ.get("WEFT_ARM64", "/opt/weft-arm64"))
+ROOT = Path(os.environ.get("FIBRIL_ARM64", "/opt/fibril-arm64"))
 OUTPUT = TOP / "build" / "aarch64"
 RELEASE, VERSION = "bookworm", "3.11"  # Debian's, and its CPython's
 EMULATOR = "qemu-aarch64-static"
@@ -91,7 +91,7 @@ def make_root() -> None:
     if (ROOT / "usr").exists():
         return
     if os.geteuid():
-        sys.exit(f"check-aarch64 needs root, once, to make {ROOT}; or set WEFT_ARM64 to one.")
+        sys.exit(f"check-aarch64 needs root, once, to make {ROOT}; or set FIBRIL_ARM64 to one.")
     new = ROOT.with_name(ROOT.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
     run(
@@ -107,13 +107,13 @@ def make_root() -> None:
 
 def build() -> None:
     """The extension beside the Python files, in a folder that PYTHONPATH will name."""
-    package = OUTPUT / "lib" / "weft"
+    package = OUTPUT / "lib" / "fibril"
     shutil.rmtree(package, ignore_errors=True)
-    shutil.copytree(TOP / "src" / "weft", package)
+    shutil.copytree(TOP / "src" / "fibril", package)
     module = package / f"_core.cpython-{VERSION.replace('.', '')}-aarch64-linux-gnu.so"
     run(
         *(COMPILER, *FLAGS, "-isystem", f"{ROOT}/usr/include/python{VERSION}"),
-        *("-isystem", f"{ROOT}/usr/include", "-Icsrc", "csrc/weft.c"),
+        *("-isystem", f"{ROOT}/usr/include", "-Icsrc", "csrc/fibril.c"),
         *("csrc/switch/aarch64_aapcs.S", "-o", str(module)),
     )
 
@@ -152,7 +152,7 @@ def main() -> None:
         *(sys.argv[1:] or files),
         PYTHONPATH=f"{OUTPUT / 'lib'}{os.pathsep}{OUTPUT / 'site'}",
         PYTHONDONTWRITEBYTECODE="1",
-        WEFT_SLOWDOWN=SLOWDOWN,
+        FIBRIL_SLOWDOWN=SLOWDOWN,
     )
     print("check-aarch64: all well")
 

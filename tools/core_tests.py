@@ -120,7 +120,7 @@ def compile_alone(target: Target) -> bool:
     """Compiles each C file of the core with nothing before it. Warnings are the build's matter."""
     flags = ["-std=gnu11", "-fsyntax-only", "-w", "-Werror=implicit-function-declaration"]
     found = [*(TOP / "csrc").glob("*.c"), *(TOP / "csrc" / "poll").glob("*.c")]
-    sources = sorted(path for path in found if path.name != "weft.c")  # it includes the others
+    sources = sorted(path for path in found if path.name != "fibril.c")  # it includes the others
     for source in sources:
         command = [*target.compiler, *flags, f"-I{TOP / 'csrc'}", str(source)]
         if subprocess.run(command, cwd=TOP, check=False).returncode:

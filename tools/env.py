@@ -1,15 +1,15 @@
-"""env.py: one virtual environment with weft built into it, and a command run inside it.
+"""env.py: one virtual environment with fibril built into it, and a command run inside it.
 
     python3 tools/env.py KIND [--developer] [-- COMMAND ARGUMENT…]
 
-KIND says how weft is built and what is installed beside it:
+KIND says how fibril is built and what is installed beside it:
 
     check    assertions on, every tool that `make check` needs
     release  what `pip install` gives a user; for the demo, the benchmarks and the matrix
     asan     with AddressSanitizer and UndefinedBehaviorSanitizer; for `make asan`
     valgrind tells valgrind of each stack; for `make valgrind`
 
-The idea: weft is installed as a user would have it, never in editable mode, so that tests and
+The idea: fibril is installed as a user would have it, never in editable mode, so that tests and
 their subprocesses see no import hook. What was done is written into the environment together with
 a digest of its inputs, so doing it again costs nothing, and a change of any source is noticed.
 
@@ -23,7 +23,7 @@ import sys
 
 VERSION = ".".join(map(str, sys.version_info[:2]))
 if sys.version_info < (3, 11):
-    sys.exit(f"weft needs CPython 3.11 or newer; this is {VERSION}. Try: make PYTHON=python3.11")
+    sys.exit(f"fibril needs CPython 3.11 or newer; this is {VERSION}. Try: make PYTHON=python3.11")
 
 import argparse
 import fcntl
@@ -115,7 +115,7 @@ class Environment:
         release = platform.python_version()  # to the patch release: 3.13.0 is not 3.13.15
         self.path = BUILD / f"venv-{release}{self.kind.suffix}"
         self.build_dir = BUILD / f"cp{release}{self.kind.suffix}"
-        self.stamp = self.path / "weft-stamp.json"
+        self.stamp = self.path / "fibril-stamp.json"
 
     def make(self) -> None:
         """Brings the environment up to date; does nothing that was done already."""
@@ -128,12 +128,12 @@ class Environment:
         # A moved folder or another interpreter makes the scripts in bin/ point nowhere.
         place = digest(str(self.path), sys.base_prefix, sys.version)
         tools = digest((TOP / "pyproject.toml").read_text(), *self.kind.groups)
-        weft = digest(source_digest(), *self._build_options())
+        fibril = digest(source_digest(), *self._build_options())
         done = self._read_stamp()
         for name, inputs, work in (
             ("place", place, self._create),
             ("tools", tools, self._install_tools),
-            ("weft", weft, self._install_weft),
+            ("fibril", fibril, self._install_fibril),
         ):
             if done.get(name) != inputs:
                 work()
@@ -157,8 +157,8 @@ class Environment:
         self._pip("--upgrade", "pip>=25.1")  # the first that knows dependency groups
         self._pip(*(f"--group={TOP / 'pyproject.toml'}:{group}" for group in self.kind.groups))
 
-    def _install_weft(self) -> None:
-        self._say("building weft")
+    def _install_fibril(self) -> None:
+        self._say("building fibril")
         options = [f"-Csetup-args={option}" for option in self._build_options()]
         self._pip(
             "--no-deps", "--no-build-isolation", f"-Cbuild-dir={self.build_dir}", *options, str(TOP)
@@ -202,7 +202,7 @@ def sanitizer_variables() -> dict[str, str]:
         # that is hit stays a SIGSEGV, which faulthandler and our tests want to see.
         "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0:handle_segv=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
-        "WEFT_SANITIZER": "address",  # tests that measure memory or time skip themselves
+        "FIBRIL_SANITIZER": "address",  # tests that measure memory or time skip themselves
     }
 
 
@@ -229,7 +229,7 @@ def main() -> None:
 
     missing = missing_needs()
     if missing:
-        sys.exit("weft cannot be built here. Missing:\n  " + "\n  ".join(missing))
+        sys.exit("fibril cannot be built here. Missing:\n  " + "\n  ".join(missing))
     if options.developer:
         BUILD.mkdir(exist_ok=True)
         DEVELOPER_MARK.touch()

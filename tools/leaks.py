@@ -26,7 +26,7 @@ from typing import IO
 import pytest
 from _pytest.runner import runtestprotocol
 
-import weft
+import fibril
 
 WARM_UP = 2
 PATIENCE = 12  # times that many runs where something grows
@@ -37,7 +37,7 @@ def settle() -> None:
     """Let everything go that is only waiting to go."""
     for _ in range(3):
         gc.collect()
-        weft.sleep(0)  # what the collector handed to the hub unwinds now
+        fibril.sleep(0)  # what the collector handed to the hub unwinds now
     gc.collect()
 
 
@@ -60,7 +60,7 @@ def count() -> Counter[str]:
     found = Counter({f"{kind.__module__}.{kind.__qualname__}": n for kind, n in kinds.items()})
     found["blocks of memory"] = sys.getallocatedblocks()
     found["KiB of stacks"] = slabs()
-    found["live stacks"] = weft.get_hub().statistics()["stacks_live"]
+    found["live stacks"] = fibril.get_hub().statistics()["stacks_live"]
     found["open descriptors"] = len(os.listdir("/proc/self/fd"))
     found["threads"] = threading.active_count()
     if hasattr(sys, "gettotalrefcount"):

@@ -1,4 +1,4 @@
-"""matrix.py: runs the tests on every CPython that weft supports and this machine has.
+"""matrix.py: runs the tests on every CPython that fibril supports and this machine has.
 
 The minor versions are those of the classifiers in pyproject.toml; of each, every patch release
 that is found is tested, because CPython's inside moves between them. Interpreters are looked for on

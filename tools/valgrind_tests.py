@@ -2,7 +2,7 @@
 
     python tools/valgrind_tests.py [PART-OF-A-NAME]     all of tests/unit, or those of that name
 
-Runs inside the `valgrind` environment of tools/env.py, whose build of weft tells valgrind of each
+Runs inside the `valgrind` environment of tools/env.py, whose build of fibril tells valgrind of each
 stack. The process of the tests is watched, and its forked children; fresh interpreters that tests
 start are not, because each would take a quarter of a minute to come up. Each process writes a log
 of its own below build/valgrind; the errors in all of them are printed and counted.
@@ -58,8 +58,8 @@ def run_tests(arguments: list[str]) -> int:
     command = ["valgrind", *options(), sys.executable, "-m", "pytest", "-q", "--timeout=0"]
     variables = {
         "PYTHONMALLOC": "malloc",
-        "WEFT_SANITIZER": "valgrind",  # tests that measure memory or time skip themselves
-        "WEFT_SLOWDOWN": "40",  # what is bounded by time may take that much longer
+        "FIBRIL_SANITIZER": "valgrind",  # tests that measure memory or time skip themselves
+        "FIBRIL_SLOWDOWN": "40",  # what is bounded by time may take that much longer
     }
     return subprocess.run(
         [*command, *arguments], cwd=TOP, env=os.environ | variables, check=False

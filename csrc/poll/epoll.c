@@ -38,7 +38,7 @@ static void fd_close(int *fd)
     *fd = -1;
 }
 
-static void epoll_close(weft_hub *hub)
+static void epoll_close(fbl_hub *hub)
 {
     fd_close(&hub->signal_fds[0]);
     fd_close(&hub->signal_fds[1]);
@@ -47,7 +47,7 @@ static void epoll_close(weft_hub *hub)
 }
 
 /* What is left in the pipe is reported again: no edges here. */
-static int epoll_open_signals(weft_hub *hub)
+static int epoll_open_signals(fbl_hub *hub)
 {
     if (pipe2(hub->signal_fds, O_CLOEXEC | O_NONBLOCK) < 0)
         return -1;
@@ -55,7 +55,7 @@ static int epoll_open_signals(weft_hub *hub)
     return epoll_ctl(hub->poller_fd, EPOLL_CTL_ADD, hub->signal_fds[0], &event);
 }
 
-static int epoll_open(weft_hub *hub)
+static int epoll_open(fbl_hub *hub)
 {
     int err;
     hub->poller_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -78,7 +78,7 @@ error:
 
 /* A descriptor may have been closed and opened again without our knowing: the kernel then has
  * forgotten it (ENOENT), or knows it from elsewhere (EEXIST). The other call is right then. */
-static int epoll_want(weft_hub *hub, weft_fd *entry)
+static int epoll_want(fbl_hub *hub, fbl_fd *entry)
 {
     struct epoll_event event = {.events = EPOLL_MASK,
                                 .data.u64 = epoll_key(entry->fd, entry->generation)};
@@ -92,7 +92,7 @@ static int epoll_want(weft_hub *hub, weft_fd *entry)
     return -errno;
 }
 
-static void epoll_forget(weft_hub *hub, weft_fd *entry)
+static void epoll_forget(fbl_hub *hub, fbl_fd *entry)
 {
     struct epoll_event unused = {0};
     (void)epoll_ctl(hub->poller_fd, EPOLL_CTL_DEL, entry->fd, &unused);
@@ -102,32 +102,32 @@ static unsigned epoll_readiness(uint32_t events)
 {
     unsigned ready = 0;
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI))
-        ready |= WEFT_READ;
+        ready |= FBL_READ;
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
-        ready |= WEFT_WRITE;
+        ready |= FBL_WRITE;
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI))
-        ready |= WEFT_HANGUP;
+        ready |= FBL_HANGUP;
     return ready;
 }
 
 /* epoll_pwait2 (Linux 5.11) takes nanoseconds; before it, milliseconds, rounded up. */
 static int epoll_wait_ns(int epoll_fd, struct epoll_event *events, uint64_t timeout_ns)
 {
-    if (timeout_ns == 0 || timeout_ns == WEFT_NEVER)
-        return epoll_wait(epoll_fd, events, WEFT_HUB_EVENTS, timeout_ns == 0 ? 0 : -1);
+    if (timeout_ns == 0 || timeout_ns == FBL_NEVER)
+        return epoll_wait(epoll_fd, events, FBL_HUB_EVENTS, timeout_ns == 0 ? 0 : -1);
     struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000u),
                                .tv_nsec = (long)(timeout_ns % 1000000000u)};
-    int count = epoll_pwait2(epoll_fd, events, WEFT_HUB_EVENTS, &timeout, NULL);
+    int count = epoll_pwait2(epoll_fd, events, FBL_HUB_EVENTS, &timeout, NULL);
     if (count >= 0 || errno != ENOSYS)
         return count;
     uint64_t timeout_ms = timeout_ns / 1000000u + (timeout_ns % 1000000u != 0);
-    return epoll_wait(epoll_fd, events, WEFT_HUB_EVENTS,
+    return epoll_wait(epoll_fd, events, FBL_HUB_EVENTS,
                       timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms);
 }
 
-static int epoll_wait_events(weft_hub *hub, uint64_t timeout_ns)
+static int epoll_wait_events(fbl_hub *hub, uint64_t timeout_ns)
 {
-    struct epoll_event raw[WEFT_HUB_EVENTS];
+    struct epoll_event raw[FBL_HUB_EVENTS];
     int count = epoll_wait_ns(hub->poller_fd, raw, timeout_ns);
     if (count < 0)
         return -errno;
@@ -140,20 +140,20 @@ static int epoll_wait_events(weft_hub *hub, uint64_t timeout_ns)
             (void)!read(source, unused, sizeof unused);
             continue;
         }
-        hub->events[kept++] = (weft_event){.fd = fd,
-                                           .generation = (uint32_t)(raw[i].data.u64 >> 32),
-                                           .ready = epoll_readiness(raw[i].events)};
+        hub->events[kept++] = (fbl_event){.fd = fd,
+                                          .generation = (uint32_t)(raw[i].data.u64 >> 32),
+                                          .ready = epoll_readiness(raw[i].events)};
     }
     return kept;
 }
 
-static void epoll_wake(weft_hub *hub)
+static void epoll_wake(fbl_hub *hub)
 {
     uint64_t one = 1;
     (void)!write(hub->wake_fd, &one, sizeof one);
 }
 
-const weft_poller weft_poller_epoll = {
+const fbl_poller fbl_poller_epoll = {
     .name = "epoll",
     .open = epoll_open,
     .close = epoll_close,

@@ -3,7 +3,7 @@
  *
  * The idea: a wait that would sleep moves the clock forward by exactly that time and returns, so a
  * test of timeouts takes no time and gives the same answer each time. Readiness is what the test
- * said with weft_sim_feed; it is delivered in the order in which it was said.
+ * said with fbl_sim_feed; it is delivered in the order in which it was said.
  *
  * Nothing comes from outside, but for wake-ups that were promised (hub->expected): while one is,
  * time stands still and the wait really waits for it. Any other wait for ever cannot end: it says
@@ -23,38 +23,38 @@
 
 typedef struct {
     uint64_t now_ns;                 /* the jumping clock */
-    weft_event fed[WEFT_HUB_EVENTS]; /* what the test said is ready */
+    fbl_event fed[FBL_HUB_EVENTS]; /* what the test said is ready */
     int fed_count;                   /* how many of `fed` */
 } sim_world;
 
-static uint64_t sim_now(weft_hub *hub) { return ((sim_world *)hub->poller_data)->now_ns; }
+static uint64_t sim_now(fbl_hub *hub) { return ((sim_world *)hub->poller_data)->now_ns; }
 
-static int sim_open(weft_hub *hub)
+static int sim_open(fbl_hub *hub)
 {
     hub->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return hub->wake_fd < 0 ? -errno : 0;
 }
 
-static void sim_close(weft_hub *hub)
+static void sim_close(fbl_hub *hub)
 {
     close(hub->wake_fd);
     hub->wake_fd = -1;
 }
 
-static int sim_want(weft_hub *hub, weft_fd *entry)
+static int sim_want(fbl_hub *hub, fbl_fd *entry)
 {
     (void)hub;
     (void)entry;
     return 0;
 }
 
-static void sim_forget(weft_hub *hub, weft_fd *entry)
+static void sim_forget(fbl_hub *hub, fbl_fd *entry)
 {
     (void)hub;
     (void)entry;
 }
 
-static int sim_deliver(weft_hub *hub, sim_world *world)
+static int sim_deliver(fbl_hub *hub, sim_world *world)
 {
     int count = world->fed_count;
     for (int i = 0; i < count; i++)
@@ -64,14 +64,14 @@ static int sim_deliver(weft_hub *hub, sim_world *world)
 }
 
 /* Was wake() called since it was last asked? */
-static bool sim_was_woken(weft_hub *hub)
+static bool sim_was_woken(fbl_hub *hub)
 {
     uint64_t unused;
     return read(hub->wake_fd, &unused, sizeof unused) > 0;
 }
 
 /* Until wake() is called, however long that takes. */
-static int sim_wait_outside(weft_hub *hub)
+static int sim_wait_outside(fbl_hub *hub)
 {
     struct pollfd wake = {.fd = hub->wake_fd, .events = POLLIN};
     if (poll(&wake, 1, -1) < 0)
@@ -81,7 +81,7 @@ static int sim_wait_outside(weft_hub *hub)
 }
 
 /* Whoever takes a promise back wakes the hub, so `expected` is looked at again. */
-static int sim_wait(weft_hub *hub, uint64_t timeout_ns)
+static int sim_wait(fbl_hub *hub, uint64_t timeout_ns)
 {
     sim_world *world = hub->poller_data;
     int count = sim_deliver(hub, world);
@@ -89,19 +89,19 @@ static int sim_wait(weft_hub *hub, uint64_t timeout_ns)
         return count;
     if (__atomic_load_n(&hub->expected, __ATOMIC_RELAXED) > 0)
         return sim_wait_outside(hub);
-    if (timeout_ns == WEFT_NEVER)
+    if (timeout_ns == FBL_NEVER)
         return -EDEADLK;
     world->now_ns += timeout_ns;
     return 0;
 }
 
-static void sim_wake(weft_hub *hub)
+static void sim_wake(fbl_hub *hub)
 {
     uint64_t one = 1;
     (void)!write(hub->wake_fd, &one, sizeof one);
 }
 
-const weft_poller weft_poller_sim = {
+const fbl_poller fbl_poller_sim = {
     .name = "sim",
     .open = sim_open,
     .close = sim_close,
@@ -111,7 +111,7 @@ const weft_poller weft_poller_sim = {
     .wake = sim_wake,
 };
 
-static void sim_exchange(weft_hub *hub, const weft_poller *poller)
+static void sim_exchange(fbl_hub *hub, const fbl_poller *poller)
 {
     if (hub->is_open)
         hub->poller->close(hub);
@@ -121,49 +121,49 @@ static void sim_exchange(weft_hub *hub, const weft_poller *poller)
 
 /* Puts a hub into the test world, whose time begins now. Refused (-EBUSY) where it is in one, or
  * where somebody waits for the real time or the real kernel. */
-int weft_sim_install(weft_hub *hub)
+int fbl_sim_install(fbl_hub *hub)
 {
-    if (hub->poller == &weft_poller_sim || hub->timers != NULL || weft_fd_is_awaited(hub))
+    if (hub->poller == &fbl_poller_sim || hub->timers != NULL || fbl_fd_is_awaited(hub))
         return -EBUSY;
     sim_world *world = calloc(1, sizeof *world);
     if (world == NULL)
         return -ENOMEM;
     world->now_ns = hub->now(hub);
-    sim_exchange(hub, &weft_poller_sim);
+    sim_exchange(hub, &fbl_poller_sim);
     hub->poller_data = world;
     hub->now = sim_now;
-    weft_fd_renew(hub);
+    fbl_fd_renew(hub);
     return 0;
 }
 
 /* Back to the real world, where the hub's clock goes on from here. Who still waits for time has as
  * much left as it had, and who waits for a descriptor is registered with the kernel. */
-void weft_sim_remove(weft_hub *hub)
+void fbl_sim_remove(fbl_hub *hub)
 {
-    if (hub->poller != &weft_poller_sim)
+    if (hub->poller != &fbl_poller_sim)
         return;
     uint64_t now_ns = sim_now(hub);
-    sim_exchange(hub, &weft_poller_epoll);
+    sim_exchange(hub, &fbl_poller_epoll);
     free(hub->poller_data);
     hub->poller_data = NULL;
-    hub->now = weft_hub_now;
-    hub->clock_offset_ns += now_ns - weft_hub_now(hub);
-    weft_fd_renew(hub);
+    hub->now = fbl_hub_now;
+    hub->clock_offset_ns += now_ns - fbl_hub_now(hub);
+    fbl_fd_renew(hub);
 }
 
 /* The descriptor is ready from the next wait on. */
-int weft_sim_feed(weft_hub *hub, int fd, unsigned ready)
+int fbl_sim_feed(fbl_hub *hub, int fd, unsigned ready)
 {
-    if (hub->poller != &weft_poller_sim)
+    if (hub->poller != &fbl_poller_sim)
         return -EINVAL;
     sim_world *world = hub->poller_data;
-    if (world->fed_count == WEFT_HUB_EVENTS)
+    if (world->fed_count == FBL_HUB_EVENTS)
         return -ENOBUFS;
-    weft_fd *entry;
-    int rc = weft_fd_get(hub, fd, &entry);
+    fbl_fd *entry;
+    int rc = fbl_fd_get(hub, fd, &entry);
     if (rc < 0)
         return rc;
     world->fed[world->fed_count++] =
-        (weft_event){.fd = fd, .generation = entry->generation, .ready = ready};
+        (fbl_event){.fd = fd, .generation = entry->generation, .ready = ready};
     return 0;
 }

@@ -1,9 +1,10 @@
 /*
- * alias.c: what only the package greenlet, served by weft (weft/compat/greenlet), asks of the core.
+ * alias.c: what only the package greenlet, served by fibril (fibril/compat/greenlet), asks of the
+ * core.
  *
- * The idea: weft.Fiber and greenlet.greenlet are one type, because both names must pass each
+ * The idea: fibril.Fiber and greenlet.greenlet are one type, because both names must pass each
  * other's isinstance and a C extension must find its base. One type has one name. So it is
- * weft.Fiber until the program imports greenlet, and from then on it has the name by which the
+ * fibril.Fiber until the program imports greenlet, and from then on it has the name by which the
  * program knows it, in reprs, messages and pickles. Two types, one derived from the other, would
  * make main fibers and tasks instances of only one of them; a metaclass would cost every program
  * something that only these want.
@@ -18,10 +19,10 @@ static PyObject *module_serve_as_greenlet(PyObject *module, PyObject *attributes
     if (!PyDict_Check(attributes))
         return errors_refuse(PyExc_TypeError, "the type's attributes must be a dict, not %s",
                              Py_TYPE(attributes)->tp_name);
-    if (PyDict_Update(weft_fiber_type.tp_dict, attributes) < 0)
+    if (PyDict_Update(fbl_fiber_type.tp_dict, attributes) < 0)
         return NULL;
-    weft_fiber_type.tp_name = "greenlet.greenlet";
-    PyType_Modified(&weft_fiber_type);
+    fbl_fiber_type.tp_name = "greenlet.greenlet";
+    PyType_Modified(&fbl_fiber_type);
     Py_RETURN_NONE;
 }
 
@@ -31,7 +32,7 @@ static PyObject *module_thread_count(PyObject *module, PyObject *unused)
     (void)module;
     (void)unused;
     long count = 0;
-    for (weft_link *link = weft_all_threads.next; link != &weft_all_threads; link = link->next)
+    for (fbl_link *link = fbl_all_threads.next; link != &fbl_all_threads; link = link->next)
         count++;
     return PyLong_FromLong(count);
 }
@@ -40,5 +41,5 @@ static PyObject *module_trash_nesting(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    return PyLong_FromLong(weft_trash_nesting(PyThreadState_Get()));
+    return PyLong_FromLong(fbl_trash_nesting(PyThreadState_Get()));
 }

@@ -50,14 +50,14 @@ static PyObject *bounded_refuse(PyObject *self)
 
 static PyObject *bounded_release(PyObject *self, PyObject *unused)
 {
-    if (weft_unlikely(semaphore_gate(self)->count >= ((bounded_object *)self)->permits))
+    if (fbl_unlikely(semaphore_gate(self)->count >= ((bounded_object *)self)->permits))
         return bounded_refuse(self);
     return semaphore_release(self, unused);
 }
 
 static PyObject *bounded_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
-    if (weft_unlikely(!type_is_native(Py_TYPE(self))))
+    if (fbl_unlikely(!type_is_native(Py_TYPE(self))))
         return semaphore_exit(self, args, count);
     return semaphore_left(bounded_release(self, NULL));
 }
@@ -95,15 +95,15 @@ PyDoc_STRVAR(bounded_doc,
              "BoundedSemaphore(value=1, hub=None)\n--\n\n"
              "A Semaphore that refuses to get more permits back than it was made with.\n\n"
              "Switches: never. Threads: any.\n\n"
-             ">>> from weft.lock import BoundedSemaphore\n"
+             ">>> from fibril.lock import BoundedSemaphore\n"
              ">>> with BoundedSemaphore(1) as has_permit:\n"
              "...     has_permit\n"
              "True\n");
 
-PyTypeObject weft_bounded_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.lock.BoundedSemaphore",
+PyTypeObject fbl_bounded_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril.lock.BoundedSemaphore",
     .tp_doc = bounded_doc,
-    .tp_base = &weft_semaphore_type,
+    .tp_base = &fbl_semaphore_type,
     .tp_basicsize = sizeof(bounded_object),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
     .tp_new = bounded_new,
@@ -138,9 +138,9 @@ static int lock_read_timeout(int blocking, PyObject **timeout)
 static PyObject *lock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
                               PyObject *names)
 {
-    if (weft_likely(count == 0 && names == NULL))
+    if (fbl_likely(count == 0 && names == NULL))
         return semaphore_acquire(self, NULL, 0, NULL);
-    weft_call call = {self, args, vector_length(count, names), NULL};
+    fbl_call call = {self, args, vector_length(count, names), NULL};
     PyObject *timeout = NULL;
     int blocking = acquire_read(&call, names, "acquire(blocking=True, timeout=-1)", &timeout);
     if (blocking < 0 || lock_read_timeout(blocking, &timeout) < 0 || (!blocking && spin_poll() < 0))
@@ -151,14 +151,14 @@ static PyObject *lock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t 
 static PyObject *lock_release(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (weft_unlikely(semaphore_gate(self)->count > 0))
+    if (fbl_unlikely(semaphore_gate(self)->count > 0))
         return errors_refuse(PyExc_RuntimeError, "release unlocked lock");
     return semaphore_give(self) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *lock_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
-    if (weft_unlikely(!type_is_native(Py_TYPE(self))))
+    if (fbl_unlikely(!type_is_native(Py_TYPE(self))))
         return semaphore_exit(self, args, count);
     return lock_release(self, NULL);
 }
@@ -222,16 +222,16 @@ PyDoc_STRVAR(lock_doc,
              "LockType()\n--\n\n"
              "A lock as `threading.Lock` gives it: `acquire` parks the fiber, not the thread.\n\n"
              "Switches: never. Threads: any.\n\n"
-             ">>> from weft.thread import LockType\n"
+             ">>> from fibril.thread import LockType\n"
              ">>> lock = LockType()\n"
              ">>> with lock:\n"
              "...     lock.acquire(timeout=0.01)\n"
              "False\n");
 
-PyTypeObject weft_lock_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.thread.LockType",
+PyTypeObject fbl_lock_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril.thread.LockType",
     .tp_doc = lock_doc,
-    .tp_base = &weft_semaphore_type,
+    .tp_base = &fbl_semaphore_type,
     .tp_basicsize = sizeof(semaphore_object),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
     .tp_init = lock_init,

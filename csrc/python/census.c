@@ -14,10 +14,10 @@
 /* Borrowed; NULL: it has ended. */
 static PyObject *fiber_find(uint64_t serial)
 {
-    for (weft_link *t = weft_all_threads.next; t != &weft_all_threads; t = t->next) {
-        weft_link *fibers = &weft_container_of(t, weft_thread, threads)->hub.fibers;
-        for (weft_link *link = fibers->next; link != fibers; link = link->next) {
-            weft_record *record = (weft_record *)weft_container_of(link, weft_fiber, all);
+    for (fbl_link *t = fbl_all_threads.next; t != &fbl_all_threads; t = t->next) {
+        fbl_link *fibers = &fbl_container_of(t, fbl_thread, threads)->hub.fibers;
+        for (fbl_link *link = fibers->next; link != fibers; link = link->next) {
+            fbl_record *record = (fbl_record *)fbl_container_of(link, fbl_fiber, all);
             if (record->serial == serial)
                 return record->self;
         }
@@ -29,14 +29,14 @@ static PyObject *fiber_find(uint64_t serial)
 static PyObject *module_holder(PyObject *module, PyObject *subject)
 {
     (void)module;
-    if (PyObject_TypeCheck(subject, &weft_task_type))
+    if (PyObject_TypeCheck(subject, &fbl_task_type))
         return Py_NewRef(subject);
-    if (PyObject_TypeCheck(subject, &weft_rlock_type)) {
+    if (PyObject_TypeCheck(subject, &fbl_rlock_type)) {
         PyObject *owner = rlock_owner(subject);
         return Py_NewRef(owner != NULL ? owner : Py_None);
     }
     uint64_t serial = 0;
-    if (PyObject_TypeCheck(subject, &weft_semaphore_type))
+    if (PyObject_TypeCheck(subject, &fbl_semaphore_type))
         serial = semaphore_holder(subject);
     if (serial == 0)
         Py_RETURN_NONE;
@@ -44,25 +44,25 @@ static PyObject *module_holder(PyObject *module, PyObject *subject)
     return Py_NewRef(fiber != NULL ? fiber : Py_False);
 }
 
-static const char *fiber_state_text(const weft_fiber *fiber)
+static const char *fiber_state_text(const fbl_fiber *fiber)
 {
     static const char *const texts[] = {
-        [WEFT_FIBER_NEW] = "new",        [WEFT_FIBER_RUNNING] = "running",
-        [WEFT_FIBER_SUSPENDED] = "left", [WEFT_FIBER_PARKED] = "parked",
-        [WEFT_FIBER_DONE] = "ended",     [WEFT_FIBER_LOST] = "lost",
+        [FBL_FIBER_NEW] = "new",        [FBL_FIBER_RUNNING] = "running",
+        [FBL_FIBER_SUSPENDED] = "left", [FBL_FIBER_PARKED] = "parked",
+        [FBL_FIBER_DONE] = "ended",     [FBL_FIBER_LOST] = "lost",
     };
-    bool is_new = fiber->state == WEFT_FIBER_NEW;
-    return weft_fiber_is_ready(fiber) && !is_new ? "ready" : texts[fiber->state];
+    bool is_new = fiber->state == FBL_FIBER_NEW;
+    return fbl_fiber_is_ready(fiber) && !is_new ? "ready" : texts[fiber->state];
 }
 
-static int census_append(PyObject *list, const weft_thread *thread, weft_record *record)
+static int census_append(PyObject *list, const fbl_thread *thread, fbl_record *record)
 {
     /* SAFE: the list has a fiber until its memory is freed; one that is being destroyed has no
      * references left, and must not get one. */
     if (Py_REFCNT(record->self) == 0 || thread->is_closed)
         return 0;
-    weft_fiber *fiber = &record->core;
-    bool is_waiting = fiber->state == WEFT_FIBER_PARKED && fiber->verb != NULL;
+    fbl_fiber *fiber = &record->core;
+    bool is_waiting = fiber->state == FBL_FIBER_PARKED && fiber->verb != NULL;
     PyObject *subject = is_waiting && fiber->subject != NULL ? fiber->subject : Py_None;
     PyObject *entry =
         Py_BuildValue("(kOszO)", thread->ts->thread_id, record->self, fiber_state_text(fiber),
@@ -78,11 +78,11 @@ static PyObject *module_all_fibers(PyObject *module, PyObject *unused)
     (void)module;
     (void)unused;
     PyObject *list = PyList_New(0);
-    for (weft_link *t = weft_all_threads.next; t != &weft_all_threads; t = t->next) {
-        weft_thread *thread = weft_container_of(t, weft_thread, threads);
-        weft_link *fibers = &thread->hub.fibers;
-        for (weft_link *link = fibers->next; list != NULL && link != fibers; link = link->next) {
-            weft_record *record = (weft_record *)weft_container_of(link, weft_fiber, all);
+    for (fbl_link *t = fbl_all_threads.next; t != &fbl_all_threads; t = t->next) {
+        fbl_thread *thread = fbl_container_of(t, fbl_thread, threads);
+        fbl_link *fibers = &thread->hub.fibers;
+        for (fbl_link *link = fibers->next; list != NULL && link != fibers; link = link->next) {
+            fbl_record *record = (fbl_record *)fbl_container_of(link, fbl_fiber, all);
             if (census_append(list, thread, record) < 0)
                 Py_CLEAR(list);
             if (list == NULL)

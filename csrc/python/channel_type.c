@@ -38,10 +38,10 @@ static PyObject *channel_is_true(PyObject *self, PyObject *unused)
     Py_RETURN_TRUE;
 }
 
-static Py_ssize_t waiters_count(const weft_link *list)
+static Py_ssize_t waiters_count(const fbl_link *list)
 {
     Py_ssize_t count = 0;
-    for (const weft_link *link = list->next; link != list; link = link->next)
+    for (const fbl_link *link = list->next; link != list; link = link->next)
         count++;
     return count;
 }
@@ -105,15 +105,15 @@ PyDoc_STRVAR(channel_doc,
              "maxsize: 1, for code that passes a size. Iterating takes items until one "
              "is the class\nStopIteration.\n\n"
              "Switches: never. Threads: any. Raises ValueError for another size.\n\n"
-             ">>> import weft\n"
-             ">>> from weft.queue import Channel\n"
+             ">>> import fibril\n"
+             ">>> from fibril.queue import Channel\n"
              ">>> channel = Channel()\n"
-             ">>> task = weft.spawn(channel.put, 'hello')\n"
+             ">>> task = fibril.spawn(channel.put, 'hello')\n"
              ">>> channel.get()\n"
              "'hello'\n");
 
-PyTypeObject weft_channel_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.queue.Channel",
+PyTypeObject fbl_channel_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril.queue.Channel",
     .tp_doc = channel_doc,
     .tp_basicsize = sizeof(queue_object),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,

@@ -5,8 +5,8 @@
  * version's spelling is the name; older versions get the function.
  * Do not add: behaviour. If a function here needs a comment to say what it does, it is elsewhere.
  */
-#ifndef WEFT_COMPAT_H
-#define WEFT_COMPAT_H
+#ifndef FBL_COMPAT_H
+#define FBL_COMPAT_H
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -15,7 +15,7 @@
 
 /* The measured worst case is about 1700 bytes of C stack per unit (sorted() with a Python key);
  * 64 KiB stay for what does not count. Below 150 ordinary code would fail. */
-static inline int weft_c_recursion_budget(size_t stack_bytes)
+static inline int fbl_c_recursion_budget(size_t stack_bytes)
 {
     size_t budget = (stack_bytes - 64u * 1024u) / 1700u;
     return budget < 150 ? 150 : budget > 10000 ? 10000 : (int)budget;
@@ -62,7 +62,7 @@ static inline int PyWeakref_GetRef(PyObject *reference, PyObject **target)
 #endif
 
 /* How many deallocations the trashcan counts on this C stack; 0 where it has stopped counting. */
-static inline int weft_trash_nesting(PyThreadState *ts)
+static inline int fbl_trash_nesting(PyThreadState *ts)
 {
 #if PY_VERSION_HEX < 0x030C0000
     return ts->trash_delete_nesting;
@@ -78,41 +78,41 @@ static inline int weft_trash_nesting(PyThreadState *ts)
 typedef struct {
     PyObject *key;      /* owned: names the thread's values; or NULL */
     PyObject *sentinel; /* owned: its end takes the values along; or NULL */
-} weft_locals;
+} fbl_locals;
 
 #if PY_VERSION_HEX < 0x030D0000
-static inline void weft_locals_take(weft_locals *locals, PyThreadState *ts)
+static inline void fbl_locals_take(fbl_locals *locals, PyThreadState *ts)
 {
     (void)ts;
-    *locals = (weft_locals){NULL, NULL};
+    *locals = (fbl_locals){NULL, NULL};
 }
 
-static inline void weft_locals_give(weft_locals *locals, PyThreadState *ts)
+static inline void fbl_locals_give(fbl_locals *locals, PyThreadState *ts)
 {
     (void)locals;
     (void)ts;
 }
 #else
 /* Further references: clearing the state will then not end the values. */
-static inline void weft_locals_take(weft_locals *locals, PyThreadState *ts)
+static inline void fbl_locals_take(fbl_locals *locals, PyThreadState *ts)
 {
     locals->key = Py_XNewRef(ts->threading_local_key);
     locals->sentinel = Py_XNewRef(ts->threading_local_sentinel);
 }
 
 /* SAFE: the state is being cleared, and has let go of its own by now. */
-static inline void weft_locals_give(weft_locals *locals, PyThreadState *ts)
+static inline void fbl_locals_give(fbl_locals *locals, PyThreadState *ts)
 {
     Py_XSETREF(ts->threading_local_key, locals->key);
     Py_XSETREF(ts->threading_local_sentinel, locals->sentinel);
-    *locals = (weft_locals){NULL, NULL};
+    *locals = (fbl_locals){NULL, NULL};
 }
 #endif
 
 /* Where CPython writes a byte at each signal; returns where it did before, -1: nowhere; -2: it may
  * not be asked here. Main thread. */
 #if PY_VERSION_HEX < 0x030D0000
-static inline int weft_set_wakeup_fd(int fd)
+static inline int fbl_set_wakeup_fd(int fd)
 {
     static PyObject *function; /* owned: signal.set_wakeup_fd, as it was first seen */
     PyObject *pending = PyErr_GetRaisedException();
@@ -127,10 +127,10 @@ static inline int weft_set_wakeup_fd(int fd)
     return (int)number;
 }
 #else
-static inline int weft_set_wakeup_fd(int fd) { return PySignal_SetWakeupFd(fd); }
+static inline int fbl_set_wakeup_fd(int fd) { return PySignal_SetWakeupFd(fd); }
 #endif
 
-static inline bool weft_is_finalizing(void)
+static inline bool fbl_is_finalizing(void)
 {
 #if PY_VERSION_HEX < 0x030D0000
     return _Py_IsFinalizing();

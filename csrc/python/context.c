@@ -12,17 +12,17 @@
 #include "thread.h"
 
 /* Is it what its thread runs now? Its own record then holds no context. */
-static bool record_is_current(const weft_record *record)
+static bool record_is_current(const fbl_record *record)
 {
     return !record_is_dead(record) && record->thread->hub.current == &record->core;
 }
 
 /* 1: in the thread state; 0: in the record; -1: in another thread's state, with an exception. */
-static int context_place(const weft_record *record, const char *action)
+static int context_place(const fbl_record *record, const char *action)
 {
     if (!record_is_current(record))
         return 0;
-    if (record->thread == weft_this_thread)
+    if (record->thread == fbl_this_thread)
         return 1;
     PyErr_Format(PyExc_ValueError,
                  "cannot %s context of a greenlet that is running in a different thread", action);
@@ -32,7 +32,7 @@ static int context_place(const weft_record *record, const char *action)
 static PyObject *fiber_get_context(PyObject *self, void *unused)
 {
     (void)unused;
-    weft_record *record = record_of(self);
+    fbl_record *record = record_of(self);
     int place = context_place(record, "get");
     if (place < 0)
         return NULL;
@@ -43,7 +43,7 @@ static PyObject *fiber_get_context(PyObject *self, void *unused)
 static int fiber_set_context(PyObject *self, PyObject *value, void *unused)
 {
     (void)unused;
-    weft_record *record = record_of(self);
+    fbl_record *record = record_of(self);
     if (value == NULL) {
         PyErr_SetString(PyExc_AttributeError, "can't delete context attribute");
         return -1;

@@ -9,8 +9,8 @@
 
 static int fiber_traverse(PyObject *self, visitproc visit, void *arg)
 {
-    weft_record *record = record_of(self);
-    Py_VISIT(((weft_fiber_object *)self)->dict);
+    fbl_record *record = record_of(self);
+    Py_VISIT(((fbl_fiber_object *)self)->dict);
     if (record == NULL)
         return 0;
     Py_VISIT(record->run);
@@ -28,7 +28,7 @@ static int fiber_traverse(PyObject *self, visitproc visit, void *arg)
 
 /* Enters a fiber that is to die, with the current exception or one that was left for it. Its end
  * leads back here, whoever its parent is; one that survives has its parent again. */
-static void fiber_unwind_switch(weft_thread *thread, weft_record *record)
+static void fiber_unwind_switch(fbl_thread *thread, fbl_record *record)
 {
     PyObject *self = Py_NewRef(record->self);
     PyObject *parent = record->parent;
@@ -43,17 +43,17 @@ static void fiber_unwind_switch(weft_thread *thread, weft_record *record)
 
 /* May the thread unwind it here and now? Not a task, which ends in its own way, and not while the
  * hub is choosing who runs next. */
-static bool fiber_may_unwind(const weft_thread *thread, const weft_record *record)
+static bool fiber_may_unwind(const fbl_thread *thread, const fbl_record *record)
 {
-    return thread == record->thread && record->core.state == WEFT_FIBER_SUSPENDED &&
-           record->body == fiber_body && thread_current(thread)->core.state == WEFT_FIBER_RUNNING;
+    return thread == record->thread && record->core.state == FBL_FIBER_SUSPENDED &&
+           record->body == fiber_body && thread_current(thread)->core.state == FBL_FIBER_RUNNING;
 }
 
 /* The next fiber that another thread has left to this one's hub, with an exception to die of. */
-static weft_record *thread_find_dropped(weft_thread *thread)
+static fbl_record *thread_find_dropped(fbl_thread *thread)
 {
-    for (weft_link *link = thread->hub.ready.next; link != &thread->hub.ready; link = link->next) {
-        weft_record *record = (weft_record *)weft_container_of(link, weft_fiber, ready);
+    for (fbl_link *link = thread->hub.ready.next; link != &thread->hub.ready; link = link->next) {
+        fbl_record *record = (fbl_record *)fbl_container_of(link, fbl_fiber, ready);
         if (record->is_dropped && record->thrown != NULL && fiber_may_unwind(thread, record))
             return record;
     }
@@ -63,9 +63,9 @@ static weft_record *thread_find_dropped(weft_thread *thread)
 /* Fibers whose last reference another thread dropped are unwound when their hub runs. Threads that
  * only switch by hand have no use for a hub, so these are unwound as well when such a thread asks
  * for its current fiber or makes a new one: so does greenlet. */
-static __attribute__((noinline)) void fibers_unwind_dropped_now(weft_thread *thread)
+static __attribute__((noinline)) void fibers_unwind_dropped_now(fbl_thread *thread)
 {
-    weft_record *record;
+    fbl_record *record;
     PyObject *travelling = PyErr_GetRaisedException();
     thread->dropped_count = 0;
     while ((record = thread_find_dropped(thread)) != NULL) {
@@ -75,15 +75,15 @@ static __attribute__((noinline)) void fibers_unwind_dropped_now(weft_thread *thr
     PyErr_SetRaisedException(travelling);
 }
 
-static inline void fibers_unwind_dropped(weft_thread *thread)
+static inline void fibers_unwind_dropped(fbl_thread *thread)
 {
-    if (weft_unlikely(thread->dropped_count > 0))
+    if (fbl_unlikely(thread->dropped_count > 0))
         fibers_unwind_dropped_now(thread);
 }
 
 /* Leaves that to the owner's hub. When it ends it goes to the hub: its parent may be waiting for
  * something else by then. */
-static void fiber_unwind_later(weft_record *record, PyObject *exit)
+static void fiber_unwind_later(fbl_record *record, PyObject *exit)
 {
     PyObject *parent = NULL;
     if (record->body == fiber_body) {
@@ -100,10 +100,10 @@ static void fiber_unwind_later(weft_record *record, PyObject *exit)
 
 /* Throws GreenletExit into a fiber that is away, so that its finally blocks run. A fiber of another
  * thread, a task, or one met where nobody may switch, is left to its hub. */
-static void fiber_unwind(weft_record *record, const char *why)
+static void fiber_unwind(fbl_record *record, const char *why)
 {
-    weft_thread *thread = weft_this_thread;
-    PyObject *exit = PyObject_CallFunction(weft_error_exit, "s", why);
+    fbl_thread *thread = fbl_this_thread;
+    PyObject *exit = PyObject_CallFunction(fbl_error_exit, "s", why);
     if (exit == NULL) {
         PyErr_WriteUnraisable(record->self);
     } else if (fiber_may_unwind(thread, record)) {
@@ -116,15 +116,15 @@ static void fiber_unwind(weft_record *record, const char *why)
 }
 
 /* Is it away, and can it still run? */
-static bool record_is_unwindable(const weft_record *record)
+static bool record_is_unwindable(const fbl_record *record)
 {
     return record != NULL && record_is_away(record) && !record->thread->is_closed &&
-           record != record->thread->main && !weft_is_finalizing();
+           record != record->thread->main && !fbl_is_finalizing();
 }
 
 static void fiber_finalize(PyObject *self)
 {
-    weft_record *record = record_of(self);
+    fbl_record *record = record_of(self);
     if (!record_is_unwindable(record))
         return;
     PyObject *pending = PyErr_GetRaisedException();
@@ -168,10 +168,10 @@ static int death_import(void)
 
 /* Garbage that is still away has refused to be unwound, or has a __del__ that took the finalizer's
  * place. What its frames need may be cleared already, so it must never run again. */
-static void fiber_give_up(PyObject *self, weft_record *record)
+static void fiber_give_up(PyObject *self, fbl_record *record)
 {
     bool was_held = record->core.is_held;
-    weft_fiber_lose(&record->core);
+    fbl_fiber_lose(&record->core);
     if (was_held)
         Py_DECREF(self); /* the collector has a reference of its own */
 }
@@ -179,13 +179,13 @@ static void fiber_give_up(PyObject *self, weft_record *record)
 /* Only what the object owns. A fiber that still has frames keeps what they may need. */
 static int fiber_clear(PyObject *self)
 {
-    weft_record *record = record_of(self);
+    fbl_record *record = record_of(self);
     if (record != NULL && record_is_away(record)) {
         fiber_give_up(self, record);
         return 0;
     }
-    Py_CLEAR(((weft_fiber_object *)self)->dict);
-    if (record == NULL || record->core.stack != NULL || record->core.state == WEFT_FIBER_RUNNING)
+    Py_CLEAR(((fbl_fiber_object *)self)->dict);
+    if (record == NULL || record->core.stack != NULL || record->core.state == FBL_FIBER_RUNNING)
         return 0;
     record_release(record);
     Py_CLEAR(record->state.context);
@@ -198,18 +198,18 @@ static int fiber_clear(PyObject *self)
  * that no code that runs below can find it. */
 static void fiber_free(PyObject *self)
 {
-    weft_record *record = record_of(self);
+    fbl_record *record = record_of(self);
     bool has_frames = record != NULL && record->core.stack != NULL;
     if (has_frames)
-        weft_fiber_lose(&record->core);
-    if (((weft_fiber_object *)self)->weakrefs != NULL)
+        fbl_fiber_lose(&record->core);
+    if (((fbl_fiber_object *)self)->weakrefs != NULL)
         PyObject_ClearWeakRefs(self);
-    Py_CLEAR(((weft_fiber_object *)self)->dict);
+    Py_CLEAR(((fbl_fiber_object *)self)->dict);
     if (record != NULL && !has_frames) {
         record_release(record);
         Py_CLEAR(record->parent);
         Py_CLEAR(record->state.context);
-        weft_fiber_drop(&record->core);
+        fbl_fiber_drop(&record->core);
         record_free(record);
     }
     Py_TYPE(self)->tp_free(self);

@@ -2,8 +2,8 @@
  * debug.c: what a debugger needs to find every fiber in the memory of a process or of a core file.
  *
  * The idea: one exported table of names and numbers: addresses to start at, offsets of fields.
- * It explains itself, so the reader (src/weft/_outside.py) needs neither debug information nor
- * knowledge of weft's or CPython's version, and works on a stripped release build. Nothing here
+ * It explains itself, so the reader (src/fibril/_outside.py) needs neither debug information nor
+ * knowledge of fibril's or CPython's version, and works on a stripped release build. Nothing here
  * runs in normal life; the table costs 1 KiB.
  *
  * Invariant: an entry keeps its meaning as long as `format` stays the same; readers look entries up
@@ -21,35 +21,35 @@ typedef struct {
 #define DEBUG_ADDRESS(pointer) (uint64_t)(uintptr_t)(pointer)
 
 /* Visible to the dynamic linker, because that table of symbols is never stripped. */
-extern debug_entry weft_debug[];
-__attribute__((visibility("default"), used)) debug_entry weft_debug[] = {
+extern debug_entry fbl_debug[];
+__attribute__((visibility("default"), used)) debug_entry fbl_debug[] = {
     {"format", 1},
-    {"threads", DEBUG_ADDRESS(&weft_all_threads)},
-    {"fiber_type", DEBUG_ADDRESS(&weft_fiber_type)},
-    {"task_type", DEBUG_ADDRESS(&weft_task_type)},
-    {"hub_type", DEBUG_ADDRESS(&weft_hub_type)},
-    {"link.next", offsetof(weft_link, next)},
-    {"thread.threads", offsetof(weft_thread, threads)},
-    {"thread.ts", offsetof(weft_thread, ts)},
-    {"thread.hub_fiber", offsetof(weft_thread, hub_fiber)},
-    {"thread.main", offsetof(weft_thread, main)},
-    {"thread.current", offsetof(weft_thread, hub.current)},
-    {"thread.fibers", offsetof(weft_thread, hub.fibers)},
-    {"thread.is_blocked", offsetof(weft_thread, hub.is_blocked)},
-    {"fiber.all", offsetof(weft_record, core.all)},
-    {"fiber.sp", offsetof(weft_record, core.context.sp)},
-    {"fiber.fp", offsetof(weft_record, core.context.fp)},
-    {"fiber.pc", offsetof(weft_record, core.context.pc)},
-    {"fiber.ready", offsetof(weft_record, core.ready)},
-    {"fiber.state", offsetof(weft_record, core.state)},
-    {"fiber.verb", offsetof(weft_record, core.verb)},
-    {"fiber.subject", offsetof(weft_record, core.subject)},
-    {"fiber.is_fd_wait", offsetof(weft_record, core.is_fd_wait)},
-    {"fiber.fd", offsetof(weft_record, core.fd)},
-    {"fiber.has_deadline", offsetof(weft_record, core.timer.is_started)},
-    {"fiber.self", offsetof(weft_record, self)},
-    {"fiber.run", offsetof(weft_record, run)},
-    {"fiber.frame_head", offsetof(weft_record, state.version) + STATE_DEBUG_SHARE_HEAD},
+    {"threads", DEBUG_ADDRESS(&fbl_all_threads)},
+    {"fiber_type", DEBUG_ADDRESS(&fbl_fiber_type)},
+    {"task_type", DEBUG_ADDRESS(&fbl_task_type)},
+    {"hub_type", DEBUG_ADDRESS(&fbl_hub_type)},
+    {"link.next", offsetof(fbl_link, next)},
+    {"thread.threads", offsetof(fbl_thread, threads)},
+    {"thread.ts", offsetof(fbl_thread, ts)},
+    {"thread.hub_fiber", offsetof(fbl_thread, hub_fiber)},
+    {"thread.main", offsetof(fbl_thread, main)},
+    {"thread.current", offsetof(fbl_thread, hub.current)},
+    {"thread.fibers", offsetof(fbl_thread, hub.fibers)},
+    {"thread.is_blocked", offsetof(fbl_thread, hub.is_blocked)},
+    {"fiber.all", offsetof(fbl_record, core.all)},
+    {"fiber.sp", offsetof(fbl_record, core.context.sp)},
+    {"fiber.fp", offsetof(fbl_record, core.context.fp)},
+    {"fiber.pc", offsetof(fbl_record, core.context.pc)},
+    {"fiber.ready", offsetof(fbl_record, core.ready)},
+    {"fiber.state", offsetof(fbl_record, core.state)},
+    {"fiber.verb", offsetof(fbl_record, core.verb)},
+    {"fiber.subject", offsetof(fbl_record, core.subject)},
+    {"fiber.is_fd_wait", offsetof(fbl_record, core.is_fd_wait)},
+    {"fiber.fd", offsetof(fbl_record, core.fd)},
+    {"fiber.has_deadline", offsetof(fbl_record, core.timer.is_started)},
+    {"fiber.self", offsetof(fbl_record, self)},
+    {"fiber.run", offsetof(fbl_record, run)},
+    {"fiber.frame_head", offsetof(fbl_record, state.version) + STATE_DEBUG_SHARE_HEAD},
     {"task.fn", offsetof(task_object, fn)},
     {"task.name", offsetof(task_object, name)},
     {"ts.native_thread_id", offsetof(PyThreadState, native_thread_id)},
@@ -85,7 +85,7 @@ __attribute__((visibility("default"), used)) debug_entry weft_debug[] = {
 
 static void debug_set(const char *name, uint64_t value)
 {
-    for (debug_entry *entry = weft_debug; entry->name != NULL; entry++)
+    for (debug_entry *entry = fbl_debug; entry->name != NULL; entry++)
         if (strcmp(entry->name, name) == 0)
             entry->value = value;
 }

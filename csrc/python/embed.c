@@ -1,45 +1,45 @@
 /*
- * embed.c: what the core asks of CPython: the weft_embed functions.
+ * embed.c: what the core asks of CPython: the fbl_embed functions.
  *
  * The idea: everything that Python code could notice about a switch happens here or in state.h.
- * Between leaving one fiber and arriving in the other only weft_embed_swap runs; it moves fields.
+ * Between leaving one fiber and arriving in the other only fbl_embed_swap runs; it moves fields.
  * Callers: the core (list at the end of core.h).
  */
 #include "task.h"
 #include "../poll.h"
 
-static inline void weft_embed_swap(weft_fiber *source, weft_fiber *target)
+static inline void fbl_embed_swap(fbl_fiber *source, fbl_fiber *target)
 {
-    weft_thread *thread = ((weft_record *)target)->thread;
+    fbl_thread *thread = ((fbl_record *)target)->thread;
     PyThreadState *ts = thread->ts;
-    if (weft_unlikely(thread->tracer != NULL) && thread->leaving == NULL)
-        thread->leaving = Py_NewRef(((weft_record *)source)->self); /* the event names it */
-    if (weft_likely(source->state != WEFT_FIBER_DONE))
-        state_save(&((weft_record *)source)->state, ts);
-    state_load(&((weft_record *)target)->state, ts);
+    if (fbl_unlikely(thread->tracer != NULL) && thread->leaving == NULL)
+        thread->leaving = Py_NewRef(((fbl_record *)source)->self); /* the event names it */
+    if (fbl_likely(source->state != FBL_FIBER_DONE))
+        state_save(&((fbl_record *)source)->state, ts);
+    state_load(&((fbl_record *)target)->state, ts);
 }
 
-static inline void weft_embed_stay(weft_fiber *fiber)
+static inline void fbl_embed_stay(fbl_fiber *fiber)
 {
-    weft_record *self = (weft_record *)fiber;
-    if (weft_unlikely(self->thread->is_watched) && self->thread->leaving == NULL)
+    fbl_record *self = (fbl_record *)fiber;
+    if (fbl_unlikely(self->thread->is_watched) && self->thread->leaving == NULL)
         self->thread->leaving = Py_NewRef(self->self);
 }
 
-static void weft_embed_fresh(weft_fiber *fiber)
+static void fbl_embed_fresh(fbl_fiber *fiber)
 {
-    weft_record *record = (weft_record *)fiber;
+    fbl_record *record = (fbl_record *)fiber;
     state_fresh(&record->state, record->thread->ts, fiber->stack);
 }
 
-static void weft_embed_hold(weft_fiber *fiber) { Py_INCREF(((weft_record *)fiber)->self); }
+static void fbl_embed_hold(fbl_fiber *fiber) { Py_INCREF(((fbl_record *)fiber)->self); }
 
 /* First and last code of a fiber that is written in C: live, and leave nothing behind. */
-static weft_fiber *weft_embed_run(weft_fiber *fiber)
+static fbl_fiber *fbl_embed_run(fbl_fiber *fiber)
 {
-    weft_record *record = (weft_record *)fiber;
-    weft_thread *thread = record->thread;
-    weft_record *next = record->body(record);
+    fbl_record *record = (fbl_record *)fiber;
+    fbl_thread *thread = record->thread;
+    fbl_record *next = record->body(record);
     state_drop(&record->state, thread->ts);
     assert(thread->leaving == NULL);
     fiber_leave_reference(thread, record->self);
@@ -47,11 +47,11 @@ static weft_fiber *weft_embed_run(weft_fiber *fiber)
 }
 
 /* No stack for a fiber that was to start: it ends with MemoryError instead. */
-static void weft_embed_stillborn(weft_fiber *fiber, int err)
+static void fbl_embed_stillborn(fbl_fiber *fiber, int err)
 {
-    weft_record *record = (weft_record *)fiber;
+    fbl_record *record = (fbl_record *)fiber;
     errors_stack(err);
-    if (PyObject_TypeCheck(record->self, &weft_task_type)) {
+    if (PyObject_TypeCheck(record->self, &fbl_task_type)) {
         task_end_unstarted(record);
         return;
     }
@@ -59,29 +59,29 @@ static void weft_embed_stillborn(weft_fiber *fiber, int err)
     record_cancel_start(record);
 }
 
-static void weft_embed_block(weft_hub *hub)
+static void fbl_embed_block(fbl_hub *hub)
 {
-    weft_thread *thread = weft_container_of(hub, weft_thread, hub);
-    if (weft_unlikely(thread->is_watched))
-        thread->slept_ns -= weft_hub_now(hub);
+    fbl_thread *thread = fbl_container_of(hub, fbl_thread, hub);
+    if (fbl_unlikely(thread->is_watched))
+        thread->slept_ns -= fbl_hub_now(hub);
     if (hub->wants_signals)
         signal_wake_begin(thread);
     thread->ts = PyEval_SaveThread();
 }
 
-static void weft_embed_unblock(weft_hub *hub)
+static void fbl_embed_unblock(fbl_hub *hub)
 {
-    weft_thread *thread = weft_container_of(hub, weft_thread, hub);
+    fbl_thread *thread = fbl_container_of(hub, fbl_thread, hub);
     PyEval_RestoreThread(thread->ts);
     watchdog_hub_wakes(hub);
-    if (weft_unlikely(thread->is_watched))
-        thread->slept_ns += weft_hub_now(hub);
+    if (fbl_unlikely(thread->is_watched))
+        thread->slept_ns += fbl_hub_now(hub);
     if (hub->wants_signals)
         signal_wake_end(thread);
 }
 
 /* Raises the current exception in the main fiber, which is where a thread's troubles go. */
-static void thread_throw_to_main(weft_thread *thread)
+static void thread_throw_to_main(fbl_thread *thread)
 {
     PyObject *exception = PyErr_GetRaisedException();
     if (exception == NULL)
@@ -91,21 +91,21 @@ static void thread_throw_to_main(weft_thread *thread)
     Py_DECREF(exception);
 }
 
-static uint64_t weft_embed_turn_begins(weft_hub *hub, uint64_t timeout_ns)
+static uint64_t fbl_embed_turn_begins(fbl_hub *hub, uint64_t timeout_ns)
 {
-    bool is_awake = hub_consult(weft_container_of(hub, weft_thread, hub), "turn_begins");
-    return is_awake || !weft_list_is_empty(&hub->ready) ? 0 : timeout_ns;
+    bool is_awake = hub_consult(fbl_container_of(hub, fbl_thread, hub), "turn_begins");
+    return is_awake || !fbl_list_is_empty(&hub->ready) ? 0 : timeout_ns;
 }
 
-static void weft_embed_turn_ends(weft_hub *hub)
+static void fbl_embed_turn_ends(fbl_hub *hub)
 {
-    (void)hub_consult(weft_container_of(hub, weft_thread, hub), "turn_ends");
+    (void)hub_consult(fbl_container_of(hub, fbl_thread, hub), "turn_ends");
 }
 
-/* Asks weft.hub.Hub.stalled() for the exception that explains the dead end. */
-static bool weft_embed_stalled(weft_hub *hub)
+/* Asks fibril.hub.Hub.stalled() for the exception that explains the dead end. */
+static bool fbl_embed_stalled(fbl_hub *hub)
 {
-    weft_thread *thread = weft_container_of(hub, weft_thread, hub);
+    fbl_thread *thread = fbl_container_of(hub, fbl_thread, hub);
     if (record_is_dead(thread->main))
         fiber_end_forked_process(thread, thread_current(thread)->self);
     uint64_t order = hub->timer_order;
@@ -114,7 +114,7 @@ static bool weft_embed_stalled(weft_hub *hub)
     Py_XDECREF(object);
     if (error == Py_None) {
         Py_DECREF(error);
-        return !weft_list_is_empty(&hub->ready) || hub->timer_order != order;
+        return !fbl_list_is_empty(&hub->ready) || hub->timer_order != order;
     }
     if (error != NULL) {
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
@@ -124,15 +124,15 @@ static bool weft_embed_stalled(weft_hub *hub)
     return true;
 }
 
-static void weft_embed_interrupted(weft_hub *hub, int err)
+static void fbl_embed_interrupted(fbl_hub *hub, int err)
 {
-    weft_thread *thread = weft_container_of(hub, weft_thread, hub);
+    fbl_thread *thread = fbl_container_of(hub, fbl_thread, hub);
     if (err == -EINTR) {
         if (PyErr_CheckSignals() < 0)
             thread_throw_to_main(thread);
         return;
     }
-    errors_refuse(weft_error_internal, "the poller %s failed: %s. This is a bug in weft.",
+    errors_refuse(fbl_error_internal, "the poller %s failed: %s. This is a bug in fibril.",
                   hub->poller->name, strerror(-err));
     thread_throw_to_main(thread);
 }

@@ -1,13 +1,14 @@
 /*
  * errors.c: the exception classes that C raises, and the one place where messages are made.
  *
- * The classes are defined in Python (weft/errors.py, the whole tree on one screen) and fetched here
- * once. Core functions return negative errno values; they become exceptions here and nowhere else.
+ * The classes are defined in Python (fibril/errors.py, the whole tree on one screen) and fetched
+ * here once. Core functions return negative errno values; they become exceptions here and nowhere
+ * else.
  */
 #include "thread.h"
 
-PyObject *weft_error_fiber, *weft_error_exit, *weft_error_loop_exit, *weft_error_blocking;
-PyObject *weft_error_invalid_switch, *weft_error_internal;
+PyObject *fbl_error_fiber, *fbl_error_exit, *fbl_error_loop_exit, *fbl_error_blocking;
+PyObject *fbl_error_invalid_switch, *fbl_error_internal;
 
 static int errors_import(void)
 {
@@ -15,14 +16,14 @@ static int errors_import(void)
         const char *name;
         PyObject **slot;
     } table[] = {
-        {"FiberError", &weft_error_fiber},
-        {"GreenletExit", &weft_error_exit},
-        {"LoopExit", &weft_error_loop_exit},
-        {"BlockingSwitchOutError", &weft_error_blocking},
-        {"InvalidSwitchError", &weft_error_invalid_switch},
-        {"WeftInternalError", &weft_error_internal},
+        {"FiberError", &fbl_error_fiber},
+        {"GreenletExit", &fbl_error_exit},
+        {"LoopExit", &fbl_error_loop_exit},
+        {"BlockingSwitchOutError", &fbl_error_blocking},
+        {"InvalidSwitchError", &fbl_error_invalid_switch},
+        {"FibrilInternalError", &fbl_error_internal},
     };
-    PyObject *module = PyImport_ImportModule("weft.errors");
+    PyObject *module = PyImport_ImportModule("fibril.errors");
     if (module == NULL)
         return -1;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {

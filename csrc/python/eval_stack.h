@@ -25,7 +25,7 @@
  */
 
 /* How much of `frame`, in which our own method may have been called, is in use for sure. */
-static int eval_stack_called(_PyInterpreterFrame *frame, PyCodeObject *code, const weft_call *call)
+static int eval_stack_called(_PyInterpreterFrame *frame, PyCodeObject *code, const fbl_call *call)
 {
     int locals_count = code->co_nlocalsplus;
     if (call == NULL)
@@ -43,7 +43,7 @@ static int eval_stack_called(_PyInterpreterFrame *frame, PyCodeObject *code, con
 
 /* How many entries of frame->localsplus are in use for sure. `inner`: the frame above, or NULL. */
 static int eval_stack_used(_PyInterpreterFrame *frame, _PyInterpreterFrame *inner,
-                           const weft_call *call)
+                           const fbl_call *call)
 {
     PyCodeObject *code = version_code(frame);
     if (frame->stacktop < 0)
@@ -54,7 +54,7 @@ static int eval_stack_used(_PyInterpreterFrame *frame, _PyInterpreterFrame *inne
     return inner->owner == FRAME_OWNED_BY_GENERATOR ? code->co_nlocalsplus : frame->stacktop;
 }
 
-static int frames_visit(_PyInterpreterFrame *innermost, const weft_call *call, visitproc visit,
+static int frames_visit(_PyInterpreterFrame *innermost, const fbl_call *call, visitproc visit,
                         void *arg)
 {
     _PyInterpreterFrame *inner = NULL;

@@ -9,7 +9,7 @@
 #include "spin.h"
 
 typedef struct {
-    PyObject_HEAD weft_link waiters;  /* who waits for it to be set, in order */
+    PyObject_HEAD fbl_link waiters;  /* who waits for it to be set, in order */
     PyObject *weakrefs; /* weak references to it */
     PyObject *links;    /* owned: list of callbacks for set(), or NULL; see link.c */
     bool is_set;        /* the flag */
@@ -23,7 +23,7 @@ static PyObject *event_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     (void)kwargs;
     PyObject *self = type->tp_alloc(type, 0);
     if (self != NULL)
-        weft_list_init(&event_of(self)->waiters);
+        fbl_list_init(&event_of(self)->waiters);
     return self;
 }
 
@@ -31,9 +31,9 @@ static PyObject *event_set(PyObject *self, PyObject *unused)
 {
     (void)unused;
     event_of(self)->is_set = true;
-    while (weft_waiter_fire_first(&event_of(self)->waiters))
+    while (fbl_waiter_fire_first(&event_of(self)->waiters))
         ;
-    if (weft_unlikely(link_tell_all(&event_of(self)->links, self) < 0))
+    if (fbl_unlikely(link_tell_all(&event_of(self)->links, self) < 0))
         return NULL;
     Py_RETURN_NONE;
 }
@@ -48,7 +48,7 @@ static PyObject *event_clear_flag(PyObject *self, PyObject *unused)
 static PyObject *event_is_set(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (weft_unlikely(spin_poll() < 0))
+    if (fbl_unlikely(spin_poll() < 0))
         return NULL;
     return PyBool_FromLong(event_of(self)->is_set);
 }
@@ -70,18 +70,18 @@ static PyObject *event_wait(PyObject *self, PyObject *const *args, Py_ssize_t co
 {
     static const char *const known[] = {"wait(timeout=None)", "timeout", NULL};
     PyObject *timeout = Py_None;
-    weft_call call = {self, args, vector_length(count, names), NULL};
+    fbl_call call = {self, args, vector_length(count, names), NULL};
     if (arguments_read(&call, names, known, &timeout) < 0)
         return NULL;
     if (event_of(self)->is_set)
         Py_RETURN_TRUE;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     uint64_t deadline_ns;
     if (thread == NULL || seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
         return NULL;
-    weft_waiter waiter = {0};
-    weft_park park = {deadline_ns, "for", self, &waiter, &event_of(self)->waiters};
-    weft_record *record = call_begin(thread, &call);
+    fbl_waiter waiter = {0};
+    fbl_park park = {deadline_ns, "for", self, &waiter, &event_of(self)->waiters};
+    fbl_record *record = call_begin(thread, &call);
     int rc = fiber_park_wait(thread, &park);
     call_end(record, &call);
     return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
@@ -133,8 +133,8 @@ static PyMethodDef event_methods[] = {
     {"isSet", event_is_set, METH_NOARGS, event_is_set_doc},
     {"ready", event_is_set, METH_NOARGS, event_is_set_doc},
     {"wait", (PyCFunction)(void (*)(void))event_wait, FAST_KEYWORDS, event_wait_doc},
-    {"rawlink", event_rawlink, METH_O, weft_link_add_doc},
-    {"unlink", event_unlink, METH_O, weft_link_remove_doc},
+    {"rawlink", event_rawlink, METH_O, fbl_link_add_doc},
+    {"unlink", event_unlink, METH_O, fbl_link_remove_doc},
     {0},
 };
 
@@ -153,16 +153,16 @@ static PyGetSetDef event_getset[] = {
 PyDoc_STRVAR(event_doc, "Event()\n--\n\n"
                         "A flag that fibers wait for.\n\n"
                         "Switches: never. Threads: any.\n\n"
-                        ">>> import weft\n"
-                        ">>> from weft.event import Event\n"
+                        ">>> import fibril\n"
+                        ">>> from fibril.event import Event\n"
                         ">>> event = Event()\n"
-                        ">>> task = weft.spawn(event.wait)\n"
+                        ">>> task = fibril.spawn(event.wait)\n"
                         ">>> event.set()\n"
                         ">>> task.get()\n"
                         "True\n");
 
-PyTypeObject weft_event_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.event.Event",
+PyTypeObject fbl_event_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril.event.Event",
     .tp_doc = event_doc,
     .tp_basicsize = sizeof(event_object),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,

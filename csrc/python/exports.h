@@ -5,26 +5,26 @@
  * them and knows nothing else of the part. This is the list of what passes between.
  * Do not add: what one part uses of another (thread.h, task.h).
  */
-#ifndef WEFT_EXPORTS_H
-#define WEFT_EXPORTS_H
+#ifndef FBL_EXPORTS_H
+#define FBL_EXPORTS_H
 
 #include "thread.h"
 
-extern PyTypeObject weft_timeout_type, weft_semaphore_type, weft_rlock_type;
-extern PyTypeObject weft_bounded_type, weft_lock_type, weft_local_type;
-extern PyTypeObject weft_event_type, weft_simple_queue_type, weft_queue_type;
-extern PyTypeObject weft_lifo_queue_type, weft_priority_queue_type, weft_channel_type;
-extern PyTypeObject weft_timer_type, weft_watch_type;
+extern PyTypeObject fbl_timeout_type, fbl_semaphore_type, fbl_rlock_type;
+extern PyTypeObject fbl_bounded_type, fbl_lock_type, fbl_local_type;
+extern PyTypeObject fbl_event_type, fbl_simple_queue_type, fbl_queue_type;
+extern PyTypeObject fbl_lifo_queue_type, fbl_priority_queue_type, fbl_channel_type;
+extern PyTypeObject fbl_timer_type, fbl_watch_type;
 
-extern PyObject *weft_hub_class;     /* what get_hub() makes; see set_hub_class */
-extern PyObject *weft_timeout_class; /* weft.timeout.Timeout; see set_timeout_class */
+extern PyObject *fbl_hub_class;     /* what get_hub() makes; see set_hub_class */
+extern PyObject *fbl_timeout_class; /* fibril.timeout.Timeout; see set_timeout_class */
 
 /* What METH_FASTCALL | METH_KEYWORDS and METH_VARARGS | METH_KEYWORDS functions look like. */
-typedef PyObject *weft_fast_function(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-typedef PyObject *weft_keyword_function(PyObject *, PyObject *, PyObject *);
+typedef PyObject *fbl_fast_function(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+typedef PyObject *fbl_keyword_function(PyObject *, PyObject *, PyObject *);
 
-static weft_fast_function module_spawn, module_spawn_later; /* task_life.c */
-static weft_fast_function module_sleep;                     /* wait.c */
+static fbl_fast_function module_spawn, module_spawn_later; /* task_life.c */
+static fbl_fast_function module_sleep;                     /* wait.c */
 static PyObject *module_wait_idle(PyObject *module, PyObject *args);
 static PyObject *module_now(PyObject *module, PyObject *unused); /* world.c */
 static PyObject *module_now_ns(PyObject *module, PyObject *unused);
@@ -32,7 +32,7 @@ static PyObject *module_deadline_ns(PyObject *module, PyObject *seconds);
 static PyObject *module_sim_install(PyObject *module, PyObject *unused);
 static PyObject *module_sim_remove(PyObject *module, PyObject *unused);
 static PyObject *module_sim_feed(PyObject *module, PyObject *args);
-static weft_keyword_function module_wait_read, module_wait_write; /* fd_type.c */
+static fbl_keyword_function module_wait_read, module_wait_write; /* fd_type.c */
 static PyObject *module_fd_forget(PyObject *module, PyObject *number);
 static PyTypeObject *timeout_type_prepare(void); /* timeout_type.c */
 static int hooks_import(void); /* queue_hooks.c */

@@ -8,36 +8,36 @@
 #include "exports.h"
 
 /* 0: ready; 1: the deadline; -1: an exception, EBADF if the descriptor was forgotten meanwhile. */
-static int fd_wait(weft_thread *thread, int fd, unsigned direction, uint64_t deadline_ns,
+static int fd_wait(fbl_thread *thread, int fd, unsigned direction, uint64_t deadline_ns,
                    bool is_owned)
 {
-    weft_fd *entry;
-    int rc = weft_fd_get(&thread->hub, fd, &entry);
+    fbl_fd *entry;
+    int rc = fbl_fd_get(&thread->hub, fd, &entry);
     if (rc < 0) {
         errors_os(rc);
         return -1;
     }
-    weft_record *self = thread_current(thread);
+    fbl_record *self = thread_current(thread);
     if (fiber_may_block(thread) < 0)
         return -1;
-    if (weft_unlikely(self->thrown != NULL))
+    if (fbl_unlikely(self->thrown != NULL))
         return fiber_raise_thrown(self);
-    self->core.verb = direction == WEFT_READ ? "to read from" : "to write to";
+    self->core.verb = direction == FBL_READ ? "to read from" : "to write to";
     self->core.subject = NULL;
     self->core.fd = fd;
     int err = 0;
-    weft_wake why;
+    fbl_wake why;
     if (is_owned)
-        why = weft_fd_wait(&thread->hub, entry, direction, deadline_ns, &err);
+        why = fbl_fd_wait(&thread->hub, entry, direction, deadline_ns, &err);
     else
-        why = weft_fd_wait_foreign(&thread->hub, entry, direction, deadline_ns, &err);
-    if (weft_unlikely(err != 0)) {
+        why = fbl_fd_wait_foreign(&thread->hub, entry, direction, deadline_ns, &err);
+    if (fbl_unlikely(err != 0)) {
         self->core.verb = NULL;
         errors_os(err);
         return -1;
     }
     rc = fiber_unparked(thread, why);
-    if (weft_likely(rc < 2))
+    if (fbl_likely(rc < 2))
         return rc;
     errors_os(-EBADF);
     return -1;
@@ -48,14 +48,14 @@ static PyObject *fd_wait_call(PyObject *args, PyObject *kwargs, unsigned directi
     static char *names[] = {"fd", "timeout", "owned", NULL};
     int fd, is_owned = 0;
     PyObject *timeout = Py_None;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     uint64_t deadline_ns;
     if (thread == NULL ||
         !PyArg_ParseTupleAndKeywords(args, kwargs, "i|Op", names, &fd, &timeout, &is_owned) ||
         seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
         return NULL;
-    weft_fd *entry;
-    if (is_owned && weft_fd_get(&thread->hub, fd, &entry) == 0)
+    fbl_fd *entry;
+    if (is_owned && fbl_fd_get(&thread->hub, fd, &entry) == 0)
         entry->ready &= (uint8_t)~direction; /* as the caller has just found */
     int rc = fd_wait(thread, fd, direction, deadline_ns, is_owned);
     return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
@@ -64,13 +64,13 @@ static PyObject *fd_wait_call(PyObject *args, PyObject *kwargs, unsigned directi
 static PyObject *module_wait_read(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     (void)module;
-    return fd_wait_call(args, kwargs, WEFT_READ);
+    return fd_wait_call(args, kwargs, FBL_READ);
 }
 
 static PyObject *module_wait_write(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     (void)module;
-    return fd_wait_call(args, kwargs, WEFT_WRITE);
+    return fd_wait_call(args, kwargs, FBL_WRITE);
 }
 
 static PyObject *module_fd_forget(PyObject *module, PyObject *number)
@@ -84,7 +84,7 @@ static PyObject *module_fd_forget(PyObject *module, PyObject *number)
         }
         return NULL;
     }
-    for (weft_link *link = weft_all_threads.next; link != &weft_all_threads; link = link->next)
-        weft_fd_forget(&weft_container_of(link, weft_thread, threads)->hub, fd);
+    for (fbl_link *link = fbl_all_threads.next; link != &fbl_all_threads; link = link->next)
+        fbl_fd_forget(&fbl_container_of(link, fbl_thread, threads)->hub, fd);
     Py_RETURN_NONE;
 }

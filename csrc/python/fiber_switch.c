@@ -9,7 +9,7 @@
  */
 #include "thread.h"
 
-PyObject *weft_empty_tuple;
+PyObject *fbl_empty_tuple;
 
 /* One argument is that object, several are a tuple, none is (), keywords join as a dict. */
 static PyObject *value_from_arguments(PyObject *args, PyObject *kwargs)
@@ -48,7 +48,7 @@ static PyObject *dict_from_vector(PyObject *const *values, PyObject *names)
 /* The native thread that may switch to it. One that has not started has no stack, so it belongs to
  * whichever thread its nearest started ancestor does: it may be given a parent on another thread,
  * and starts there. */
-static weft_thread *record_home(const weft_record *record)
+static fbl_thread *record_home(const fbl_record *record)
 {
     while (!record_is_started(record) && record->body == fiber_body && record->parent != NULL &&
            !record->core.is_held && record->core.stack == NULL)
@@ -56,54 +56,54 @@ static weft_thread *record_home(const weft_record *record)
     return record->thread;
 }
 
-static void fiber_refuse_thread(weft_thread *thread, weft_thread *home)
+static void fiber_refuse_thread(fbl_thread *thread, fbl_thread *home)
 {
     if (home->is_closed)
-        errors_refuse(weft_error_fiber,
+        errors_refuse(fbl_error_fiber,
                       "cannot switch to a different thread (which happens to have exited)");
     else
-        errors_refuse(weft_error_fiber,
+        errors_refuse(fbl_error_fiber,
                       "Cannot switch to a different thread\n\tCurrent:  %R\n\tExpected: %R\n"
                       "Hand over work with a Queue, an Event or hub.call_soon_threadsafe.",
                       thread->main->self, home->main->self);
 }
 
 /* Makes an unstarted fiber one of this thread's. */
-static void record_adopt(weft_thread *thread, weft_record *record)
+static void record_adopt(fbl_thread *thread, fbl_record *record)
 {
     assert(!record_is_started(record));
-    weft_thread *former = record->thread;
+    fbl_thread *former = record->thread;
     thread->record_count++;
     record->thread = thread;
-    weft_fiber_move(&record->core, &thread->hub);
+    fbl_fiber_move(&record->core, &thread->hub);
     if (--former->record_count == 0 && former->is_closed)
         PyMem_RawFree(former);
 }
 
 /* May this thread switch to it? -1: no, with an exception. */
-static int record_reach(weft_thread *thread, weft_record *record)
+static int record_reach(fbl_thread *thread, fbl_record *record)
 {
-    weft_thread *home = record_home(record);
-    if (weft_unlikely(home != thread)) {
+    fbl_thread *home = record_home(record);
+    if (fbl_unlikely(home != thread)) {
         fiber_refuse_thread(thread, home);
         return -1;
     }
-    if (weft_unlikely(record->thread != thread))
+    if (fbl_unlikely(record->thread != thread))
         record_adopt(thread, record);
     return 0;
 }
 
 /* Whom a switch to `target` really goes to; NULL with an exception if that cannot be. */
-static weft_record *fiber_reachable(weft_thread *thread, weft_record *target)
+static fbl_record *fiber_reachable(fbl_thread *thread, fbl_record *target)
 {
-    if (weft_unlikely(record_reach(thread, target) < 0))
+    if (fbl_unlikely(record_reach(thread, target) < 0))
         return NULL;
-    if (weft_likely(!record_is_dead(target)))
+    if (fbl_likely(!record_is_dead(target)))
         return target;
-    if (target->core.state == WEFT_FIBER_DONE)
+    if (target->core.state == FBL_FIBER_DONE)
         target = record_living_ancestor(target);
-    if (target == NULL || target->core.state == WEFT_FIBER_LOST) {
-        errors_refuse(weft_error_fiber,
+    if (target == NULL || target->core.state == FBL_FIBER_LOST) {
+        errors_refuse(fbl_error_fiber,
                       "cannot switch to a fiber that stayed in the parent process: after os.fork() "
                       "only the forking fiber goes on in the child.");
         return NULL;
@@ -112,27 +112,27 @@ static weft_record *fiber_reachable(weft_thread *thread, weft_record *target)
 }
 
 /* Is what an unstarted fiber will call known without running any code? */
-static bool record_has_plain_run(const weft_record *record)
+static bool record_has_plain_run(const fbl_record *record)
 {
-    return record->run != NULL && Py_IS_TYPE(record->self, &weft_fiber_type);
+    return record->run != NULL && Py_IS_TYPE(record->self, &fbl_fiber_type);
 }
 
 /* What an unstarted fiber will call, as a new reference. A subclass may have a method, a property
  * or a __getattribute__ for it: that may run any code, and even start the fiber. */
-static PyObject *fiber_find_run(weft_record *record)
+static PyObject *fiber_find_run(fbl_record *record)
 {
-    if (weft_likely(record_has_plain_run(record)))
+    if (fbl_likely(record_has_plain_run(record)))
         return Py_NewRef(record->run);
     return PyObject_GetAttrString(record->self, "run");
 }
 
 /* Whom a switch to `named` goes to; *run: what that one will call, if it has not started. Asked
  * again after whatever can run Python code: that may have ended or started anybody. */
-static weft_record *fiber_choose(weft_thread *thread, weft_record *named, PyObject **run)
+static fbl_record *fiber_choose(fbl_thread *thread, fbl_record *named, PyObject **run)
 {
     *run = NULL;
     for (;;) {
-        weft_record *target = fiber_reachable(thread, named);
+        fbl_record *target = fiber_reachable(thread, named);
         if (target == NULL || record_is_started(target) || target->body != fiber_body)
             return target;
         bool is_plain = record_has_plain_run(target);
@@ -154,12 +154,12 @@ static weft_record *fiber_choose(weft_thread *thread, weft_record *named, PyObje
 
 /* What is handed over is made first, and the target chosen last: in 3.11 the collector runs inside
  * allocations, and with it destructors that may end the target. */
-static PyObject *fiber_switch_arguments(weft_thread *thread, weft_record *named, PyObject *args,
+static PyObject *fiber_switch_arguments(fbl_thread *thread, fbl_record *named, PyObject *args,
                                         PyObject *kwargs)
 {
     PyObject *run;
     PyObject *value = value_from_arguments(args, kwargs);
-    weft_record *target = value == NULL ? NULL : fiber_choose(thread, named, &run);
+    fbl_record *target = value == NULL ? NULL : fiber_choose(thread, named, &run);
     if (target == NULL) {
         Py_XDECREF(value);
         return NULL;
@@ -184,15 +184,15 @@ static PyObject *fiber_switch_arguments(weft_thread *thread, weft_record *named,
 static __attribute__((noinline)) PyObject *
 fiber_type_switch_any(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     if (thread == NULL)
         return NULL;
     fibers_unwind_dropped(thread);
     PyObject *tuple = tuple_from_vector(args, count);
     PyObject *kwargs = names == NULL ? NULL : dict_from_vector(args + count, names);
     PyObject *result = NULL;
-    weft_call call = {self, args, vector_length(count, names), NULL};
-    weft_record *record = call_begin(thread, &call);
+    fbl_call call = {self, args, vector_length(count, names), NULL};
+    fbl_record *record = call_begin(thread, &call);
     if (tuple != NULL && (names == NULL || kwargs != NULL))
         result = fiber_switch_arguments(thread, record_of(self), tuple, kwargs);
     call_end(record, &call);
@@ -204,13 +204,13 @@ fiber_type_switch_any(PyObject *self, PyObject *const *args, Py_ssize_t count, P
 static PyObject *fiber_type_switch(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                    PyObject *names)
 {
-    weft_thread *thread = weft_this_thread;
-    weft_record *target = record_of(self);
-    if (weft_unlikely(names != NULL || count > 1 || !fiber_is_plain_switch(thread, target)))
+    fbl_thread *thread = fbl_this_thread;
+    fbl_record *target = record_of(self);
+    if (fbl_unlikely(names != NULL || count > 1 || !fiber_is_plain_switch(thread, target)))
         return fiber_type_switch_any(self, args, count, names);
-    weft_call call = {self, args, count, NULL};
-    weft_record *record = call_begin(thread, &call);
-    PyObject *value = Py_NewRef(count == 1 ? args[0] : weft_empty_tuple);
+    fbl_call call = {self, args, count, NULL};
+    fbl_record *record = call_begin(thread, &call);
+    PyObject *value = Py_NewRef(count == 1 ? args[0] : fbl_empty_tuple);
     PyObject *result = fiber_plain_switch(thread, target, value);
     call_end(record, &call);
     return result;
@@ -252,10 +252,10 @@ static int throw_set_exception(PyObject *type, PyObject *value, PyObject *traceb
 
 /* The current exception goes to `named`. One that has not started starts with it, and so dies of it
  * at once; to one that has ended, GreenletExit is a value like any other. */
-static PyObject *fiber_throw(weft_thread *thread, weft_record *named)
+static PyObject *fiber_throw(fbl_thread *thread, fbl_record *named)
 {
     PyObject *travelling = PyErr_GetRaisedException();
-    if (record_is_dead(named) && PyErr_GivenExceptionMatches(travelling, weft_error_exit)) {
+    if (record_is_dead(named) && PyErr_GivenExceptionMatches(travelling, fbl_error_exit)) {
         PyObject *tuple = PyTuple_Pack(1, travelling);
         Py_DECREF(travelling);
         PyObject *result =
@@ -264,7 +264,7 @@ static PyObject *fiber_throw(weft_thread *thread, weft_record *named)
         return result;
     }
     PyObject *run;
-    weft_record *target = fiber_choose(thread, named, &run);
+    fbl_record *target = fiber_choose(thread, named, &run);
     if (target == NULL) {
         Py_XDECREF(travelling);
         return NULL;
@@ -275,10 +275,10 @@ static PyObject *fiber_throw(weft_thread *thread, weft_record *named)
 
 static PyObject *fiber_type_throw(PyObject *self, PyObject *args)
 {
-    PyObject *type = weft_error_exit, *value = NULL, *traceback = NULL;
+    PyObject *type = fbl_error_exit, *value = NULL, *traceback = NULL;
     if (!PyArg_UnpackTuple(args, "throw", 0, 3, &type, &value, &traceback))
         return NULL;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     if (thread == NULL || throw_set_exception(type, value, traceback) < 0)
         return NULL;
     return fiber_throw(thread, record_of(self));
@@ -287,12 +287,12 @@ static PyObject *fiber_type_throw(PyObject *self, PyObject *args)
 /* The method: called by vector, so that the collector can see from where. */
 static PyObject *fiber_type_throw_vector(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     PyObject *tuple = thread == NULL ? NULL : tuple_from_vector(args, count);
     if (tuple == NULL)
         return NULL;
-    weft_call call = {self, args, count, NULL};
-    weft_record *record = call_begin(thread, &call);
+    fbl_call call = {self, args, count, NULL};
+    fbl_record *record = call_begin(thread, &call);
     PyObject *result = fiber_type_throw(self, tuple);
     call_end(record, &call);
     Py_DECREF(tuple);

@@ -1,5 +1,6 @@
 /*
- * fiber_type.c: the type weft.Fiber, which is also greenlet.greenlet: creation, attributes, table.
+ * fiber_type.c: the type fibril.Fiber, which is also greenlet.greenlet: creation, attributes,
+ * table.
  *
  * The idea: the object is greenlet's 40 bytes and nothing but a face; what it shows lies in the
  * record (life.c), how it is switched to is fiber_switch.c's, how it ends death.c's.
@@ -11,7 +12,7 @@
 /* ---- attributes ---- */
 
 /* A thread's main fiber runs what the thread does. */
-static int fiber_check_run(const weft_record *record)
+static int fiber_check_run(const fbl_record *record)
 {
     if (record != record->thread->main)
         return 0;
@@ -22,7 +23,7 @@ static int fiber_check_run(const weft_record *record)
 static PyObject *fiber_get_run(PyObject *self, void *unused)
 {
     (void)unused;
-    weft_record *record = record_of(self);
+    fbl_record *record = record_of(self);
     if (fiber_check_run(record) < 0)
         return NULL;
     if (record_is_started(record) || record->run == NULL)
@@ -33,7 +34,7 @@ static PyObject *fiber_get_run(PyObject *self, void *unused)
 static int fiber_set_run(PyObject *self, PyObject *value, void *unused)
 {
     (void)unused;
-    weft_record *record = record_of(self);
+    fbl_record *record = record_of(self);
     if (fiber_check_run(record) < 0)
         return -1;
     if (record_is_started(record)) {
@@ -52,7 +53,7 @@ static PyObject *fiber_get_parent(PyObject *self, void *unused)
 }
 
 /* 0: it may be the parent; -1 with greenlet's exceptions. */
-static int fiber_check_parent(weft_record *record, PyObject *value)
+static int fiber_check_parent(fbl_record *record, PyObject *value)
 {
     if (value == NULL) {
         PyErr_SetString(PyExc_AttributeError, "can't delete attribute");
@@ -62,7 +63,7 @@ static int fiber_check_parent(weft_record *record, PyObject *value)
         PyErr_SetString(PyExc_AttributeError, "cannot set the parent of a main greenlet");
         return -1;
     }
-    if (!PyObject_TypeCheck(value, &weft_fiber_type)) {
+    if (!PyObject_TypeCheck(value, &fbl_fiber_type)) {
         PyErr_Format(PyExc_TypeError, "GreenletChecker: Expected any type of greenlet, not %s",
                      Py_TYPE(value)->tp_name);
         return -1;
@@ -105,16 +106,16 @@ static int fiber_set_dict(PyObject *self, PyObject *value, void *unused)
 }
 
 /* Whether its frames stand still: parked, or left for ever where it was when its thread ended. */
-static bool record_has_frames(const weft_record *record)
+static bool record_has_frames(const fbl_record *record)
 {
-    bool is_lost = record->core.state == WEFT_FIBER_LOST && record->core.stack != NULL;
+    bool is_lost = record->core.state == FBL_FIBER_LOST && record->core.stack != NULL;
     return (record_is_away(record) || is_lost) && record->thread->hub.current != &record->core;
 }
 
 static PyObject *fiber_get_frame(PyObject *self, void *unused)
 {
     (void)unused;
-    weft_record *record = record_of(self);
+    fbl_record *record = record_of(self);
     if (!record_has_frames(record))
         Py_RETURN_NONE;
     PyFrameObject *frame = state_frame(&record->state, PyThreadState_Get());
@@ -123,32 +124,32 @@ static PyObject *fiber_get_frame(PyObject *self, void *unused)
 
 /* greenlet counts the bytes that it has copied off the thread's stack. Here nothing is copied: it
  * is what the fiber's own stack holds while it is away. A thread's main fiber is on a stack whose
- * size weft does not know; programs only ask whether it is more than nothing. */
+ * size fibril does not know; programs only ask whether it is more than nothing. */
 static PyObject *fiber_get_stack_saved(PyObject *self, void *unused)
 {
     (void)unused;
-    weft_fiber *fiber = &record_of(self)->core;
+    fbl_fiber *fiber = &record_of(self)->core;
     if (!record_is_away(record_of(self)) || fiber->hub->current == fiber)
         return PyLong_FromLong(0);
     if (fiber->stack == NULL)
         return PyLong_FromLong(1);
-    return PyLong_FromSsize_t(weft_stack_top(fiber->stack) - (char *)fiber->context.sp);
+    return PyLong_FromSsize_t(fbl_stack_top(fiber->stack) - (char *)fiber->context.sp);
 }
 
 static int fiber_is_true(PyObject *self)
 {
-    weft_record *record = record_of(self);
+    fbl_record *record = record_of(self);
     return record_is_started(record) && !record_is_dead(record);
 }
 
-static const char *record_words(const weft_record *record)
+static const char *record_words(const fbl_record *record)
 {
     if (record_is_dead(record))
         return record->thread->is_closed ? "(thread exited) dead" : "dead";
     if (!record_is_started(record))
         return "pending";
     bool is_current =
-        record->thread == weft_this_thread && record->thread->hub.current == &record->core;
+        record->thread == fbl_this_thread && record->thread->hub.current == &record->core;
     return is_current ? "current active started" : "suspended active started";
 }
 
@@ -156,8 +157,8 @@ static const char *record_words(const weft_record *record)
  * native thread from those of another; one that has not started may still start on any. */
 static PyObject *fiber_repr(PyObject *self)
 {
-    weft_record *record = record_of(self);
-    weft_thread *thread = record->thread;
+    fbl_record *record = record_of(self);
+    fbl_thread *thread = record->thread;
     bool has_thread = record_is_started(record) && !thread->is_closed;
     bool is_main = record == thread->main && !record_is_dead(record);
     return PyUnicode_FromFormat("<%s object at %p (otid=%p) %s%s>", Py_TYPE(self)->tp_name, self,
@@ -171,22 +172,22 @@ static PyObject *fiber_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     (void)args;
     (void)kwargs;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     if (thread == NULL)
         return NULL;
     fibers_unwind_dropped(thread);
     fiber_type_settle(type);
-    if (weft_unlikely(type->tp_flags & Py_TPFLAGS_IS_ABSTRACT))
-        return PyBaseObject_Type.tp_new(type, weft_empty_tuple, NULL); /* refuses, and says why */
+    if (fbl_unlikely(type->tp_flags & Py_TPFLAGS_IS_ABSTRACT))
+        return PyBaseObject_Type.tp_new(type, fbl_empty_tuple, NULL); /* refuses, and says why */
     PyObject *self = type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
-    weft_record *record = record_make(self, thread);
+    fbl_record *record = record_make(self, thread);
     if (record == NULL) {
         Py_DECREF(self);
         return NULL;
     }
-    weft_fiber_init(&record->core, &thread->hub);
+    fbl_fiber_init(&record->core, &thread->hub);
     record->body = fiber_body;
     record->parent = Py_NewRef(thread_current(thread)->self);
     return self;
@@ -241,7 +242,7 @@ PyDoc_STRVAR(fiber_switch_doc,
              "and whatever\n"
              "is thrown into the calling fiber meanwhile.");
 
-const char weft_throw_doc[] =
+const char fbl_throw_doc[] =
     "throw($self, typ=GreenletExit, val=None, tb=None, /)\n--\n\n"
     "Raise an exception inside this fiber now; return when somebody switches back.\n\n"
     "A fiber that never started dies of it at once, and its parent gets the exception\n"
@@ -251,7 +252,7 @@ const char weft_throw_doc[] =
 static PyMethodDef fiber_methods[] = {
     {"switch", (PyCFunction)(void (*)(void))fiber_type_switch, METH_FASTCALL | METH_KEYWORDS,
      fiber_switch_doc},
-    {"throw", (PyCFunction)(void (*)(void))fiber_type_throw_vector, METH_FASTCALL, weft_throw_doc},
+    {"throw", (PyCFunction)(void (*)(void))fiber_type_throw_vector, METH_FASTCALL, fbl_throw_doc},
     {"__getstate__", fiber_refuse_state, METH_NOARGS, "Fibers cannot be copied or pickled."},
     {0},
 };
@@ -267,9 +268,9 @@ PyDoc_STRVAR(
     "exception\n"
     "when it ends; the creating fiber by default. stack_size: bytes for its C stack, for code that "
     "needs\n"
-    "more than usual (weft.stack_size()); they cost memory only once touched.\n\n"
+    "more than usual (fibril.stack_size()); they cost memory only once touched.\n\n"
     "Switches: never. Threads: any; the fiber belongs to the native thread that makes it.\n\n"
-    ">>> from weft import Fiber, getcurrent\n"
+    ">>> from fibril import Fiber, getcurrent\n"
     ">>> main = getcurrent()\n"
     ">>> def double(number):\n"
     "...     while True:\n"
@@ -278,10 +279,10 @@ PyDoc_STRVAR(
     ">>> fiber.switch(4), fiber.switch(21)\n"
     "(8, 42)\n");
 
-PyTypeObject weft_fiber_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.Fiber",
+PyTypeObject fbl_fiber_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril.Fiber",
     .tp_doc = fiber_doc,
-    .tp_basicsize = sizeof(weft_fiber_object),
+    .tp_basicsize = sizeof(fbl_fiber_object),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .tp_new = fiber_new,
     .tp_init = fiber_init,
@@ -293,7 +294,7 @@ PyTypeObject weft_fiber_type = {
     .tp_as_number = &fiber_number,
     .tp_methods = fiber_methods,
     .tp_getset = fiber_getset,
-    .tp_weaklistoffset = offsetof(weft_fiber_object, weakrefs),
-    .tp_dictoffset = offsetof(weft_fiber_object, dict),
+    .tp_weaklistoffset = offsetof(fbl_fiber_object, weakrefs),
+    .tp_dictoffset = offsetof(fbl_fiber_object, dict),
 };
-_Static_assert(sizeof(weft_fiber_object) == 40, "C extensions compile greenlet's size in");
+_Static_assert(sizeof(fbl_fiber_object) == 40, "C extensions compile greenlet's size in");

@@ -14,18 +14,18 @@
 #include <stddef.h>
 
 #define GREENLET_MODULE
-#include "../../src/weft/compat/greenlet/greenlet.h"
+#include "../../src/fibril/compat/greenlet/greenlet.h"
 
-_Static_assert(sizeof(PyGreenlet) == sizeof(weft_fiber_object) &&
-                   offsetof(PyGreenlet, weakreflist) == offsetof(weft_fiber_object, weakrefs) &&
-                   offsetof(PyGreenlet, dict) == offsetof(weft_fiber_object, dict) &&
-                   offsetof(PyGreenlet, pimpl) == offsetof(weft_fiber_object, record),
+_Static_assert(sizeof(PyGreenlet) == sizeof(fbl_fiber_object) &&
+                   offsetof(PyGreenlet, weakreflist) == offsetof(fbl_fiber_object, weakrefs) &&
+                   offsetof(PyGreenlet, dict) == offsetof(fbl_fiber_object, dict) &&
+                   offsetof(PyGreenlet, pimpl) == offsetof(fbl_fiber_object, record),
                "the header that extensions compile against describes a fiber object");
 
 /* Is the first argument of the named function a fiber? If not, a TypeError says so. */
 static bool api_is_fiber(const char *function, PyGreenlet *fiber)
 {
-    if (fiber != NULL && PyObject_TypeCheck((PyObject *)fiber, &weft_fiber_type))
+    if (fiber != NULL && PyObject_TypeCheck((PyObject *)fiber, &fbl_fiber_type))
         return true;
     errors_refuse(PyExc_TypeError, "%s() needs a greenlet, not %s. Ask PyGreenlet_Check() first.",
                   function, fiber == NULL ? "NULL" : Py_TYPE(fiber)->tp_name);
@@ -36,7 +36,7 @@ static PyGreenlet *api_get_current(void) { return (PyGreenlet *)fiber_current();
 
 static PyGreenlet *api_new(PyObject *run, PyGreenlet *parent)
 {
-    PyObject *fiber = fiber_new(&weft_fiber_type, weft_empty_tuple, NULL);
+    PyObject *fiber = fiber_new(&fbl_fiber_type, fbl_empty_tuple, NULL);
     if (fiber == NULL)
         return NULL;
     record_of(fiber)->run = Py_XNewRef(run);
@@ -50,7 +50,7 @@ static PyObject *api_switch(PyGreenlet *fiber, PyObject *args, PyObject *kwargs)
     if (!api_is_fiber("PyGreenlet_Switch", fiber))
         return NULL;
     if (args == NULL)
-        args = weft_empty_tuple;
+        args = fbl_empty_tuple;
     if (!PyTuple_Check(args))
         return errors_refuse(PyExc_TypeError,
                              "PyGreenlet_Switch() takes the arguments as a tuple, not %s.",
@@ -58,7 +58,7 @@ static PyObject *api_switch(PyGreenlet *fiber, PyObject *args, PyObject *kwargs)
     if (kwargs == NULL || !PyDict_Check(kwargs))
         return fiber_type_switch((PyObject *)fiber, &PyTuple_GET_ITEM(args, 0),
                                  PyTuple_GET_SIZE(args), NULL);
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     if (thread == NULL)
         return NULL;
     return fiber_switch_arguments(thread, record_of((PyObject *)fiber), args, kwargs);
@@ -67,9 +67,9 @@ static PyObject *api_switch(PyGreenlet *fiber, PyObject *args, PyObject *kwargs)
 /* Tasks and the hub have a throw() of their own. */
 static PyObject *api_throw_any(PyObject *fiber, PyObject *args)
 {
-    if (PyObject_TypeCheck(fiber, &weft_task_type))
+    if (PyObject_TypeCheck(fiber, &fbl_task_type))
         return task_throw(fiber, args);
-    if (PyObject_TypeCheck(fiber, &weft_hub_type))
+    if (PyObject_TypeCheck(fiber, &fbl_hub_type))
         return hub_throw(fiber, args);
     return fiber_type_throw(fiber, args);
 }
@@ -100,7 +100,7 @@ static PyGreenlet *api_get_parent(PyGreenlet *fiber)
 {
     if (!api_is_fiber("PyGreenlet_GetParent", fiber))
         return NULL;
-    weft_record *parent = record_parent(record_of((PyObject *)fiber));
+    fbl_record *parent = record_parent(record_of((PyObject *)fiber));
     return parent == NULL ? NULL : (PyGreenlet *)Py_NewRef(parent->self);
 }
 
@@ -108,7 +108,7 @@ static int api_is_main(PyGreenlet *fiber)
 {
     if (!api_is_fiber("PyGreenlet_MAIN", fiber))
         return -1;
-    weft_record *record = record_of((PyObject *)fiber);
+    fbl_record *record = record_of((PyObject *)fiber);
     return record == record->thread->main;
 }
 
@@ -123,7 +123,7 @@ static int api_is_active(PyGreenlet *fiber)
 {
     if (!api_is_fiber("PyGreenlet_ACTIVE", fiber))
         return -1;
-    weft_record *record = record_of((PyObject *)fiber);
+    fbl_record *record = record_of((PyObject *)fiber);
     return record_is_started(record) && !record_is_dead(record);
 }
 
@@ -131,9 +131,9 @@ static int api_is_active(PyGreenlet *fiber)
 static PyObject *greenlet_api_make(void)
 {
     static void *table[PyGreenlet_API_pointers];
-    table[PyGreenlet_Type_NUM] = &weft_fiber_type;
-    table[PyExc_GreenletError_NUM] = weft_error_fiber;
-    table[PyExc_GreenletExit_NUM] = weft_error_exit;
+    table[PyGreenlet_Type_NUM] = &fbl_fiber_type;
+    table[PyExc_GreenletError_NUM] = fbl_error_fiber;
+    table[PyExc_GreenletExit_NUM] = fbl_error_exit;
     table[PyGreenlet_New_NUM] = api_new;
     table[PyGreenlet_GetCurrent_NUM] = api_get_current;
     table[PyGreenlet_Throw_NUM] = api_throw;

@@ -1,5 +1,5 @@
 /*
- * hub_type.c: weft.hub.Hub's native half: the hub as Python sees it, and the fiber that runs
+ * hub_type.c: fibril.hub.Hub's native half: the hub as Python sees it, and the fiber that runs
  * callbacks.
  *
  * The idea: scheduling needs no fiber (core hub.c), but Python callbacks (raw links, call_soon)
@@ -14,12 +14,12 @@
 #include "exports.h"
 #include "../poll.h"
 
-PyObject *weft_hub_class = (PyObject *)&weft_hub_type; /* what get_hub() makes; see set_hub_class */
+PyObject *fbl_hub_class = (PyObject *)&fbl_hub_type; /* what get_hub() makes; see set_hub_class */
 
 /* ---- errors that nobody will catch ---- */
 
 /* Gives the current exception to Hub.handle_error(context, type, value, traceback). */
-static void hub_report_error(weft_thread *thread, PyObject *context)
+static void hub_report_error(fbl_thread *thread, PyObject *context)
 {
     PyObject *exception = PyErr_GetRaisedException();
     PyObject *traceback = PyException_GetTraceback(exception);
@@ -38,7 +38,7 @@ static void hub_report_error(weft_thread *thread, PyObject *context)
 
 /* ---- the hub fiber ---- */
 
-static void hub_run_callbacks(weft_thread *thread)
+static void hub_run_callbacks(fbl_thread *thread)
 {
     PyObject *callbacks = thread->callbacks;
     thread->callbacks = NULL;
@@ -53,9 +53,9 @@ static void hub_run_callbacks(weft_thread *thread)
     Py_XDECREF(callbacks);
 }
 
-static weft_record *hub_body(weft_record *record)
+static fbl_record *hub_body(fbl_record *record)
 {
-    weft_thread *thread = record->thread;
+    fbl_thread *thread = record->thread;
     for (;;) {
         PyObject *value;
         if (fiber_arrive(thread, &value) < 0 || PyErr_Occurred())
@@ -63,26 +63,26 @@ static weft_record *hub_body(weft_record *record)
         Py_XDECREF(value);
         hub_run_callbacks(thread);
         notices_call(thread);
-        if (thread->callbacks == NULL && weft_list_is_empty(&thread->told))
-            (void)weft_park_wait(&thread->hub, WEFT_NEVER);
+        if (thread->callbacks == NULL && fbl_list_is_empty(&thread->told))
+            (void)fbl_park_wait(&thread->hub, FBL_NEVER);
         else
-            weft_yield_wait(&thread->hub); /* a callback added more: others first */
+            fbl_yield_wait(&thread->hub); /* a callback added more: others first */
     }
     return record; /* never: the hub fiber does not end */
 }
 
 /* The hub fiber of a thread, made when first needed. A borrowed record. */
-static weft_record *hub_fiber_get(weft_thread *thread)
+static fbl_record *hub_fiber_get(fbl_thread *thread)
 {
-    if (weft_likely(thread->hub_fiber != NULL))
+    if (fbl_likely(thread->hub_fiber != NULL))
         return thread->hub_fiber;
-    PyObject *self = PyObject_CallNoArgs(weft_hub_class);
+    PyObject *self = PyObject_CallNoArgs(fbl_hub_class);
     if (self == NULL)
         return NULL;
-    weft_record *record = record_of(self);
+    fbl_record *record = record_of(self);
     if (record->thread != thread) {
-        errors_refuse(weft_error_fiber,
-                      "cannot make the hub of another native thread: it has not used weft yet.");
+        errors_refuse(fbl_error_fiber,
+                      "cannot make the hub of another native thread: it has not used fibril yet.");
         Py_DECREF(self);
         return NULL;
     }
@@ -91,24 +91,24 @@ static weft_record *hub_fiber_get(weft_thread *thread)
 }
 
 /* A new reference, or NULL with an exception. */
-static PyObject *hub_get(weft_thread *thread)
+static PyObject *hub_get(fbl_thread *thread)
 {
-    weft_record *record = hub_fiber_get(thread);
+    fbl_record *record = hub_fiber_get(thread);
     return record == NULL ? NULL : Py_NewRef(record->self);
 }
 
-static void hub_wake(weft_record *record)
+static void hub_wake(fbl_record *record)
 {
-    if (record->core.state == WEFT_FIBER_PARKED)
-        weft_wake_fiber(&record->core, WEFT_WAKE_FIRED);
-    else if (record->core.state != WEFT_FIBER_RUNNING)
-        weft_ready_fiber(&record->core);
+    if (record->core.state == FBL_FIBER_PARKED)
+        fbl_wake_fiber(&record->core, FBL_WAKE_FIRED);
+    else if (record->core.state != FBL_FIBER_RUNNING)
+        fbl_ready_fiber(&record->core);
 }
 
 /* fn(*args) in the hub of `thread`, soon; any native thread may ask. */
-static int hub_call_soon(weft_thread *thread, PyObject *fn, PyObject *args)
+static int hub_call_soon(fbl_thread *thread, PyObject *fn, PyObject *args)
 {
-    weft_record *record = hub_fiber_get(thread);
+    fbl_record *record = hub_fiber_get(thread);
     if (record == NULL)
         return -1;
     PyObject *entry = PyTuple_Pack(2, fn, args);
@@ -125,7 +125,7 @@ static int hub_call_soon(weft_thread *thread, PyObject *fn, PyObject *args)
 
 /* ---- Python's view ---- */
 
-static weft_thread *hub_thread(PyObject *self) { return record_of(self)->thread; }
+static fbl_thread *hub_thread(PyObject *self) { return record_of(self)->thread; }
 
 static PyObject *hub_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -142,7 +142,7 @@ static int hub_init(PyObject *self, PyObject *args, PyObject *kwargs)
     (void)self;
     if (PyTuple_GET_SIZE(args) == 0 && (kwargs == NULL || PyDict_GET_SIZE(kwargs) == 0))
         return 0;
-    PyErr_SetString(PyExc_TypeError, "Hub() takes no arguments: use weft.get_hub()");
+    PyErr_SetString(PyExc_TypeError, "Hub() takes no arguments: use fibril.get_hub()");
     return -1;
 }
 
@@ -153,7 +153,7 @@ static PyObject *hub_type_call_soon(PyObject *self, PyObject *args)
                              "cannot call soon: the first argument must be callable. Use "
                              "call_soon(fn, *args).");
     if (hub_thread(self)->is_closed)
-        return errors_refuse(weft_error_fiber, "cannot call soon: the hub's thread has ended.");
+        return errors_refuse(fbl_error_fiber, "cannot call soon: the hub's thread has ended.");
     PyObject *rest = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
     if (rest == NULL)
         return NULL;
@@ -167,14 +167,14 @@ static PyObject *hub_expect(PyObject *self, PyObject *count)
     long change = PyLong_AsLong(count);
     if (change == -1 && PyErr_Occurred())
         return NULL;
-    weft_hub *hub = &hub_thread(self)->hub;
+    fbl_hub *hub = &hub_thread(self)->hub;
     if (change < -(long)hub->expected || change > INT32_MAX)
         return errors_refuse(PyExc_ValueError,
                              "cannot expect %ld more wake-ups: %u are expected now.", change,
                              hub->expected);
     __atomic_store_n(&hub->expected, (uint32_t)((long)hub->expected + change), __ATOMIC_RELAXED);
-    if (weft_unlikely(hub->is_blocked && change < 0))
-        weft_hub_notify(hub); /* it may be at a dead end now */
+    if (fbl_unlikely(hub->is_blocked && change < 0))
+        fbl_hub_notify(hub); /* it may be at a dead end now */
     Py_RETURN_NONE;
 }
 
@@ -201,11 +201,11 @@ static PyObject *hub_observe(PyObject *self, PyObject *value)
 static PyObject *hub_has_ready(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return PyBool_FromLong(!weft_list_is_empty(&hub_thread(self)->hub.ready));
+    return PyBool_FromLong(!fbl_list_is_empty(&hub_thread(self)->hub.ready));
 }
 
 /* Asks the hub's Python half; its errors are reported. What travels meanwhile is kept apart. */
-static bool hub_consult(weft_thread *thread, const char *method)
+static bool hub_consult(fbl_thread *thread, const char *method)
 {
     PyObject *travelling = PyErr_GetRaisedException();
     PyObject *hub = hub_get(thread);
@@ -223,14 +223,14 @@ static bool hub_consult(weft_thread *thread, const char *method)
 static PyObject *hub_fileno(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    weft_hub *hub = &hub_thread(self)->hub;
-    int rc = weft_hub_open(hub);
+    fbl_hub *hub = &hub_thread(self)->hub;
+    int rc = fbl_hub_open(hub);
     if (rc < 0)
         return errors_os(rc);
     return hub->poller_fd < 0 ? Py_NewRef(Py_None) : PyLong_FromLong(hub->poller_fd);
 }
 
-static int hub_append(PyObject *list, weft_record *record, const char *verb, PyObject *subject)
+static int hub_append(PyObject *list, fbl_record *record, const char *verb, PyObject *subject)
 {
     PyObject *entry =
         Py_BuildValue("(OzO)", record->self, verb, subject != NULL ? subject : Py_None);
@@ -239,10 +239,10 @@ static int hub_append(PyObject *list, weft_record *record, const char *verb, PyO
     return rc;
 }
 
-static int hub_append_parked(PyObject *list, weft_record *record)
+static int hub_append_parked(PyObject *list, fbl_record *record)
 {
-    weft_fiber *fiber = &record->core;
-    bool is_waiting = fiber->state == WEFT_FIBER_PARKED && fiber->verb != NULL;
+    fbl_fiber *fiber = &record->core;
+    bool is_waiting = fiber->state == FBL_FIBER_PARKED && fiber->verb != NULL;
     return hub_append(list, record, is_waiting ? fiber->verb : NULL,
                       is_waiting ? fiber->subject : NULL);
 }
@@ -250,11 +250,11 @@ static int hub_append_parked(PyObject *list, weft_record *record)
 static PyObject *hub_parked(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    weft_thread *thread = hub_thread(self);
+    fbl_thread *thread = hub_thread(self);
     PyObject *list = PyList_New(0);
-    for (weft_link *link = thread->hub.fibers.next; list != NULL && link != &thread->hub.fibers;
+    for (fbl_link *link = thread->hub.fibers.next; list != NULL && link != &thread->hub.fibers;
          link = link->next) {
-        weft_record *record = (weft_record *)weft_container_of(link, weft_fiber, all);
+        fbl_record *record = (fbl_record *)fbl_container_of(link, fbl_fiber, all);
         if (!record_is_away(record) || record == thread->hub_fiber)
             continue;
         if (hub_append_parked(list, record) < 0)
@@ -266,12 +266,12 @@ static PyObject *hub_parked(PyObject *self, PyObject *unused)
 }
 
 /* Of the fibers, those that wait for the clock or the kernel. */
-static int hub_append_waiting(PyObject *list, weft_record *record)
+static int hub_append_waiting(PyObject *list, fbl_record *record)
 {
-    weft_fiber *fiber = &record->core;
-    if (fiber->timer.is_started && fiber->state == WEFT_FIBER_NEW)
+    fbl_fiber *fiber = &record->core;
+    if (fiber->timer.is_started && fiber->state == FBL_FIBER_NEW)
         return hub_append(list, record, "to start", NULL);
-    bool is_fd_wait = fiber->is_fd_wait && !weft_fiber_is_ready(fiber);
+    bool is_fd_wait = fiber->is_fd_wait && !fbl_fiber_is_ready(fiber);
     if (is_fd_wait) {
         PyObject *number = PyUnicode_FromFormat("fd %d", fiber->fd);
         int rc = number == NULL ? -1 : hub_append(list, record, fiber->verb, number);
@@ -284,11 +284,11 @@ static int hub_append_waiting(PyObject *list, weft_record *record)
 static PyObject *hub_waiting(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    weft_thread *thread = hub_thread(self);
+    fbl_thread *thread = hub_thread(self);
     PyObject *list = PyList_New(0);
-    for (weft_link *link = thread->hub.fibers.next; list != NULL && link != &thread->hub.fibers;
+    for (fbl_link *link = thread->hub.fibers.next; list != NULL && link != &thread->hub.fibers;
          link = link->next) {
-        if (hub_append_waiting(list, (weft_record *)weft_container_of(link, weft_fiber, all)) < 0)
+        if (hub_append_waiting(list, (fbl_record *)fbl_container_of(link, fbl_fiber, all)) < 0)
             Py_CLEAR(list);
         if (list == NULL)
             break;
@@ -319,9 +319,9 @@ static PyObject *hub_get_main(PyObject *self, void *unused)
 static PyObject *hub_statistics(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    weft_hub *hub = &hub_thread(self)->hub;
+    fbl_hub *hub = &hub_thread(self)->hub;
     size_t live_count = 0, free_count = 0, dirty_count = 0;
-    for (weft_stack_pool *pool = &hub->stacks; pool != NULL; pool = pool->next) {
+    for (fbl_stack_pool *pool = &hub->stacks; pool != NULL; pool = pool->next) {
         live_count += pool->live_count;
         free_count += pool->free_count;
         dirty_count += pool->dirty_count;
@@ -337,13 +337,13 @@ static PyObject *hub_statistics(PyObject *self, PyObject *unused)
 static PyObject *hub_trim(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    weft_thread *thread = hub_thread(self);
-    if (thread != weft_this_thread)
+    fbl_thread *thread = hub_thread(self);
+    if (thread != fbl_this_thread)
         return errors_refuse(
-            weft_error_fiber,
+            fbl_error_fiber,
             "cannot trim the stacks of another native thread: it may be running on "
             "them. Call trim() there.");
-    weft_hub_trim(&thread->hub);
+    fbl_hub_trim(&thread->hub);
     Py_RETURN_NONE;
 }
 
@@ -362,17 +362,17 @@ static PyObject *hub_stalled(PyObject *self, PyObject *unused)
 {
     (void)self;
     (void)unused;
-    return PyObject_CallFunction(weft_error_loop_exit, "s", "This operation would block forever");
+    return PyObject_CallFunction(fbl_error_loop_exit, "s", "This operation would block forever");
 }
 
 /* What is thrown at the hub is the main fiber's: the hub itself never ends. */
 static PyObject *hub_throw(PyObject *self, PyObject *args)
 {
-    PyObject *type = weft_error_exit, *value = NULL, *traceback = NULL;
+    PyObject *type = fbl_error_exit, *value = NULL, *traceback = NULL;
     if (!PyArg_UnpackTuple(args, "throw", 0, 3, &type, &value, &traceback) ||
         throw_set_exception(type, value, traceback) < 0)
         return NULL;
-    weft_record *main = hub_thread(self)->main;
+    fbl_record *main = hub_thread(self)->main;
     if (record_is_running(main))
         return NULL; /* it is running: here it is */
     PyObject *exception = PyErr_GetRaisedException();
@@ -435,19 +435,19 @@ static PyMethodDef hub_methods[] = {
      "burst of work.\n\nSwitches: never. Threads: owner. Raises FiberError elsewhere."},
     {"handle_error", hub_handle_error, METH_VARARGS,
      "handle_error($self, context, type, value, traceback, /)\n--\n\nAn exception that nobody will "
-     "catch. weft.hub.Hub overrides it.\n\nSwitches: never. Threads: owner."},
+     "catch. fibril.hub.Hub overrides it.\n\nSwitches: never. Threads: owner."},
     {"stalled", hub_stalled, METH_NOARGS,
      "stalled($self, /)\n--\n\nNothing can ever become ready: the exception for the main fiber, or "
      "None to wait all the same.\n\nSwitches: never. Threads: owner."},
     {0},
 };
 
-PyTypeObject weft_hub_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft._core.Hub",
-    .tp_doc = "Hub()\n--\n\nOne per native thread; get it with weft.get_hub().\n\n"
+PyTypeObject fbl_hub_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril._core.Hub",
+    .tp_doc = "Hub()\n--\n\nOne per native thread; get it with fibril.get_hub().\n\n"
               "Switches: never. Threads: owner.",
-    .tp_base = &weft_fiber_type,
-    .tp_basicsize = sizeof(weft_fiber_object),
+    .tp_base = &fbl_fiber_type,
+    .tp_basicsize = sizeof(fbl_fiber_object),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .tp_new = hub_new,
     .tp_init = hub_init,

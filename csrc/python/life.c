@@ -10,38 +10,38 @@
 #include "thread.h"
 
 #define FREE_RECORDS_MAX 256
-static weft_record *free_records; /* chained through `thread`; the GIL is its lock */
+static fbl_record *free_records; /* chained through `thread`; the GIL is its lock */
 static int free_record_count;
 
 static uint64_t record_serial; /* of the newest record; under the GIL */
 
-static weft_record *record_make(PyObject *self, weft_thread *thread)
+static fbl_record *record_make(PyObject *self, fbl_thread *thread)
 {
-    weft_record *record = free_records;
+    fbl_record *record = free_records;
     if (record != NULL) {
-        free_records = (weft_record *)record->thread;
+        free_records = (fbl_record *)record->thread;
         free_record_count--;
     } else {
         record = PyMem_Malloc(sizeof *record);
         if (record == NULL)
-            return (weft_record *)PyErr_NoMemory();
+            return (fbl_record *)PyErr_NoMemory();
     }
     memset(record, 0, sizeof *record);
     record->thread = thread;
     record->self = self;
     record->serial = ++record_serial;
     thread->record_count++;
-    ((weft_fiber_object *)self)->record = record;
+    ((fbl_fiber_object *)self)->record = record;
     return record;
 }
 
-static void record_free(weft_record *record)
+static void record_free(fbl_record *record)
 {
-    weft_thread *thread = record->thread;
+    fbl_thread *thread = record->thread;
     if (--thread->record_count == 0 && thread->is_closed)
         PyMem_RawFree(thread);
     if (free_record_count < FREE_RECORDS_MAX) {
-        record->thread = (weft_thread *)free_records;
+        record->thread = (fbl_thread *)free_records;
         free_records = record;
         free_record_count++;
     } else {
@@ -50,7 +50,7 @@ static void record_free(weft_record *record)
 }
 
 /* What it was called with, and what it was to meet. An exception that travels is kept. */
-static void record_release_arguments(weft_record *record)
+static void record_release_arguments(fbl_record *record)
 {
     PyObject *travelling = PyErr_GetRaisedException();
     Py_CLEAR(record->args);
@@ -60,7 +60,7 @@ static void record_release_arguments(weft_record *record)
 }
 
 /* What a fiber lets go of when it ends, when `run` has returned or was never called. */
-static void record_release(weft_record *record)
+static void record_release(fbl_record *record)
 {
     PyObject *travelling = PyErr_GetRaisedException();
     Py_CLEAR(record->run);
@@ -71,26 +71,26 @@ static void record_release(weft_record *record)
 /* GreenletExit that reaches the end of a fiber is its result. */
 static PyObject *value_from_exit(PyObject *value)
 {
-    if (value != NULL || !PyErr_ExceptionMatches(weft_error_exit))
+    if (value != NULL || !PyErr_ExceptionMatches(fbl_error_exit))
         return value;
     return PyErr_GetRaisedException();
 }
 
 /* A task's parent is the hub, whatever the task was told; NULL for a main fiber. */
-static weft_record *record_parent(weft_record *record)
+static fbl_record *record_parent(fbl_record *record)
 {
     if (record->parent != NULL)
         return record_of(record->parent);
     if (record == record->thread->main)
         return NULL;
-    weft_record *hub = hub_fiber_get(record->thread);
+    fbl_record *hub = hub_fiber_get(record->thread);
     if (hub == NULL)
         PyErr_Clear(); /* no memory for a hub: the main fiber is always there */
     return hub != NULL ? hub : record->thread->main;
 }
 
 /* The nearest ancestor that can run, or NULL: the process forked and they stayed behind. */
-static weft_record *record_living_ancestor(weft_record *record)
+static fbl_record *record_living_ancestor(fbl_record *record)
 {
     while (record != NULL && record_is_dead(record))
         record = record_parent(record);
@@ -99,7 +99,7 @@ static weft_record *record_living_ancestor(weft_record *record)
 
 /* A thread of the parent process that had forked would end here; its process ends with it.
  */
-static void fiber_end_forked_process(weft_thread *thread, PyObject *context)
+static void fiber_end_forked_process(fbl_thread *thread, PyObject *context)
 {
     if (PyErr_Occurred())
         hub_report_error(thread, context);
@@ -120,9 +120,9 @@ typedef struct {
 
 /* One that will start takes over the stack of who ends; if it wants another size, it gets its own
  * now, while there is still somebody who can be told that there is no memory. */
-static int fiber_heir_set_stack(weft_record *heir)
+static int fiber_heir_set_stack(fbl_record *heir)
 {
-    int rc = weft_fiber_fits(&heir->core) ? 0 : weft_fiber_prepare(&heir->core);
+    int rc = fbl_fiber_fits(&heir->core) ? 0 : fbl_fiber_prepare(&heir->core);
     if (rc < 0)
         errors_stack(rc);
     return rc < 0 ? -1 : 0;
@@ -138,7 +138,7 @@ static void legacy_forget_run(fiber_legacy *legacy)
 }
 
 /* Finds what an unstarted ancestor will call, with the exception that travels put aside. */
-static int legacy_find_run(fiber_legacy *legacy, weft_record *heir)
+static int legacy_find_run(fiber_legacy *legacy, fbl_record *heir)
 {
     legacy_forget_run(legacy);
     PyObject *travelling = PyErr_GetRaisedException();
@@ -163,7 +163,7 @@ static void legacy_pass_over(fiber_legacy *legacy)
 }
 
 /* Making an ancestor ready that is not a plain fiber to be started. As below. */
-static int fiber_heir_settle_other(weft_record *heir, fiber_legacy *legacy)
+static int fiber_heir_settle_other(fbl_record *heir, fiber_legacy *legacy)
 {
     if (legacy->run != NULL) {
         legacy_forget_run(legacy);
@@ -179,7 +179,7 @@ static int fiber_heir_settle_other(weft_record *heir, fiber_legacy *legacy)
 
 /* An ancestor that never ran starts with the result, as greenlet has it. Making ready for that can
  * run any code. 0: ready, and no code ran; 1: choose again; -1: it cannot have it. */
-static int fiber_heir_settle(weft_thread *thread, weft_record *heir, fiber_legacy *legacy)
+static int fiber_heir_settle(fbl_thread *thread, fbl_record *heir, fiber_legacy *legacy)
 {
     if (record_reach(thread, heir) < 0)
         return -1;
@@ -204,20 +204,20 @@ static int fiber_heir_settle(weft_thread *thread, weft_record *heir, fiber_legac
 
 /* The nearest ancestor that can run and has not refused. When all of them have, the thread's main
  * fiber, unless that stayed behind when the process forked: then NULL. */
-static weft_record *fiber_candidate(weft_record *record, const fiber_legacy *legacy)
+static fbl_record *fiber_candidate(fbl_record *record, const fiber_legacy *legacy)
 {
-    weft_record *heir = record_living_ancestor(record_parent(record));
+    fbl_record *heir = record_living_ancestor(record_parent(record));
     for (int i = 0; i < legacy->refused && heir != NULL; i++)
         heir = record_living_ancestor(record_parent(heir));
-    weft_record *main = record->thread->main;
+    fbl_record *main = record->thread->main;
     return heir != NULL || record_is_dead(main) ? heir : main;
 }
 
 /* Who gets it, ready to be entered; NULL as above. */
-static weft_record *fiber_heir(weft_record *record, fiber_legacy *legacy)
+static fbl_record *fiber_heir(fbl_record *record, fiber_legacy *legacy)
 {
     for (;;) {
-        weft_record *heir = fiber_candidate(record, legacy);
+        fbl_record *heir = fiber_candidate(record, legacy);
         if (heir == NULL)
             return NULL;
         PyObject *held = Py_NewRef(heir->self);
@@ -232,12 +232,12 @@ static weft_record *fiber_heir(weft_record *record, fiber_legacy *legacy)
 
 /* The fiber has returned `value` (or raised: NULL). Says who runs next, and with what. Nothing
  * after the choice runs any code: what is dropped has other references. */
-static weft_record *fiber_end(weft_record *record, PyObject *value)
+static fbl_record *fiber_end(fbl_record *record, PyObject *value)
 {
-    weft_thread *thread = record->thread;
+    fbl_thread *thread = record->thread;
     record_release(record);
     fiber_legacy legacy = {.value = value_from_exit(value)};
-    weft_record *next = fiber_heir(record, &legacy);
+    fbl_record *next = fiber_heir(record, &legacy);
     if (next == NULL)
         fiber_end_forked_process(thread, record->self);
     if (legacy.run != NULL) { /* it starts: what it calls travels, and the value is in `args` */
@@ -252,7 +252,7 @@ static weft_record *fiber_end(weft_record *record, PyObject *value)
     return next;
 }
 
-static PyObject *fiber_call_run(weft_record *record)
+static PyObject *fiber_call_run(fbl_record *record)
 {
     if (PyErr_Occurred())
         return NULL; /* an exception was handed to a fiber that never ran: it dies of it */
@@ -262,15 +262,15 @@ static PyObject *fiber_call_run(weft_record *record)
     }
     if (record->run == NULL)
         return errors_refuse(PyExc_AttributeError, "run");
-    return PyObject_Call(record->run, record->args != NULL ? record->args : weft_empty_tuple,
+    return PyObject_Call(record->run, record->args != NULL ? record->args : fbl_empty_tuple,
                          record->kwargs);
 }
 
 /* What it will call has travelled with the first switch. The attribute's former value is dropped
  * here, in the fiber that has started: that may run any code, and even switch. */
-static weft_record *fiber_body(weft_record *record)
+static fbl_record *fiber_body(fbl_record *record)
 {
-    weft_thread *thread = record->thread;
+    fbl_thread *thread = record->thread;
     PyObject *former = NULL;
     if (thread->value != NULL) {
         former = record->run;
@@ -287,12 +287,12 @@ static weft_record *fiber_body(weft_record *record)
 }
 
 /* A fiber that never ran will never run. */
-static void record_cancel_start(weft_record *record)
+static void record_cancel_start(fbl_record *record)
 {
-    weft_fiber *fiber = &record->core;
-    assert(fiber->state == WEFT_FIBER_NEW);
+    fbl_fiber *fiber = &record->core;
+    assert(fiber->state == FBL_FIBER_NEW);
     bool was_held = fiber->is_held;
-    weft_fiber_cancel(fiber);
+    fbl_fiber_cancel(fiber);
     record_release(record);
     if (was_held)
         Py_DECREF(record->self);

@@ -4,7 +4,7 @@
  * The idea: a link is a callback and the hub of the thread that asked for it. Whoever makes the
  * object ready gives each of them to its hub, in order, and forgets them; so a callback runs where
  * it may not wait, in the thread whose it is, and never in the middle of set() or release().
- * weft.wait() is built on this.
+ * fibril.wait() is built on this.
  *
  * A list is made on first use: an object without links pays for one pointer.
  * Threads: any.
@@ -15,7 +15,7 @@
 /* callback(self) in the hub, soon. If its thread has ended, there is nobody to be told. */
 static int link_call_soon(PyObject *self, PyObject *callback, PyObject *hub)
 {
-    weft_thread *thread = record_of(hub)->thread;
+    fbl_thread *thread = record_of(hub)->thread;
     if (thread->is_closed)
         return 0;
     PyObject *args = PyTuple_Pack(1, self);
@@ -52,7 +52,7 @@ static PyObject *link_add(PyObject **links, PyObject *self, PyObject *callback,
                              "cannot link %R: it is not callable. A link is called with the object "
                              "that it is linked to, when that is ready.",
                              callback);
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     PyObject *hub = thread == NULL ? NULL : hub_get(thread);
     if (hub == NULL)
         return NULL;
@@ -106,14 +106,14 @@ static PyObject *link_get_hub(PyObject *self, void *unused)
 {
     (void)self;
     (void)unused;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     return thread == NULL ? NULL : hub_get(thread);
 }
 
-const char weft_link_add_doc[] =
+const char fbl_link_add_doc[] =
     "rawlink($self, callback, /)\n--\n\n"
     "Have the hub of this thread call callback(self) once, when it is ready; soon, if it is.\n\n"
     "callback: must not block. Switches: never. Threads: any.";
-const char weft_link_remove_doc[] = "unlink($self, callback, /)\n--\n\n"
-                                    "Take back a link; one that is not there is no error.\n\n"
-                                    "Switches: never. Threads: any.";
+const char fbl_link_remove_doc[] = "unlink($self, callback, /)\n--\n\n"
+                                   "Take back a link; one that is not there is no error.\n\n"
+                                   "Switches: never. Threads: any.";

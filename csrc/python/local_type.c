@@ -22,10 +22,10 @@ typedef struct {
     uint64_t last_serial;           /* whose values were used last; 0: nobody's */
     PyObject *last_values;          /* owned: those, or NULL */
     PyObject *weakrefs;             /* weak references to it */
-    weft_link all;                  /* among all locals, for reports */
+    fbl_link all;                  /* among all locals, for reports */
 } local_object;
 
-static weft_link all_locals = {&all_locals, &all_locals};
+static fbl_link all_locals = {&all_locals, &all_locals};
 
 static local_object *local_of(PyObject *self) { return (local_object *)self; }
 
@@ -77,7 +77,7 @@ static PyObject *local_watch(local_object *local, PyObject *serial, PyObject *fi
 
 /* Values for a fiber that had none when we looked: *is_fresh, unless a collection has run code
  * meanwhile that came first. */
-static PyObject *local_add(local_object *local, PyObject *serial, weft_record *record,
+static PyObject *local_add(local_object *local, PyObject *serial, fbl_record *record,
                            bool *is_fresh)
 {
     PyObject *fresh = PyDict_New();
@@ -95,7 +95,7 @@ static PyObject *local_add(local_object *local, PyObject *serial, weft_record *r
 }
 
 /* A fiber comes for the first time: a subclass's __init__ fills its values. */
-static PyObject *local_begin(local_object *local, PyObject *serial, weft_record *record)
+static PyObject *local_begin(local_object *local, PyObject *serial, fbl_record *record)
 {
     bool is_fresh;
     PyTypeObject *type = Py_TYPE(local);
@@ -112,7 +112,7 @@ static PyObject *local_begin(local_object *local, PyObject *serial, weft_record 
 }
 
 /* The current fiber's dict, which was not the last one used. */
-static PyObject *local_find(local_object *local, weft_record *record)
+static PyObject *local_find(local_object *local, fbl_record *record)
 {
     if (local->values == NULL)
         return errors_refuse(PyExc_ReferenceError,
@@ -134,11 +134,11 @@ static PyObject *local_find(local_object *local, weft_record *record)
 /* The current fiber's dict. */
 static inline PyObject *local_values(PyObject *self)
 {
-    weft_thread *thread = thread_get();
-    if (weft_unlikely(thread == NULL))
+    fbl_thread *thread = thread_get();
+    if (fbl_unlikely(thread == NULL))
         return NULL;
-    weft_record *record = thread_current(thread);
-    if (weft_likely(local_of(self)->last_serial == record->serial))
+    fbl_record *record = thread_current(thread);
+    if (fbl_likely(local_of(self)->last_serial == record->serial))
         return Py_NewRef(local_of(self)->last_values);
     return local_find(local_of(self), record);
 }
@@ -153,10 +153,10 @@ static bool local_is_dict(PyObject *name)
 /* Properties and slots come before values; methods and class attributes after them. */
 static PyObject *local_getattro(PyObject *self, PyObject *name)
 {
-    if (weft_unlikely(!PyUnicode_Check(name)))
+    if (fbl_unlikely(!PyUnicode_Check(name)))
         return PyObject_GenericGetAttr(self, name); /* refuses it */
     PyObject *values = local_values(self);
-    if (weft_unlikely(values == NULL) || weft_unlikely(local_is_dict(name)))
+    if (fbl_unlikely(values == NULL) || fbl_unlikely(local_is_dict(name)))
         return values;
     PyObject *attribute = _PyType_Lookup(Py_TYPE(self), name), *found = NULL;
     if (attribute == NULL || Py_TYPE(attribute)->tp_descr_set == NULL)
@@ -178,9 +178,9 @@ static int local_set_value(PyObject *self, PyObject *values, PyObject *name, PyO
 
 static int local_setattro(PyObject *self, PyObject *name, PyObject *value)
 {
-    if (weft_unlikely(!PyUnicode_Check(name)))
+    if (fbl_unlikely(!PyUnicode_Check(name)))
         return PyObject_GenericSetAttr(self, name, value); /* refuses it */
-    if (weft_unlikely(local_is_dict(name))) {
+    if (fbl_unlikely(local_is_dict(name))) {
         PyErr_Format(PyExc_AttributeError, "'%.100s' object attribute '__dict__' is read-only",
                      Py_TYPE(self)->tp_name);
         return -1;
@@ -206,7 +206,7 @@ static PyObject *local_copy(PyObject *self, PyObject *unused)
     if (values != NULL)
         copied =
             PyObject_Call((PyObject *)Py_TYPE(self), local_of(self)->args, local_of(self)->kwargs);
-    if (copied != NULL && !PyObject_TypeCheck(copied, &weft_local_type))
+    if (copied != NULL && !PyObject_TypeCheck(copied, &fbl_local_type))
         PyErr_Format(PyExc_TypeError, "cannot copy %R: its class makes objects of another kind.",
                      self);
     else if (copied != NULL)
@@ -245,12 +245,12 @@ static int local_append_to(PyObject *list, local_object *local, PyObject *values
 static PyObject *module_local_values_of(PyObject *module, PyObject *fiber)
 {
     (void)module;
-    if (!PyObject_TypeCheck(fiber, &weft_fiber_type))
+    if (!PyObject_TypeCheck(fiber, &fbl_fiber_type))
         return errors_refuse(PyExc_TypeError, "cannot list the values of %R: give a fiber.", fiber);
     PyObject *serial = PyLong_FromUnsignedLongLong(record_of(fiber)->serial);
     PyObject *list = serial == NULL ? NULL : PyList_New(0);
-    for (weft_link *link = all_locals.next; list && link != &all_locals; link = link->next) {
-        local_object *local = weft_container_of(link, local_object, all);
+    for (fbl_link *link = all_locals.next; list && link != &all_locals; link = link->next) {
+        local_object *local = fbl_container_of(link, local_object, all);
         PyObject *entry = local->values ? PyDict_GetItemWithError(local->values, serial) : NULL;
         if (entry != NULL && local_append_to(list, local, PyTuple_GET_ITEM(entry, 1)) < 0) {
             Py_CLEAR(list);
@@ -268,17 +268,17 @@ static PyObject *local_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     bool has_arguments = PyTuple_GET_SIZE(args) > 0 || (kwargs && PyDict_GET_SIZE(kwargs) > 0);
     if (has_arguments && type->tp_init == PyBaseObject_Type.tp_init)
         return errors_refuse(PyExc_TypeError, "Initialization arguments are not supported");
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     PyObject *self = thread == NULL ? NULL : type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     local_object *local = local_of(self);
-    weft_list_append(&all_locals, &local->all);
+    fbl_list_append(&all_locals, &local->all);
     local->args = Py_NewRef(args);
     local->kwargs = Py_XNewRef(kwargs);
     local->values = PyDict_New();
     /* Its __init__ is about to be called in this fiber. */
-    weft_record *record = thread_current(thread);
+    fbl_record *record = thread_current(thread);
     PyObject *serial = PyLong_FromUnsignedLongLong(record->serial), *fresh = NULL;
     bool is_fresh;
     if (local->values != NULL && serial != NULL)
@@ -311,7 +311,7 @@ static int local_clear(PyObject *self)
 static void local_dealloc(PyObject *self)
 {
     PyObject_GC_UnTrack(self);
-    weft_list_remove(&local_of(self)->all);
+    fbl_list_remove(&local_of(self)->all);
     if (local_of(self)->weakrefs != NULL)
         PyObject_ClearWeakRefs(self);
     local_clear(self);
@@ -323,15 +323,15 @@ PyDoc_STRVAR(local_doc, "local(*args, **kwargs)\n--\n\n"
                         "A subclass's `__init__` is called, with the arguments that the object was "
                         "made with, once in\neach fiber that uses it.\n\n"
                         "Switches: never. Threads: any.\n\n"
-                        ">>> import weft\n"
-                        ">>> from weft.local import local\n"
+                        ">>> import fibril\n"
+                        ">>> from fibril.local import local\n"
                         ">>> mine = local()\n"
                         ">>> mine.number = 1\n"
-                        ">>> weft.spawn(hasattr, mine, 'number').get()\n"
+                        ">>> fibril.spawn(hasattr, mine, 'number').get()\n"
                         "False\n");
 
-PyTypeObject weft_local_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.local.local",
+PyTypeObject fbl_local_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril.local.local",
     .tp_doc = local_doc,
     .tp_basicsize = sizeof(local_object),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,

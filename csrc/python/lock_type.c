@@ -12,22 +12,22 @@
 #define ACQUIRE_USAGE "acquire(blocking=True, timeout=None)"
 
 /* Waits for a free permit without taking it. */
-static int gate_watch_wait(weft_gate *gate, weft_thread *thread, PyObject *owner, PyObject *timeout)
+static int gate_watch_wait(fbl_gate *gate, fbl_thread *thread, PyObject *owner, PyObject *timeout)
 {
     uint64_t deadline_ns;
     if (seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
         return -1;
-    weft_waiter waiter = {0};
-    weft_park park = {deadline_ns, "to see free", owner, &waiter, &gate->watchers};
+    fbl_waiter waiter = {0};
+    fbl_park park = {deadline_ns, "to see free", owner, &waiter, &gate->watchers};
     return fiber_park_wait(thread, &park);
 }
 
 /* acquire(blocking=True, timeout=...): 1: may wait; 0: may not; -1: an exception. What the timeout
  * is without one is the caller's to know. */
-static int acquire_read(const weft_call *call, PyObject *names, const char *usage,
+static int acquire_read(const fbl_call *call, PyObject *names, const char *usage,
                         PyObject **timeout)
 {
-    if (weft_likely(call->count == 0))
+    if (fbl_likely(call->count == 0))
         return 1;
     const char *const known[] = {usage, "blocking", "timeout", NULL};
     PyObject *values[] = {Py_True, *timeout};
@@ -69,7 +69,7 @@ static uint64_t semaphore_holder(PyObject *self) { return ((semaphore_object *)s
 /* A permit is the current fiber's. */
 static inline PyObject *semaphore_taken(PyObject *self)
 {
-    weft_thread *thread = weft_this_thread;
+    fbl_thread *thread = fbl_this_thread;
     ((semaphore_object *)self)->holder = thread != NULL ? thread_current(thread)->serial : 0;
     Py_RETURN_TRUE;
 }
@@ -97,23 +97,23 @@ static void semaphore_tell_struck(PyObject *self)
 }
 
 /* The rest of acquire(), once the arguments are read. */
-static PyObject *semaphore_acquire_wait(weft_call *call, int blocking, PyObject *timeout)
+static PyObject *semaphore_acquire_wait(fbl_call *call, int blocking, PyObject *timeout)
 {
     PyObject *self = call->self;
-    weft_gate *gate = semaphore_gate(self);
+    fbl_gate *gate = semaphore_gate(self);
     if (gate->count > 0) {
         gate->count--;
         return semaphore_taken(self);
     }
     if (!blocking)
         Py_RETURN_FALSE;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     if (thread == NULL)
         return NULL;
-    weft_record *record = call_begin(thread, call);
+    fbl_record *record = call_begin(thread, call);
     int rc = gate_acquire_wait(gate, thread, self, timeout);
     call_end(record, call);
-    if (weft_likely(rc == 0))
+    if (fbl_likely(rc == 0))
         return semaphore_taken(self);
     if (rc > 0)
         Py_RETURN_FALSE;
@@ -124,14 +124,14 @@ static PyObject *semaphore_acquire_wait(weft_call *call, int blocking, PyObject 
 static PyObject *semaphore_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                    PyObject *names)
 {
-    weft_gate *gate = semaphore_gate(self);
-    if (weft_unlikely(spin_poll() < 0))
+    fbl_gate *gate = semaphore_gate(self);
+    if (fbl_unlikely(spin_poll() < 0))
         return NULL;
-    if (weft_likely(count == 0 && names == NULL && gate->count > 0)) {
+    if (fbl_likely(count == 0 && names == NULL && gate->count > 0)) {
         gate->count--;
         return semaphore_taken(self);
     }
-    weft_call call = {self, args, vector_length(count, names), NULL};
+    fbl_call call = {self, args, vector_length(count, names), NULL};
     PyObject *timeout = Py_None;
     int blocking = acquire_read(&call, names, ACQUIRE_USAGE, &timeout);
     return blocking < 0 ? NULL : semaphore_acquire_wait(&call, blocking, timeout);
@@ -152,7 +152,7 @@ static PyObject *semaphore_unlink(PyObject *self, PyObject *callback)
 static PyObject *semaphore_release(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (weft_unlikely(semaphore_give(self) < 0))
+    if (fbl_unlikely(semaphore_give(self) < 0))
         return NULL;
     return PyLong_FromSsize_t(semaphore_gate(self)->count);
 }
@@ -162,15 +162,15 @@ static PyObject *semaphore_wait(PyObject *self, PyObject *const *args, Py_ssize_
 {
     static const char *const known[] = {"wait(timeout=None)", "timeout", NULL};
     PyObject *timeout = Py_None;
-    weft_call call = {self, args, vector_length(count, names), NULL};
+    fbl_call call = {self, args, vector_length(count, names), NULL};
     if (arguments_read(&call, names, known, &timeout) < 0)
         return NULL;
-    weft_gate *gate = semaphore_gate(self);
+    fbl_gate *gate = semaphore_gate(self);
     if (gate->count == 0) {
-        weft_thread *thread = thread_get();
+        fbl_thread *thread = thread_get();
         if (thread == NULL)
             return NULL;
-        weft_record *record = call_begin(thread, &call);
+        fbl_record *record = call_begin(thread, &call);
         int rc = gate_watch_wait(gate, thread, self, timeout);
         call_end(record, &call);
         if (rc < 0)
@@ -182,7 +182,7 @@ static PyObject *semaphore_wait(PyObject *self, PyObject *const *args, Py_ssize_
 static PyObject *semaphore_locked(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (weft_unlikely(spin_poll() < 0))
+    if (fbl_unlikely(spin_poll() < 0))
         return NULL;
     return PyBool_FromLong(semaphore_gate(self)->count == 0);
 }
@@ -190,7 +190,7 @@ static PyObject *semaphore_locked(PyObject *self, PyObject *unused)
 static PyObject *semaphore_ready(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (weft_unlikely(spin_poll() < 0))
+    if (fbl_unlikely(spin_poll() < 0))
         return NULL;
     return PyBool_FromLong(semaphore_gate(self)->count > 0);
 }
@@ -199,7 +199,7 @@ static PyObject *semaphore_ready(PyObject *self, PyObject *unused)
 static PyObject *semaphore_enter(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (weft_likely(type_is_native(Py_TYPE(self))))
+    if (fbl_likely(type_is_native(Py_TYPE(self))))
         return semaphore_acquire(self, NULL, 0, NULL);
     return PyObject_CallMethod(self, "acquire", NULL);
 }
@@ -208,7 +208,7 @@ static PyObject *semaphore_exit(PyObject *self, PyObject *const *args, Py_ssize_
 {
     (void)args;
     (void)count;
-    if (weft_unlikely(!type_is_native(Py_TYPE(self))))
+    if (fbl_unlikely(!type_is_native(Py_TYPE(self))))
         return semaphore_left(PyObject_CallMethod(self, "release", NULL));
     return semaphore_give(self) < 0 ? NULL : Py_NewRef(Py_None);
 }
@@ -278,8 +278,8 @@ static PyMethodDef semaphore_methods[] = {
      "locked($self, /)\n--\n\nWhether no permit is free.\n\nSwitches: never. Threads: any."},
     {"ready", semaphore_ready, METH_NOARGS,
      "ready($self, /)\n--\n\nWhether a permit is free.\n\nSwitches: never. Threads: any."},
-    {"rawlink", semaphore_rawlink, METH_O, weft_link_add_doc},
-    {"unlink", semaphore_unlink, METH_O, weft_link_remove_doc},
+    {"rawlink", semaphore_rawlink, METH_O, fbl_link_add_doc},
+    {"unlink", semaphore_unlink, METH_O, fbl_link_remove_doc},
     {"__enter__", semaphore_enter, METH_NOARGS, "As acquire(); returns True."},
     {"__exit__", (PyCFunction)(void (*)(void))semaphore_exit, METH_FASTCALL, "As release()."},
     {0},
@@ -303,13 +303,13 @@ PyDoc_STRVAR(semaphore_doc,
              "A number of permits; acquire takes one and waits if there is none.\n\n"
              "value: permits at the start. hub: ignored, for gevent's signature.\n\n"
              "Switches: never. Threads: any. Raises ValueError for a negative value.\n\n"
-             ">>> from weft.lock import Semaphore\n"
+             ">>> from fibril.lock import Semaphore\n"
              ">>> permits = Semaphore(2)\n"
              ">>> permits.acquire(), permits.acquire(), permits.acquire(blocking=False)\n"
              "(True, True, False)\n");
 
-PyTypeObject weft_semaphore_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.lock.Semaphore",
+PyTypeObject fbl_semaphore_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril.lock.Semaphore",
     .tp_doc = semaphore_doc,
     .tp_basicsize = sizeof(semaphore_object),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
@@ -326,7 +326,7 @@ PyTypeObject weft_semaphore_type = {
 /* ---- RLock ---- */
 
 typedef struct {
-    PyObject_HEAD weft_gate gate; /* one permit */
+    PyObject_HEAD fbl_gate gate; /* one permit */
     PyObject *owner; /* owned: the fiber that has it, or NULL */
     Py_ssize_t depth; /* how many times it has it */
     PyObject *weakrefs; /* weak references to it */
@@ -348,7 +348,7 @@ static PyObject *rlock_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static int rlock_take_wait(PyObject *object, int blocking, PyObject *timeout)
 {
     rlock_object *self = (rlock_object *)object;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     if (thread == NULL)
         return -1;
     PyObject *current = thread_current(thread)->self;
@@ -357,7 +357,7 @@ static int rlock_take_wait(PyObject *object, int blocking, PyObject *timeout)
         return 0;
     }
     int rc = spin_poll();
-    if (weft_unlikely(rc < 0))
+    if (fbl_unlikely(rc < 0))
         return -1;
     if (self->gate.count > 0)
         self->gate.count--;
@@ -374,13 +374,13 @@ static int rlock_take_wait(PyObject *object, int blocking, PyObject *timeout)
 static PyObject *rlock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                PyObject *names)
 {
-    weft_call call = {self, args, vector_length(count, names), NULL};
+    fbl_call call = {self, args, vector_length(count, names), NULL};
     PyObject *timeout = Py_None;
     int blocking = acquire_read(&call, names, ACQUIRE_USAGE, &timeout);
-    weft_thread *thread = blocking < 0 ? NULL : thread_get();
+    fbl_thread *thread = blocking < 0 ? NULL : thread_get();
     if (thread == NULL)
         return NULL;
-    weft_record *record = call_begin(thread, &call);
+    fbl_record *record = call_begin(thread, &call);
     int rc = rlock_take_wait(self, blocking, timeout);
     call_end(record, &call);
     return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
@@ -398,7 +398,7 @@ static void rlock_give(rlock_object *self)
 
 static bool rlock_is_mine(rlock_object *self)
 {
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     if (thread == NULL)
         PyErr_Clear(); /* no thread record: it cannot own anything */
     return thread != NULL && self->owner == thread_current(thread)->self;
@@ -438,7 +438,7 @@ static PyObject *rlock_owner(PyObject *self) { return ((rlock_object *)self)->ow
 static PyObject *rlock_locked(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (weft_unlikely(spin_poll() < 0))
+    if (fbl_unlikely(spin_poll() < 0))
         return NULL;
     return PyBool_FromLong(((rlock_object *)self)->owner != NULL);
 }
@@ -514,15 +514,15 @@ static PyMethodDef rlock_methods[] = {
 PyDoc_STRVAR(rlock_doc, "RLock(hub=None)\n--\n\n"
                         "A lock that the fiber which owns it may acquire again.\n\n"
                         "hub: ignored, for gevent's signature. Switches: never. Threads: any.\n\n"
-                        ">>> from weft.lock import RLock\n"
+                        ">>> from fibril.lock import RLock\n"
                         ">>> lock = RLock()\n"
                         ">>> with lock:\n"
                         "...     with lock:\n"
                         "...         lock.locked()\n"
                         "True\n");
 
-PyTypeObject weft_rlock_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.lock.RLock",
+PyTypeObject fbl_rlock_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril.lock.RLock",
     .tp_doc = rlock_doc,
     .tp_basicsize = sizeof(rlock_object),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,

@@ -1,9 +1,9 @@
 /*
- * module.c: the export table of weft._core, and nothing else.
+ * module.c: the export table of fibril._core, and nothing else.
  *
  * The idea: what Python sees of the native core is listed in one place, with one line of code each;
- * weft/_core.pyi is the same list with types. The module has no state of its own: everything hangs
- * off the native thread (thread.h), and the module is never unloaded.
+ * fibril/_core.pyi is the same list with types. The module has no state of its own: everything
+ * hangs off the native thread (thread.h), and the module is never unloaded.
  * Do not add: behaviour.
  */
 #include "exports.h"
@@ -11,12 +11,12 @@
 #include "task.h"
 
 /* Also while the interpreter shuts down: locks and thread-local data of the standard library, which
- * weft.monkey replaces, go on working then. */
+ * fibril.monkey replaces, go on working then. */
 static PyObject *module_current_fiber(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     return thread == NULL ? NULL : Py_NewRef(thread_current(thread)->self);
 }
 
@@ -31,16 +31,16 @@ static PyObject *module_get_hub(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     return thread == NULL ? NULL : hub_get(thread);
 }
 
 static PyObject *module_set_hub_class(PyObject *module, PyObject *type)
 {
     (void)module;
-    if (!PyType_Check(type) || !PyType_IsSubtype((PyTypeObject *)type, &weft_hub_type))
-        return errors_refuse(PyExc_TypeError, "the hub's class must derive from weft.hub.Hub");
-    weft_hub_class = Py_NewRef(type); /* the former one is kept: hubs of it may exist */
+    if (!PyType_Check(type) || !PyType_IsSubtype((PyTypeObject *)type, &fbl_hub_type))
+        return errors_refuse(PyExc_TypeError, "the hub's class must derive from fibril.hub.Hub");
+    fbl_hub_class = Py_NewRef(type); /* the former one is kept: hubs of it may exist */
     Py_RETURN_NONE;
 }
 
@@ -48,13 +48,13 @@ static PyObject *module_get_hub_class(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    return Py_NewRef(weft_hub_class);
+    return Py_NewRef(fbl_hub_class);
 }
 
 static PyObject *module_set_timeout_class(PyObject *module, PyObject *type)
 {
     (void)module;
-    Py_XSETREF(weft_timeout_class, Py_NewRef(type));
+    Py_XSETREF(fbl_timeout_class, Py_NewRef(type));
     Py_RETURN_NONE;
 }
 
@@ -62,7 +62,7 @@ static PyObject *module_throw_later(PyObject *module, PyObject *args)
 {
     (void)module;
     PyObject *fiber, *exception;
-    if (!PyArg_ParseTuple(args, "O!O:throw_later", &weft_fiber_type, &fiber, &exception))
+    if (!PyArg_ParseTuple(args, "O!O:throw_later", &fbl_fiber_type, &fiber, &exception))
         return NULL;
     PyObject *instance = exception_from_argument(exception);
     if (instance == NULL)
@@ -84,14 +84,14 @@ static PyObject *module_keep_over_fork(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    weft_knows_greenlets = true;
+    fbl_knows_greenlets = true;
     Py_RETURN_NONE;
 }
 
 static PyObject *module_set_daemon(PyObject *module, PyObject *fiber)
 {
     (void)module;
-    if (!PyObject_TypeCheck(fiber, &weft_fiber_type))
+    if (!PyObject_TypeCheck(fiber, &fbl_fiber_type))
         return errors_refuse(PyExc_TypeError, "only a fiber can be a daemon, not %R", fiber);
     record_of(fiber)->is_daemon = true;
     Py_RETURN_NONE;
@@ -123,7 +123,7 @@ static PyMethodDef module_methods[] = {
     {"spawn", (PyCFunction)(void (*)(void))module_spawn, METH_FASTCALL | METH_KEYWORDS,
      "spawn(fn, /, *args, **kwargs)\n--\n\nRun fn(*args, **kwargs) in a new task; return the task. "
      "It starts when the caller next waits.\n\nSwitches: never. Threads: any. Raises TypeError if "
-     "fn cannot be called.\n\n>>> import weft\n>>> weft.spawn(len, 'abc').get()\n3\n"},
+     "fn cannot be called.\n\n>>> import fibril\n>>> fibril.spawn(len, 'abc').get()\n3\n"},
     {"spawn_later", (PyCFunction)(void (*)(void))module_spawn_later, METH_FASTCALL | METH_KEYWORDS,
      "spawn_later(seconds, fn, /, *args, **kwargs)\n--\n\nAs spawn, but start it after that many "
      "seconds.\n\nSwitches: never. Threads: any. Raises TypeError as spawn does."},
@@ -152,8 +152,8 @@ static PyMethodDef module_methods[] = {
      "one. 0: the size that this version of CPython needs.\n\nAs threading.stack_size does for "
      "threads. One fiber may have another: Fiber(fn, stack_size=...), or\ntask.stack_size before "
      "it starts. Sizes are rounded up.\n\nSwitches: never. Threads: any. Raises ValueError for "
-     "what is too small to be safe.\n\n>>> import weft\n>>> former = weft.stack_size(8 << 20)\n"
-     ">>> weft.stack_size(former) >> 20\n8\n"},
+     "what is too small to be safe.\n\n>>> import fibril\n>>> former = fibril.stack_size(8 << 20)\n"
+     ">>> fibril.stack_size(former) >> 20\n8\n"},
     {"settrace", module_settrace, METH_O,
      "settrace(callback, /)\n--\n\nFrom now on callback(event, (origin, target)) is told of each "
      "switch of this native thread;\nevent is \"switch\", or \"throw\" if an exception travels. "
@@ -218,8 +218,8 @@ static PyMethodDef module_methods[] = {
 
 static PyModuleDef module_def = {
     PyModuleDef_HEAD_INIT,
-    .m_name = "weft._core",
-    .m_doc = "The native core of weft. Import weft instead.",
+    .m_name = "fibril._core",
+    .m_doc = "The native core of fibril. Import fibril instead.",
     .m_size = -1,
     .m_methods = module_methods,
 };
@@ -237,23 +237,23 @@ static int module_fill(PyObject *module)
         const char *name;
         PyTypeObject *type;
     } types[] = {
-        {"Fiber", &weft_fiber_type},
-        {"Task", &weft_task_type},
-        {"Hub", &weft_hub_type},
+        {"Fiber", &fbl_fiber_type},
+        {"Task", &fbl_task_type},
+        {"Hub", &fbl_hub_type},
         {"Timeout", timeout_type_prepare()},
-        {"Semaphore", &weft_semaphore_type},
-        {"BoundedSemaphore", &weft_bounded_type},
-        {"LockType", &weft_lock_type},
-        {"RLock", &weft_rlock_type},
-        {"local", &weft_local_type},
-        {"Event", &weft_event_type},
-        {"SimpleQueue", &weft_simple_queue_type},
-        {"Queue", &weft_queue_type},
-        {"LifoQueue", &weft_lifo_queue_type},
-        {"PriorityQueue", &weft_priority_queue_type},
-        {"Channel", &weft_channel_type},
-        {"Timer", &weft_timer_type},
-        {"Watch", &weft_watch_type},
+        {"Semaphore", &fbl_semaphore_type},
+        {"BoundedSemaphore", &fbl_bounded_type},
+        {"LockType", &fbl_lock_type},
+        {"RLock", &fbl_rlock_type},
+        {"local", &fbl_local_type},
+        {"Event", &fbl_event_type},
+        {"SimpleQueue", &fbl_simple_queue_type},
+        {"Queue", &fbl_queue_type},
+        {"LifoQueue", &fbl_lifo_queue_type},
+        {"PriorityQueue", &fbl_priority_queue_type},
+        {"Channel", &fbl_channel_type},
+        {"Timer", &fbl_timer_type},
+        {"Watch", &fbl_watch_type},
     };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (PyType_Ready(types[i].type) < 0 ||
@@ -263,13 +263,13 @@ static int module_fill(PyObject *module)
     if (module_add(module, "socket_methods", socket_methods_make()) < 0 ||
         module_add(module, "greenlet_api", greenlet_api_make()) < 0)
         return -1;
-    return module_add(module, "python_version", PyUnicode_FromString(WEFT_PYTHON_VERSION));
+    return module_add(module, "python_version", PyUnicode_FromString(FBL_PYTHON_VERSION));
 }
 
 PyMODINIT_FUNC PyInit__core(void)
 {
-    weft_empty_tuple = PyTuple_New(0);
-    if (weft_empty_tuple == NULL || errors_import() < 0 || thread_import() < 0 ||
+    fbl_empty_tuple = PyTuple_New(0);
+    if (fbl_empty_tuple == NULL || errors_import() < 0 || thread_import() < 0 ||
         death_import() < 0 || hooks_import() < 0 || state_learn(PyThreadState_Get()) < 0)
         return NULL;
     debug_learn();

@@ -6,7 +6,7 @@
  * which is the first code after every switch.
  *
  * Invariants:
- *   - only a RUNNING current fiber may leave (not one inside weft_hub_next: a signal handler or
+ *   - only a RUNNING current fiber may leave (not one inside fbl_hub_next: a signal handler or
  *     a destructor running there must not switch);
  *   - no reference is dropped between choosing the target and arriving there, because dropping runs
  *     arbitrary code; what the left fiber's last reference would run, the arriving one runs.
@@ -19,9 +19,9 @@
 /* Gives up the reference that being current was. Usually there are others, and that is all; the
  * last one is dropped by who arrives, because that runs arbitrary code.
  * SAFE: nobody can drop the others before the switch: we hold the GIL, and run nothing more. */
-static inline void fiber_leave_reference(weft_thread *thread, PyObject *self)
+static inline void fiber_leave_reference(fbl_thread *thread, PyObject *self)
 {
-    if (weft_likely(Py_REFCNT(self) > 1))
+    if (fbl_likely(Py_REFCNT(self) > 1))
         Py_DECREF(self);
     else
         thread->leaving = self;
@@ -29,7 +29,7 @@ static inline void fiber_leave_reference(weft_thread *thread, PyObject *self)
 
 /* Tells the tracer which fiber was left, and drops the reference to it, which may be the last: that
  * runs arbitrary code. An exception that travels survives it, unless the tracer raises another. */
-static void fiber_settle_left(weft_thread *thread)
+static void fiber_settle_left(fbl_thread *thread)
 {
     PyObject *left = thread->leaving;
     thread->leaving = NULL;
@@ -41,17 +41,17 @@ static void fiber_settle_left(weft_thread *thread)
 }
 
 /* First code of a fiber that starts. Returns what travelled: NULL, or an owned reference. */
-static PyObject *fiber_arrive_first(weft_thread *thread)
+static PyObject *fiber_arrive_first(fbl_thread *thread)
 {
     PyObject *value = thread->value;
     thread->value = NULL;
-    if (weft_unlikely(thread->leaving != NULL))
+    if (fbl_unlikely(thread->leaving != NULL))
         fiber_settle_left(thread);
     return value;
 }
 
 /* Raises the first of the exceptions that others left for the fiber, which has one. Returns -1. */
-static int fiber_raise_thrown(weft_record *self)
+static int fiber_raise_thrown(fbl_record *self)
 {
     PyObject *exception = Py_NewRef(PyList_GET_ITEM(self->thrown, 0));
     if (PyList_GET_SIZE(self->thrown) == 1)
@@ -65,9 +65,9 @@ static int fiber_raise_thrown(weft_record *self)
 
 /* The rare half of fiber_arrive. What was thrown is taken before the left fiber is dropped:
  * dropping runs arbitrary code, whose own waits must not meet what was meant for this one. */
-static __attribute__((noinline)) int fiber_arrive_laden(weft_thread *thread, PyObject **value)
+static __attribute__((noinline)) int fiber_arrive_laden(fbl_thread *thread, PyObject **value)
 {
-    weft_record *self = thread_current(thread);
+    fbl_record *self = thread_current(thread);
     if (self->thrown != NULL)
         fiber_raise_thrown(self);
     if (thread->leaving != NULL)
@@ -81,112 +81,110 @@ static __attribute__((noinline)) int fiber_arrive_laden(weft_thread *thread, PyO
 }
 
 /* First code after every switch. *value is what travelled; -1: an exception did, or was waiting. */
-static inline int fiber_arrive(weft_thread *thread, PyObject **value)
+static inline int fiber_arrive(fbl_thread *thread, PyObject **value)
 {
     *value = thread->value;
     thread->value = NULL;
-    if (weft_likely(thread->leaving == NULL && thread_current(thread)->thrown == NULL))
+    if (fbl_likely(thread->leaving == NULL && thread_current(thread)->thrown == NULL))
         return 0;
     return fiber_arrive_laden(thread, value);
 }
 
 /* May the current fiber leave? A callback of the hub, or code that runs in the middle of choosing
  * the next fiber (signal handlers, the report of a dead end), may not. */
-static int fiber_may_leave(weft_thread *thread)
+static int fiber_may_leave(fbl_thread *thread)
 {
-    weft_record *self = thread_current(thread);
-    if (weft_likely(self->core.state == WEFT_FIBER_RUNNING))
+    fbl_record *self = thread_current(thread);
+    if (fbl_likely(self->core.state == FBL_FIBER_RUNNING))
         return 0;
-    errors_refuse(weft_error_blocking,
+    errors_refuse(fbl_error_blocking,
                   "cannot switch away here: this code runs inside the hub, on behalf of fiber %R, "
-                  "which is parked. Do it in a task: weft.spawn(...).",
+                  "which is parked. Do it in a task: fibril.spawn(...).",
                   self->self);
     return -1;
 }
 
-static int fiber_may_block(weft_thread *thread)
+static int fiber_may_block(fbl_thread *thread)
 {
-    if (weft_likely(thread_current(thread) != thread->hub_fiber))
+    if (fbl_likely(thread_current(thread) != thread->hub_fiber))
         return fiber_may_leave(thread);
-    errors_refuse(weft_error_blocking,
+    errors_refuse(fbl_error_blocking,
                   "cannot block in a callback of the hub: nothing else could run meanwhile. Do the "
-                  "blocking work in a task: weft.spawn(...).");
+                  "blocking work in a task: fibril.spawn(...).");
     return -1;
 }
 
 /* Takes a fiber that will be entered by hand out of the hub's hands, and sees to the reference that
  * being current is. Most were left by hand as well, and the hub knows nothing of them. */
-static void record_claim(weft_record *target)
+static void record_claim(fbl_record *target)
 {
-    weft_fiber *fiber = &target->core;
-    if (weft_likely(!fiber->is_held)) {
-        assert(fiber->state != WEFT_FIBER_PARKED && !weft_fiber_is_ready(fiber));
+    fbl_fiber *fiber = &target->core;
+    if (fbl_likely(!fiber->is_held)) {
+        assert(fiber->state != FBL_FIBER_PARKED && !fbl_fiber_is_ready(fiber));
         Py_INCREF(target->self);
         return;
     }
-    if (fiber->state == WEFT_FIBER_PARKED) {
-        weft_wake_fiber(fiber, WEFT_WAKE_SWITCHED);
-        fiber->wake = WEFT_WAKE_SWITCHED;
+    if (fiber->state == FBL_FIBER_PARKED) {
+        fbl_wake_fiber(fiber, FBL_WAKE_SWITCHED);
+        fiber->wake = FBL_WAKE_SWITCHED;
     }
-    weft_list_remove(&fiber->ready);
-    weft_timer_cancel(fiber->hub, &fiber->timer);
+    fbl_list_remove(&fiber->ready);
+    fbl_timer_cancel(fiber->hub, &fiber->timer);
 }
 
 /* Leaves the current fiber, in state SUSPENDED already, for a claimed target. */
-static inline PyObject *fiber_pass_switch(weft_thread *thread, weft_record *target, PyObject *value)
+static inline PyObject *fiber_pass_switch(fbl_thread *thread, fbl_record *target, PyObject *value)
 {
     thread->value = value;
     fiber_leave_reference(thread, thread_current(thread)->self);
-    weft_fiber_enter_switch(&target->core);
+    fbl_fiber_enter_switch(&target->core);
     /* SAFE: `thread` is this native thread's, and a fiber never leaves its thread. */
     return fiber_arrive(thread, &value) < 0 ? NULL : value;
 }
 
 /* Enters a suspended fiber with the current exception, and comes back when that fiber ends,
  * switches back, or parks: the current one stays ready, so nothing the other does can strand it. */
-static PyObject *fiber_throw_and_return_switch(weft_thread *thread, weft_record *target)
+static PyObject *fiber_throw_and_return_switch(fbl_thread *thread, fbl_record *target)
 {
-    weft_record *self = thread_current(thread);
-    assert(self->core.state == WEFT_FIBER_RUNNING && target->core.state == WEFT_FIBER_SUSPENDED);
+    fbl_record *self = thread_current(thread);
+    assert(self->core.state == FBL_FIBER_RUNNING && target->core.state == FBL_FIBER_SUSPENDED);
     record_claim(target);
-    self->core.state = WEFT_FIBER_SUSPENDED;
-    weft_ready_fiber(&self->core);
+    self->core.state = FBL_FIBER_SUSPENDED;
+    fbl_ready_fiber(&self->core);
     return fiber_pass_switch(thread, target, NULL);
 }
 
 /* A callback of the hub switches by hand. The hub goes on as soon as that fiber parks, before all
  * others: there are more callbacks. What it was not handed then is None. */
-static PyObject *fiber_pass_from_hub_switch(weft_thread *thread, weft_record *target,
-                                            PyObject *value)
+static PyObject *fiber_pass_from_hub_switch(fbl_thread *thread, fbl_record *target, PyObject *value)
 {
-    weft_link *ready = &thread->hub_fiber->core.ready;
-    weft_ready_fiber(&thread->hub_fiber->core);
-    weft_list_remove(ready);
-    weft_list_prepend(&thread->hub.ready, ready);
+    fbl_link *ready = &thread->hub_fiber->core.ready;
+    fbl_ready_fiber(&thread->hub_fiber->core);
+    fbl_list_remove(ready);
+    fbl_list_prepend(&thread->hub.ready, ready);
     value = fiber_pass_switch(thread, target, value);
     return value != NULL || PyErr_Occurred() ? value : Py_NewRef(Py_None);
 }
 
 /* Is this the usual switch, between two fibers that were both left and entered by hand? */
-static inline bool fiber_is_plain_switch(const weft_thread *thread, const weft_record *target)
+static inline bool fiber_is_plain_switch(const fbl_thread *thread, const fbl_record *target)
 {
     return target->thread == thread && !target->core.is_held &&
-           target->core.state == WEFT_FIBER_SUSPENDED &&
-           thread->hub.current->state == WEFT_FIBER_RUNNING &&
+           target->core.state == FBL_FIBER_SUSPENDED &&
+           thread->hub.current->state == FBL_FIBER_RUNNING &&
            thread_current(thread) != thread->hub_fiber;
 }
 
 /* What fiber_switch does, for the usual switch. `value` is stolen and not NULL. */
-static inline PyObject *fiber_plain_switch(weft_thread *thread, weft_record *target,
-                                           PyObject *value)
+static inline PyObject *fiber_plain_switch(fbl_thread *thread, fbl_record *target, PyObject *value)
 {
     Py_INCREF(target->self);
-    thread->hub.current->state = WEFT_FIBER_SUSPENDED;
+    thread->hub.current->state = FBL_FIBER_SUSPENDED;
     return fiber_pass_switch(thread, target, value);
 }
 
 /* Nothing happens, but a tracer is told, as by greenlet. */
-static PyObject *fiber_switch_to_self(weft_thread *thread, PyObject *value)
+static PyObject *fiber_switch_to_self(fbl_thread *thread, PyObject *value)
 {
     const char *event = value == NULL ? "throw" : "switch";
     if (thread->tracer == NULL || trace_call(thread, thread_current(thread)->self, event) == 0)
@@ -197,23 +195,23 @@ static PyObject *fiber_switch_to_self(weft_thread *thread, PyObject *value)
 
 /* Switches by hand. `value` is stolen; NULL: the current exception travels. `target` is alive and
  * of this thread. Returns what travels back, or NULL with an exception. */
-static PyObject *fiber_switch(weft_thread *thread, weft_record *target, PyObject *value)
+static PyObject *fiber_switch(fbl_thread *thread, fbl_record *target, PyObject *value)
 {
-    weft_record *self = thread_current(thread);
+    fbl_record *self = thread_current(thread);
     if (target == self)
         return fiber_switch_to_self(thread, value);
-    if (weft_unlikely(fiber_may_leave(thread) < 0)) {
+    if (fbl_unlikely(fiber_may_leave(thread) < 0)) {
         Py_XDECREF(value);
         return NULL;
     }
-    int rc = record_is_started(target) ? 0 : weft_fiber_prepare(&target->core);
-    if (weft_unlikely(rc < 0)) {
+    int rc = record_is_started(target) ? 0 : fbl_fiber_prepare(&target->core);
+    if (fbl_unlikely(rc < 0)) {
         Py_XDECREF(value);
         return errors_stack(rc);
     }
     record_claim(target);
-    self->core.state = WEFT_FIBER_SUSPENDED;
-    if (weft_unlikely(self == thread->hub_fiber))
+    self->core.state = FBL_FIBER_SUSPENDED;
+    if (fbl_unlikely(self == thread->hub_fiber))
         return fiber_pass_from_hub_switch(thread, target, value);
     return fiber_pass_switch(thread, target, value);
 }
@@ -222,7 +220,7 @@ static PyObject *fiber_switch(weft_thread *thread, weft_record *target, PyObject
 static int fiber_refuse_value(PyObject *value)
 {
     if (value != NULL) {
-        errors_refuse(weft_error_invalid_switch,
+        errors_refuse(fbl_error_invalid_switch,
                       "this fiber was waiting and got a switch(%R) by hand instead. Use an Event, "
                       "an AsyncResult or a Queue to hand something to a waiting fiber.",
                       value);
@@ -231,43 +229,43 @@ static int fiber_refuse_value(PyObject *value)
     return -1;
 }
 
-static int fiber_unparked(weft_thread *thread, weft_wake why)
+static int fiber_unparked(fbl_thread *thread, fbl_wake why)
 {
     thread_current(thread)->core.verb = NULL;
     PyObject *value;
     if (fiber_arrive(thread, &value) < 0)
         return -1;
-    if (weft_likely(why == WEFT_WAKE_FIRED))
+    if (fbl_likely(why == FBL_WAKE_FIRED))
         return 0;
-    if (why == WEFT_WAKE_SWITCHED)
+    if (why == FBL_WAKE_SWITCHED)
         return fiber_refuse_value(value);
-    if (why == WEFT_WAKE_TIMEOUT || why == WEFT_WAKE_CLOSED)
-        return why == WEFT_WAKE_TIMEOUT ? 1 : 2;
+    if (why == FBL_WAKE_TIMEOUT || why == FBL_WAKE_CLOSED)
+        return why == FBL_WAKE_TIMEOUT ? 1 : 2;
     errors_refuse(
-        weft_error_internal,
-        "a fiber was woken to meet an exception that was not there. This is a bug in weft.");
+        fbl_error_internal,
+        "a fiber was woken to meet an exception that was not there. This is a bug in fibril.");
     return -1;
 }
 
 /* Parks the current fiber. 0: its waiter fired; 1: the deadline; 2: what it waited on was closed;
  * -1: an exception. Whether it may wait is asked before the waiter is listed: inside the hub the
  * current fiber is parked already, and its own waiters must stay as they are. */
-static int fiber_park_wait(weft_thread *thread, const weft_park *park)
+static int fiber_park_wait(fbl_thread *thread, const fbl_park *park)
 {
-    weft_record *self = thread_current(thread);
+    fbl_record *self = thread_current(thread);
     if (fiber_may_block(thread) < 0)
         return -1;
-    if (weft_unlikely(self->thrown != NULL))
+    if (fbl_unlikely(self->thrown != NULL))
         return fiber_raise_thrown(self);
     if (park->waiter != NULL)
-        weft_waiter_add(park->waiter, &thread->hub, park->list);
+        fbl_waiter_add(park->waiter, &thread->hub, park->list);
     self->core.verb = park->verb;
-    self->core.subject = park->subject; /* SAFE: alive while parked, see weft_park */
-    return fiber_unparked(thread, weft_park_wait(&thread->hub, park->deadline_ns));
+    self->core.subject = park->subject; /* SAFE: alive while parked, see fbl_park */
+    return fiber_unparked(thread, fbl_park_wait(&thread->hub, park->deadline_ns));
 }
 
 /* Leaves an exception for a fiber, to be raised when it next runs, and sees that it does. */
-static int fiber_throw_later(weft_record *record, PyObject *exception)
+static int fiber_throw_later(fbl_record *record, PyObject *exception)
 {
     if (record_is_dead(record))
         return 0;
@@ -280,18 +278,18 @@ static int fiber_throw_later(weft_record *record, PyObject *exception)
             Py_CLEAR(record->thrown); /* a list of none would be a promise of one */
         return -1;
     }
-    if (record->core.state == WEFT_FIBER_PARKED)
-        weft_wake_fiber(&record->core, WEFT_WAKE_THROWN);
-    else if (record->core.state != WEFT_FIBER_RUNNING)
-        weft_ready_fiber(&record->core);
+    if (record->core.state == FBL_FIBER_PARKED)
+        fbl_wake_fiber(&record->core, FBL_WAKE_THROWN);
+    else if (record->core.state != FBL_FIBER_RUNNING)
+        fbl_ready_fiber(&record->core);
     return 0;
 }
 
 /* The running fiber was left an exception that it has not met, and need not meet any more. Only the
  * running one may: a fiber that was woken to meet it has nothing else to go on with. */
-static void fiber_take_back(weft_record *record, PyObject *exception)
+static void fiber_take_back(fbl_record *record, PyObject *exception)
 {
-    weft_thread *thread = weft_this_thread;
+    fbl_thread *thread = fbl_this_thread;
     if (thread == NULL || thread_current(thread) != record || record->thrown == NULL)
         return;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(record->thrown); i++) {

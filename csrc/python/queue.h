@@ -11,20 +11,20 @@
  *              they ran, and given back: whatever is put is newer
  *   count_max  put() waits at that many; SIZE_MAX: never; 0: a channel, where no item ever lies
  */
-#ifndef WEFT_QUEUE_H
-#define WEFT_QUEUE_H
+#ifndef FBL_QUEUE_H
+#define FBL_QUEUE_H
 
 #include "gate.h"
 
 typedef struct {
-    weft_waiter core; /* in getters or putters */
+    fbl_waiter core; /* in getters or putters */
     PyObject *item;   /* owned: a putter's, until taken in; a getter's, once handed over */
     bool is_peek;     /* a getter that only looks */
 } queue_waiter;
 
 /* Of a hooked queue only. */
 typedef struct {
-    weft_gate gate;         /* one permit: who has it may call the methods */
+    fbl_gate gate;         /* one permit: who has it may call the methods */
     PyObject *user;         /* borrowed: the fiber that has it, or NULL */
     PyObject *store;        /* owned: what the attribute `queue` was set to, or NULL: the ring */
     size_t items_promised;  /* items that are there for getters which were woken */
@@ -38,9 +38,9 @@ typedef struct {
     size_t returned;               /* number behind the last one given back; see above */
     size_t count;                  /* items in the ring */
     size_t count_max;              /* see above */
-    weft_link getters;             /* who waits for an item, in order */
-    weft_link putters;             /* who waits for room, in order, each with its item */
-    weft_link joiners;             /* who waits until all items are done */
+    fbl_link getters;             /* who waits for an item, in order */
+    fbl_link putters;             /* who waits for room, in order, each with its item */
+    fbl_link joiners;             /* who waits until all items are done */
     Py_ssize_t unfinished;         /* items put and not yet task_done() */
     queue_hooks *hooks;            /* NULL: a plain queue */
     PyObject *weakrefs;            /* weak references to it */
@@ -53,13 +53,13 @@ enum { QUEUE_DONE = 0, QUEUE_LATE = 1, QUEUE_SHUT = 2 };
 
 static inline queue_object *queue_of(PyObject *self) { return (queue_object *)self; }
 
-static inline queue_waiter *queue_first(weft_link *list)
+static inline queue_waiter *queue_first(fbl_link *list)
 {
-    return weft_list_is_empty(list) ? NULL : weft_container_of(list->next, queue_waiter, core.link);
+    return fbl_list_is_empty(list) ? NULL : fbl_container_of(list->next, queue_waiter, core.link);
 }
 
 /* The hub's own fiber cannot wait: it is told Full or Empty instead. */
-static inline bool queue_may_wait(weft_thread *thread)
+static inline bool queue_may_wait(fbl_thread *thread)
 {
     return thread_current(thread) != thread->hub_fiber;
 }
@@ -133,7 +133,7 @@ static inline PyObject *ring_pop(queue_object *queue)
     queue->count--;
     if (!queue->is_lifo)
         queue->head++;
-    else if (weft_unlikely(ring_returned_count(queue) > queue->count))
+    else if (fbl_unlikely(ring_returned_count(queue) > queue->count))
         queue->returned = queue->head + queue->count;
     return item;
 }
@@ -148,24 +148,24 @@ static inline void ring_clear(queue_object *queue)
 }
 
 /* ---- queue_direct.c: `call` may wait; NULL: do not ---- */
-static int queue_put_item(PyObject *self, PyObject *item, weft_call *call, PyObject *timeout);
-static int queue_get_item(PyObject *self, weft_call *call, PyObject *timeout, PyObject **item);
-static int queue_peek_item(PyObject *self, weft_call *call, PyObject *timeout, PyObject **item);
+static int queue_put_item(PyObject *self, PyObject *item, fbl_call *call, PyObject *timeout);
+static int queue_get_item(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item);
+static int queue_peek_item(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item);
 static int queue_admit(queue_object *queue);
 static void queue_drain(queue_object *queue);
 static void queue_finish(queue_object *queue, Py_ssize_t count);
 
 /* ---- queue_hooked.c ---- */
-static int hooked_put(PyObject *self, PyObject *item, weft_call *call, PyObject *timeout);
-static int hooked_get(PyObject *self, weft_call *call, PyObject *timeout, PyObject **item);
-static int hooked_peek(PyObject *self, weft_call *call, PyObject *timeout, PyObject **item);
+static int hooked_put(PyObject *self, PyObject *item, fbl_call *call, PyObject *timeout);
+static int hooked_get(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item);
+static int hooked_peek(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item);
 static int hooked_drain(PyObject *self);
 static int hooked_settle_now(PyObject *self);
 static Py_ssize_t hooked_length(PyObject *self);
 static int hooked_is_full(PyObject *self);
 
 /* ---- queue_hooks.c: the methods themselves ---- */
-extern PyTypeObject weft_priority_queue_type;
+extern PyTypeObject fbl_priority_queue_type;
 static PyObject *queue_hook_init(PyObject *self, PyObject *args);
 static PyObject *queue_hook_qsize(PyObject *self, PyObject *unused);
 static PyObject *queue_hook_put(PyObject *self, PyObject *item);
@@ -180,8 +180,8 @@ static int queue_set_store(PyObject *self, PyObject *value, void *unused);
 enum { HOOK_INIT, HOOK_QSIZE, HOOK_PUT, HOOK_GET, HOOK_PEEK, HOOK_COUNT };
 
 /* ---- queue_type.c ---- */
-extern PyTypeObject weft_simple_queue_type, weft_queue_type, weft_lifo_queue_type;
-extern PyObject *weft_queue_items_class; /* weft.queue's view of a ring */
+extern PyTypeObject fbl_simple_queue_type, fbl_queue_type, fbl_lifo_queue_type;
+extern PyObject *fbl_queue_items_class; /* fibril.queue's view of a ring */
 static PyObject *queue_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 static int queue_traverse(PyObject *self, visitproc visit, void *arg);
 static int queue_clear(PyObject *self);

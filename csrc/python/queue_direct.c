@@ -21,7 +21,7 @@ static bool queue_hand(queue_object *queue, PyObject *item)
     queue_waiter *getter;
     while ((getter = queue_first(&queue->getters)) != NULL) {
         getter->item = item;
-        weft_waiter_fire(&getter->core);
+        fbl_waiter_fire(&getter->core);
         if (!getter->is_peek)
             return true;
         Py_INCREF(item);
@@ -39,7 +39,7 @@ static int queue_admit(queue_object *queue)
         ring_append(queue, putter->item);
         putter->item = NULL;
         queue->unfinished++;
-        weft_waiter_fire(&putter->core);
+        fbl_waiter_fire(&putter->core);
     }
     return 0;
 }
@@ -54,7 +54,7 @@ static PyObject *queue_take_from_putter(queue_object *queue)
     PyObject *item = putter->item;
     putter->item = NULL;
     queue->unfinished++;
-    weft_waiter_fire(&putter->core);
+    fbl_waiter_fire(&putter->core);
     return item;
 }
 
@@ -71,32 +71,32 @@ static void queue_give_back(queue_object *queue, PyObject *item)
 
 /* ---- put ---- */
 
-static int queue_put_wait(weft_call *call, PyObject *item, PyObject *timeout)
+static int queue_put_wait(fbl_call *call, PyObject *item, PyObject *timeout)
 {
     PyObject *self = call->self;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     uint64_t deadline_ns;
     if (thread == NULL || seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
         return -1;
     if (!queue_may_wait(thread))
         return QUEUE_LATE;
     queue_waiter waiter = {.item = Py_NewRef(item)};
-    weft_park park = {deadline_ns, "to put into", self, &waiter.core, &queue_of(self)->putters};
-    weft_record *record = call_begin(thread, call);
+    fbl_park park = {deadline_ns, "to put into", self, &waiter.core, &queue_of(self)->putters};
+    fbl_record *record = call_begin(thread, call);
     int rc = fiber_park_wait(thread, &park);
     call_end(record, call);
     Py_XDECREF(waiter.item);
     return rc;
 }
 
-static int queue_put_item(PyObject *self, PyObject *item, weft_call *call, PyObject *timeout)
+static int queue_put_item(PyObject *self, PyObject *item, fbl_call *call, PyObject *timeout)
 {
     queue_object *queue = queue_of(self);
-    if (weft_unlikely(queue->hooks != NULL))
+    if (fbl_unlikely(queue->hooks != NULL))
         return hooked_put(self, item, call, timeout);
-    if (weft_unlikely(queue->is_shutdown))
+    if (fbl_unlikely(queue->is_shutdown))
         return QUEUE_SHUT;
-    if (weft_unlikely(queue->count >= queue->count_max) && weft_list_is_empty(&queue->getters))
+    if (fbl_unlikely(queue->count >= queue->count_max) && fbl_list_is_empty(&queue->getters))
         return call != NULL ? queue_put_wait(call, item, timeout) : QUEUE_LATE;
     if (ring_reserve(queue) < 0)
         return -1;
@@ -108,10 +108,10 @@ static int queue_put_item(PyObject *self, PyObject *item, weft_call *call, PyObj
 
 /* ---- get, peek ---- */
 
-static int queue_get_wait(weft_call *call, PyObject *timeout, bool is_peek, PyObject **item)
+static int queue_get_wait(fbl_call *call, PyObject *timeout, bool is_peek, PyObject **item)
 {
     PyObject *self = call->self;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     uint64_t deadline_ns;
     if (thread == NULL || seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
         return -1;
@@ -119,11 +119,11 @@ static int queue_get_wait(weft_call *call, PyObject *timeout, bool is_peek, PyOb
         return QUEUE_LATE;
     queue_waiter waiter = {.is_peek = is_peek};
     const char *verb = is_peek ? "to peek into" : "to get from";
-    weft_park park = {deadline_ns, verb, self, &waiter.core, &queue_of(self)->getters};
-    weft_record *record = call_begin(thread, call);
+    fbl_park park = {deadline_ns, verb, self, &waiter.core, &queue_of(self)->getters};
+    fbl_record *record = call_begin(thread, call);
     int rc = fiber_park_wait(thread, &park);
     call_end(record, call);
-    if (weft_likely(rc == 0)) {
+    if (fbl_likely(rc == 0)) {
         *item = waiter.item;
         return QUEUE_DONE;
     }
@@ -134,12 +134,12 @@ static int queue_get_wait(weft_call *call, PyObject *timeout, bool is_peek, PyOb
     return rc;
 }
 
-static int queue_get_item(PyObject *self, weft_call *call, PyObject *timeout, PyObject **item)
+static int queue_get_item(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item)
 {
     queue_object *queue = queue_of(self);
-    if (weft_unlikely(queue->hooks != NULL))
+    if (fbl_unlikely(queue->hooks != NULL))
         return hooked_get(self, call, timeout, item);
-    if (weft_likely(queue->count > 0)) {
+    if (fbl_likely(queue->count > 0)) {
         *item = ring_pop(queue);
         return queue_admit(queue); /* never -1: a place was just freed */
     }
@@ -151,7 +151,7 @@ static int queue_get_item(PyObject *self, weft_call *call, PyObject *timeout, Py
     return call != NULL ? queue_get_wait(call, timeout, false, item) : QUEUE_LATE;
 }
 
-static int queue_peek_item(PyObject *self, weft_call *call, PyObject *timeout, PyObject **item)
+static int queue_peek_item(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item)
 {
     queue_object *queue = queue_of(self);
     if (queue->hooks != NULL)
@@ -174,7 +174,7 @@ static int queue_peek_item(PyObject *self, weft_call *call, PyObject *timeout, P
 static void queue_finish(queue_object *queue, Py_ssize_t count)
 {
     queue->unfinished = count < queue->unfinished ? queue->unfinished - count : 0;
-    while (queue->unfinished == 0 && weft_waiter_fire_first(&queue->joiners))
+    while (queue->unfinished == 0 && fbl_waiter_fire_first(&queue->joiners))
         ;
 }
 

@@ -5,8 +5,8 @@
  * examples in it run as tests.
  * Do not add: what only this implementation knows. These are promises to users.
  */
-#ifndef WEFT_QUEUE_DOC_H
-#define WEFT_QUEUE_DOC_H
+#ifndef FBL_QUEUE_DOC_H
+#define FBL_QUEUE_DOC_H
 
 PyDoc_STRVAR(
     queue_put_doc,
@@ -55,7 +55,7 @@ PyDoc_STRVAR(queue_shutdown_doc,
              "Who waits to put or to get is told at once. immediate: drop the items that are left, "
              "each of\nwhich then counts as done.\n\n"
              "Switches: never. Threads: any.\n\n"
-             ">>> from weft.queue import Queue, ShutDown\n"
+             ">>> from fibril.queue import Queue, ShutDown\n"
              ">>> queue = Queue(items=[1])\n"
              ">>> queue.shutdown()\n"
              ">>> queue.get()\n"
@@ -75,7 +75,7 @@ PyDoc_STRVAR(simple_queue_doc,
              "items in\nits own way, as one of the standard library's queue: by the methods "
              "_init(maxsize), _qsize(),\n_put(item) and _get().\n\n"
              "Switches: never. Threads: any.\n\n"
-             ">>> from weft.queue import SimpleQueue\n"
+             ">>> from fibril.queue import SimpleQueue\n"
              ">>> list(SimpleQueue(items=[1, 2, StopIteration]))\n"
              "[1, 2]\n");
 PyDoc_STRVAR(queue_doc, "Queue(maxsize=None, items=(), unfinished_tasks=None)\n--\n\n"
@@ -84,17 +84,17 @@ PyDoc_STRVAR(queue_doc, "Queue(maxsize=None, items=(), unfinished_tasks=None)\n-
                         "unfinished_tasks: how many items count as not done at the start; None: "
                         "all of them.\n\n"
                         "Switches: never. Threads: any.\n\n"
-                        ">>> import weft\n"
-                        ">>> from weft.queue import Queue\n"
+                        ">>> import fibril\n"
+                        ">>> from fibril.queue import Queue\n"
                         ">>> queue = Queue(3)\n"
-                        ">>> task = weft.spawn(queue.get)\n"
+                        ">>> task = fibril.spawn(queue.get)\n"
                         ">>> queue.put('hello')\n"
                         ">>> task.get()\n"
                         "'hello'\n");
 PyDoc_STRVAR(lifo_queue_doc, "LifoQueue(maxsize=None, items=(), unfinished_tasks=None)\n--\n\n"
                              "A Queue whose newest item comes first.\n\n"
                              "Switches: never. Threads: any.\n\n"
-                             ">>> from weft.queue import LifoQueue\n"
+                             ">>> from fibril.queue import LifoQueue\n"
                              ">>> LifoQueue(items=[1, 2, 3]).get()\n"
                              "3\n");
 

@@ -17,21 +17,21 @@
 /* One call of put, get or peek. */
 typedef struct {
     PyObject *self;       /* the queue */
-    weft_call *call;      /* may wait; NULL: may not */
+    fbl_call *call;      /* may wait; NULL: may not */
     int hook;             /* HOOK_PUT, HOOK_GET or HOOK_PEEK */
     PyObject *item;       /* borrowed: to put; owned: what was got */
     uint64_t deadline_ns; /* when it gives up */
-    weft_link *list;      /* where it waits: getters or putters */
+    fbl_link *list;      /* where it waits: getters or putters */
     size_t *promised;     /* what those are promised */
 } hooked_wish;
 
 /* ---- one at a time ---- */
 
-static int hooked_enter_wait(PyObject *self, weft_thread *thread)
+static int hooked_enter_wait(PyObject *self, fbl_thread *thread)
 {
     queue_hooks *hooks = queue_of(self)->hooks;
     PyObject *current = thread_current(thread)->self;
-    if (weft_likely(hooks->gate.count > 0)) {
+    if (fbl_likely(hooks->gate.count > 0)) {
         hooks->gate.count--;
     } else if (hooks->user == current) {
         errors_refuse(PyExc_RuntimeError,
@@ -95,15 +95,15 @@ static int hooked_is_full(PyObject *self)
 static void hooked_settle(PyObject *self)
 {
     queue_object *queue = queue_of(self);
-    if (weft_list_is_empty(&queue->getters) && weft_list_is_empty(&queue->putters))
+    if (fbl_list_is_empty(&queue->getters) && fbl_list_is_empty(&queue->putters))
         return;
     PyObject *pending = PyErr_GetRaisedException();
     Py_ssize_t size = hooked_size(self);
     if (size < 0)
-        hub_report_error(weft_this_thread, self);
-    while (size > 0 && hooked_has_item(queue, size) && weft_waiter_fire_first(&queue->getters))
+        hub_report_error(fbl_this_thread, self);
+    while (size > 0 && hooked_has_item(queue, size) && fbl_waiter_fire_first(&queue->getters))
         queue->hooks->items_promised++;
-    while (size >= 0 && hooked_has_room(queue, size) && weft_waiter_fire_first(&queue->putters))
+    while (size >= 0 && hooked_has_room(queue, size) && fbl_waiter_fire_first(&queue->putters))
         queue->hooks->rooms_promised++;
     PyErr_SetRaisedException(pending);
 }
@@ -111,7 +111,7 @@ static void hooked_settle(PyObject *self)
 /* From outside the gate: maxsize was changed. */
 static int hooked_settle_now(PyObject *self)
 {
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     if (thread == NULL || hooked_enter_wait(self, thread) < 0)
         return -1;
     hooked_settle(self);
@@ -121,18 +121,18 @@ static int hooked_settle_now(PyObject *self)
 
 /* Leaves the gate and waits for a promise. QUEUE_DONE: it came, and we are inside again.
  * SAFE: between leaving the gate and parking nothing runs: a release only makes somebody ready. */
-static int hooked_promise_wait(const hooked_wish *wish, weft_thread *thread)
+static int hooked_promise_wait(const hooked_wish *wish, fbl_thread *thread)
 {
     hooked_leave(wish->self);
-    weft_waiter waiter = {0};
+    fbl_waiter waiter = {0};
     const char *verb = wish->hook == HOOK_PUT ? "to put into" : "to get from";
-    weft_park park = {wish->deadline_ns, verb, wish->self, &waiter, wish->list};
+    fbl_park park = {wish->deadline_ns, verb, wish->self, &waiter, wish->list};
     int rc = fiber_park_wait(thread, &park);
     if (rc == 0)
         rc = hooked_enter_wait(wish->self, thread);
     if (rc == 0)
         (*wish->promised)--;
-    else if (waiter.is_fired && !weft_waiter_fire_first(wish->list)) /* passes it on */
+    else if (waiter.is_fired && !fbl_waiter_fire_first(wish->list)) /* passes it on */
         (*wish->promised)--;
     return rc;
 }
@@ -168,7 +168,7 @@ static int hooked_try(hooked_wish *wish)
     return queue->is_shutdown ? QUEUE_SHUT : QUEUE_LATE;
 }
 
-static int hooked_do_wait(hooked_wish *wish, weft_thread *thread)
+static int hooked_do_wait(hooked_wish *wish, fbl_thread *thread)
 {
     if (hooked_enter_wait(wish->self, thread) < 0)
         return -1;
@@ -186,18 +186,18 @@ static int hooked_do_wait(hooked_wish *wish, weft_thread *thread)
 
 static int hooked_do(hooked_wish *wish, PyObject *timeout)
 {
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     if (thread == NULL || seconds_to_deadline(thread, timeout, &wish->deadline_ns) < 0)
         return -1;
-    weft_call none = {wish->self, NULL, 0, NULL};
-    weft_call *call = wish->call != NULL ? wish->call : &none;
-    weft_record *record = call_begin(thread, call);
+    fbl_call none = {wish->self, NULL, 0, NULL};
+    fbl_call *call = wish->call != NULL ? wish->call : &none;
+    fbl_record *record = call_begin(thread, call);
     int rc = hooked_do_wait(wish, thread);
     call_end(record, call);
     return rc;
 }
 
-static int hooked_put(PyObject *self, PyObject *item, weft_call *call, PyObject *timeout)
+static int hooked_put(PyObject *self, PyObject *item, fbl_call *call, PyObject *timeout)
 {
     queue_object *queue = queue_of(self);
     hooked_wish wish = {
@@ -205,8 +205,7 @@ static int hooked_put(PyObject *self, PyObject *item, weft_call *call, PyObject 
     return hooked_do(&wish, timeout);
 }
 
-static int hooked_take(PyObject *self, int hook, weft_call *call, PyObject *timeout,
-                       PyObject **item)
+static int hooked_take(PyObject *self, int hook, fbl_call *call, PyObject *timeout, PyObject **item)
 {
     queue_object *queue = queue_of(self);
     hooked_wish wish = {self, call, hook, NULL, 0, &queue->getters, &queue->hooks->items_promised};
@@ -215,12 +214,12 @@ static int hooked_take(PyObject *self, int hook, weft_call *call, PyObject *time
     return rc;
 }
 
-static int hooked_get(PyObject *self, weft_call *call, PyObject *timeout, PyObject **item)
+static int hooked_get(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item)
 {
     return hooked_take(self, HOOK_GET, call, timeout, item);
 }
 
-static int hooked_peek(PyObject *self, weft_call *call, PyObject *timeout, PyObject **item)
+static int hooked_peek(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item)
 {
     return hooked_take(self, HOOK_PEEK, call, timeout, item);
 }
@@ -228,7 +227,7 @@ static int hooked_peek(PyObject *self, weft_call *call, PyObject *timeout, PyObj
 /* Drops all items, each of which counts as done. The queue is shut down: none come after. */
 static int hooked_drain(PyObject *self)
 {
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     if (thread == NULL || hooked_enter_wait(self, thread) < 0)
         return -1;
     Py_ssize_t size;

@@ -51,7 +51,7 @@ static int hooks_make(queue_object *queue)
 /* 1: another method than ours; 0: ours; -1: an exception. */
 static int hook_is_overridden(PyTypeObject *type, PyObject *name)
 {
-    PyObject *ours = PyObject_GetAttr((PyObject *)&weft_simple_queue_type, name);
+    PyObject *ours = PyObject_GetAttr((PyObject *)&fbl_simple_queue_type, name);
     PyObject *theirs = ours == NULL ? NULL : PyObject_GetAttr((PyObject *)type, name);
     int rc = theirs == NULL ? -1 : theirs != ours;
     Py_XDECREF(ours);
@@ -63,7 +63,7 @@ static int hook_is_overridden(PyTypeObject *type, PyObject *name)
 static int hooks_settle_type(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    if (type == &weft_queue_type || !PyType_IsSubtype(type, &weft_simple_queue_type))
+    if (type == &fbl_queue_type || !PyType_IsSubtype(type, &fbl_simple_queue_type))
         return 0;
     int rc = 0;
     for (int i = 0; i < HOOK_COUNT && rc == 0; i++)
@@ -180,7 +180,7 @@ static PyObject *queue_get_store(PyObject *self, void *unused)
     (void)unused;
     if (queue_store(self) != NULL)
         return Py_NewRef(queue_store(self));
-    return PyObject_CallOneArg(weft_queue_items_class, self);
+    return PyObject_CallOneArg(fbl_queue_items_class, self);
 }
 
 static int queue_set_store(PyObject *self, PyObject *value, void *unused)
@@ -191,7 +191,7 @@ static int queue_set_store(PyObject *self, PyObject *value, void *unused)
         PyErr_SetString(PyExc_AttributeError, "cannot delete a queue's items: set another object");
         return -1;
     }
-    if (!weft_list_is_empty(&queue->getters) || !weft_list_is_empty(&queue->putters)) {
+    if (!fbl_list_is_empty(&queue->getters) || !fbl_list_is_empty(&queue->putters)) {
         PyErr_Format(PyExc_RuntimeError,
                      "cannot replace the items of %R: somebody waits for the old ones. Set the "
                      "attribute `queue` before the queue is used, in _init().",
@@ -209,7 +209,7 @@ static int queue_set_store(PyObject *self, PyObject *value, void *unused)
 
 static PyObject *priority_init(PyObject *self, PyObject *args)
 {
-    PyObject *maxsize, *items = weft_empty_tuple;
+    PyObject *maxsize, *items = fbl_empty_tuple;
     if (!PyArg_UnpackTuple(args, "_init", 1, 2, &maxsize, &items))
         return NULL;
     PyObject *heap = PySequence_List(items);
@@ -242,7 +242,7 @@ static PyObject *priority_get(PyObject *self, PyObject *unused)
 
 static PyObject *hooks_call_native(PyObject *self, int which, PyObject *argument)
 {
-    bool is_priority = Py_TYPE(self) == &weft_priority_queue_type;
+    bool is_priority = Py_TYPE(self) == &fbl_priority_queue_type;
     if (which == HOOK_QSIZE)
         return queue_hook_qsize(self, NULL);
     if (which == HOOK_PUT)
@@ -278,15 +278,15 @@ PyDoc_STRVAR(priority_doc, "PriorityQueue(maxsize=None, items=(), unfinished_tas
                            "Items must compare with each other; often they are pairs of a number "
                            "and something.\n\n"
                            "Switches: never. Threads: any.\n\n"
-                           ">>> from weft.queue import PriorityQueue\n"
+                           ">>> from fibril.queue import PriorityQueue\n"
                            ">>> queue = PriorityQueue(items=[(2, 'later'), (1, 'now')])\n"
                            ">>> queue.get()\n"
                            "(1, 'now')\n");
 
-PyTypeObject weft_priority_queue_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.queue.PriorityQueue",
+PyTypeObject fbl_priority_queue_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril.queue.PriorityQueue",
     .tp_doc = priority_doc,
-    .tp_base = &weft_queue_type,
+    .tp_base = &fbl_queue_type,
     .tp_basicsize = sizeof(queue_object),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
     .tp_methods = priority_methods,

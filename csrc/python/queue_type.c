@@ -10,7 +10,7 @@
 #include "queue.h"
 #include "spin.h"
 
-PyObject *weft_queue_items_class;
+PyObject *fbl_queue_items_class;
 static PyObject *empty_class, *full_class, *shutdown_class; /* see set_queue_classes */
 
 /* ---- put, get, peek ---- */
@@ -50,7 +50,7 @@ static int queue_options_read_given(queue_options *options, PyObject *const *arg
 static inline int queue_options_read(queue_options *options, PyObject *const *args,
                                      Py_ssize_t count, PyObject *names)
 {
-    if (weft_unlikely(count != options->lead || names != NULL))
+    if (fbl_unlikely(count != options->lead || names != NULL))
         return queue_options_read_given(options, args, count, names);
     options->block = 1;
     options->timeout = Py_None;
@@ -60,7 +60,7 @@ static inline int queue_options_read(queue_options *options, PyObject *const *ar
 /* Waiting for less than no time is the caller's mistake; the standard library says so, too. */
 static bool queue_has_bad_timeout(const queue_options *options)
 {
-    if (weft_likely(options->timeout == Py_None) || !options->block)
+    if (fbl_likely(options->timeout == Py_None) || !options->block)
         return false;
     double seconds = PyFloat_AsDouble(options->timeout);
     PyErr_Clear(); /* what is no number is refused where it is used */
@@ -86,9 +86,9 @@ static PyObject *queue_put(PyObject *self, PyObject *const *args, Py_ssize_t cou
     queue_options options = {.lead = 1};
     if (queue_options_read(&options, args, count, names) < 0)
         return NULL;
-    if (weft_unlikely(queue_has_bad_timeout(&options)))
+    if (fbl_unlikely(queue_has_bad_timeout(&options)))
         return queue_refuse_timeout();
-    weft_call call = {self, args, vector_length(count, names), NULL};
+    fbl_call call = {self, args, vector_length(count, names), NULL};
     int rc = queue_put_item(self, args[0], options.block ? &call : NULL, options.timeout);
     return Py_XNewRef(queue_answer(rc, full_class, Py_None));
 }
@@ -99,9 +99,9 @@ static PyObject *queue_put_nowait(PyObject *self, PyObject *item)
 }
 
 /* get() and peek() differ in what they do with the item. */
-typedef int queue_taker(PyObject *self, weft_call *call, PyObject *timeout, PyObject **item);
+typedef int queue_taker(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item);
 
-static PyObject *queue_take(weft_call *call, PyObject *names, queue_taker *take)
+static PyObject *queue_take(fbl_call *call, PyObject *names, queue_taker *take)
 {
     PyObject *item = NULL;
     queue_options options = {.lead = 0};
@@ -110,21 +110,21 @@ static PyObject *queue_take(weft_call *call, PyObject *names, queue_taker *take)
         return NULL;
     bool is_bad = queue_has_bad_timeout(&options); /* told only where it would wait */
     int rc = take(call->self, options.block && !is_bad ? call : NULL, options.timeout, &item);
-    if (weft_unlikely(is_bad && rc == QUEUE_LATE))
+    if (fbl_unlikely(is_bad && rc == QUEUE_LATE))
         return queue_refuse_timeout();
     return queue_answer(rc, empty_class, item);
 }
 
 static PyObject *queue_get(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-    weft_call call = {self, args, vector_length(count, names), NULL};
+    fbl_call call = {self, args, vector_length(count, names), NULL};
     return queue_take(&call, names, queue_get_item);
 }
 
 static PyObject *queue_peek(PyObject *self, PyObject *const *args, Py_ssize_t count,
                             PyObject *names)
 {
-    weft_call call = {self, args, vector_length(count, names), NULL};
+    fbl_call call = {self, args, vector_length(count, names), NULL};
     return queue_take(&call, names, queue_peek_item);
 }
 
@@ -147,7 +147,7 @@ static PyObject *queue_peek_nowait(PyObject *self, PyObject *unused)
 static PyObject *queue_next(PyObject *self)
 {
     PyObject *item = NULL;
-    weft_call call = {self, NULL, 0, NULL};
+    fbl_call call = {self, NULL, 0, NULL};
     int rc = queue_get_item(self, &call, Py_None, &item);
     item = queue_answer(rc, empty_class, item);
     if (item == PyExc_StopIteration)
@@ -171,18 +171,18 @@ static PyObject *queue_join(PyObject *self, PyObject *const *args, Py_ssize_t co
 {
     static const char *const known[] = {"join(timeout=None)", "timeout", NULL};
     PyObject *timeout = Py_None;
-    weft_call call = {self, args, vector_length(count, names), NULL};
+    fbl_call call = {self, args, vector_length(count, names), NULL};
     if (arguments_read(&call, names, known, &timeout) < 0)
         return NULL;
     if (queue_of(self)->unfinished == 0)
         Py_RETURN_TRUE;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     uint64_t deadline_ns;
     if (thread == NULL || seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
         return NULL;
-    weft_waiter waiter = {0};
-    weft_park park = {deadline_ns, "to join", self, &waiter, &queue_of(self)->joiners};
-    weft_record *record = call_begin(thread, &call);
+    fbl_waiter waiter = {0};
+    fbl_park park = {deadline_ns, "to join", self, &waiter, &queue_of(self)->joiners};
+    fbl_record *record = call_begin(thread, &call);
     int rc = fiber_park_wait(thread, &park);
     call_end(record, &call);
     return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
@@ -194,7 +194,7 @@ static PyObject *queue_shutdown(PyObject *self, PyObject *const *args, Py_ssize_
     static const char *const known[] = {"shutdown(immediate=False)", "immediate", NULL};
     PyObject *flag = Py_False;
     queue_object *queue = queue_of(self);
-    weft_call call = {self, args, vector_length(count, names), NULL};
+    fbl_call call = {self, args, vector_length(count, names), NULL};
     int immediate = arguments_read(&call, names, known, &flag) < 0 ? -1 : PyObject_IsTrue(flag);
     if (immediate < 0)
         return NULL;
@@ -213,9 +213,9 @@ static PyObject *queue_shutdown(PyObject *self, PyObject *const *args, Py_ssize_
 /* How many items, for who may be polling. -1: an exception. */
 static Py_ssize_t queue_length(PyObject *self)
 {
-    if (weft_unlikely(spin_poll() < 0))
+    if (fbl_unlikely(spin_poll() < 0))
         return -1;
-    if (weft_unlikely(queue_of(self)->hooks != NULL))
+    if (fbl_unlikely(queue_of(self)->hooks != NULL))
         return hooked_length(self);
     return (Py_ssize_t)queue_of(self)->count;
 }
@@ -244,7 +244,7 @@ static PyObject *queue_is_full(PyObject *self, PyObject *unused)
 {
     (void)unused;
     queue_object *queue = queue_of(self);
-    if (weft_unlikely(spin_poll() < 0))
+    if (fbl_unlikely(spin_poll() < 0))
         return NULL;
     int is_full = queue->hooks != NULL ? hooked_is_full(self) : queue->count >= queue->count_max;
     return is_full < 0 ? NULL : PyBool_FromLong(is_full);
@@ -332,10 +332,10 @@ static PyObject *queue_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     queue_object *queue = queue_of(self);
     queue->count_max = SIZE_MAX;
-    queue->is_lifo = PyType_IsSubtype(type, &weft_lifo_queue_type);
-    weft_list_init(&queue->getters);
-    weft_list_init(&queue->putters);
-    weft_list_init(&queue->joiners);
+    queue->is_lifo = PyType_IsSubtype(type, &fbl_lifo_queue_type);
+    fbl_list_init(&queue->getters);
+    fbl_list_init(&queue->putters);
+    fbl_list_init(&queue->joiners);
     if (hooks_settle_type(self) < 0)
         Py_CLEAR(self);
     return self;
@@ -400,7 +400,7 @@ static PyObject *simple_queue_copy(PyObject *self, PyObject *unused)
 static PyObject *queue_copy(PyObject *self, PyObject *unused)
 {
     PyObject *copy = simple_queue_copy(self, unused);
-    if (copy != NULL && PyObject_TypeCheck(copy, &weft_queue_type))
+    if (copy != NULL && PyObject_TypeCheck(copy, &fbl_queue_type))
         queue_of(copy)->unfinished = queue_of(self)->unfinished;
     return copy;
 }
@@ -450,7 +450,7 @@ static PyObject *module_set_queue_classes(PyObject *module, PyObject *args)
     Py_XSETREF(empty_class, Py_NewRef(empty));
     Py_XSETREF(full_class, Py_NewRef(full));
     Py_XSETREF(shutdown_class, Py_NewRef(shutdown));
-    Py_XSETREF(weft_queue_items_class, Py_NewRef(items));
+    Py_XSETREF(fbl_queue_items_class, Py_NewRef(items));
     Py_RETURN_NONE;
 }
 
@@ -506,8 +506,8 @@ static PyGetSetDef queue_getset[] = {
 static PySequenceMethods queue_sequence = {.sq_length = queue_length};
 static PyNumberMethods queue_number = {.nb_bool = queue_is_true};
 
-PyTypeObject weft_simple_queue_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.queue.SimpleQueue",
+PyTypeObject fbl_simple_queue_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril.queue.SimpleQueue",
     .tp_doc = simple_queue_doc,
     .tp_basicsize = sizeof(queue_object),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
@@ -526,10 +526,10 @@ PyTypeObject weft_simple_queue_type = {
     .tp_weaklistoffset = offsetof(queue_object, weakrefs),
 };
 
-PyTypeObject weft_queue_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.queue.Queue",
+PyTypeObject fbl_queue_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril.queue.Queue",
     .tp_doc = queue_doc,
-    .tp_base = &weft_simple_queue_type,
+    .tp_base = &fbl_simple_queue_type,
     .tp_basicsize = sizeof(queue_object),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
     .tp_init = queue_init,
@@ -537,10 +537,10 @@ PyTypeObject weft_queue_type = {
     .tp_getset = queue_getset,
 };
 
-PyTypeObject weft_lifo_queue_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.queue.LifoQueue",
+PyTypeObject fbl_lifo_queue_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril.queue.LifoQueue",
     .tp_doc = lifo_queue_doc,
-    .tp_base = &weft_queue_type,
+    .tp_base = &fbl_queue_type,
     .tp_basicsize = sizeof(queue_object),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
     .tp_methods = lifo_queue_methods,

@@ -42,7 +42,7 @@ static signal_stack *signal_stack_make(void)
 }
 
 /* Without memory there is none, and a crash goes unreported: no reason to fail. */
-static void signal_stack_open(weft_thread *thread)
+static void signal_stack_open(fbl_thread *thread)
 {
     stack_t present;
     bool is_main = getpid() == (pid_t)syscall(SYS_gettid);
@@ -60,12 +60,12 @@ static void signal_stack_open(weft_thread *thread)
 }
 
 /* SAFE: only in the thread itself, as the kernel would go on to use the stack otherwise. */
-static void signal_stack_close(weft_thread *thread)
+static void signal_stack_close(fbl_thread *thread)
 {
     signal_stack *stack = thread->signal_stack;
     stack_t present;
     thread->signal_stack = NULL;
-    if (stack == NULL || weft_this_thread != thread || sigaltstack(NULL, &present) < 0)
+    if (stack == NULL || fbl_this_thread != thread || sigaltstack(NULL, &present) < 0)
         return;
     if (present.ss_sp == stack->memory)
         sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);

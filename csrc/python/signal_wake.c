@@ -22,39 +22,39 @@
 #define TRY_AGAIN_AFTER 256 /* sleeps, while the program has a descriptor of its own */
 
 /* Is this the thread that Python's handlers run in? Asked when it is new, and in a forked child. */
-static void signal_wake_learn(weft_thread *thread)
+static void signal_wake_learn(fbl_thread *thread)
 {
     thread->hub.wants_signals = getpid() == (pid_t)syscall(SYS_gettid);
     thread->has_wakeup_fd = false;
 }
 
 /* Handlers of what has come run now; what one raises is the main fiber's. */
-static void signal_wake_handle(weft_thread *thread)
+static void signal_wake_handle(fbl_thread *thread)
 {
     if (PyErr_CheckSignals() < 0)
         thread_throw_to_main(thread);
 }
 
 /* The hub is about to sleep; who is woken from here on makes that end at once. */
-static void signal_wake_begin(weft_thread *thread)
+static void signal_wake_begin(fbl_thread *thread)
 {
     static unsigned sleeps_left; /* until it is tried again */
     int fd = thread->hub.signal_fds[1];
     if (fd >= 0 && (sleeps_left == 0 || --sleeps_left == 0)) { /* -1: it is a simulated world */
-        int former = weft_set_wakeup_fd(fd);
+        int former = fbl_set_wakeup_fd(fd);
         thread->has_wakeup_fd = former == -1;
         sleeps_left = former == -1 ? 0 : TRY_AGAIN_AFTER;
         if (former >= 0)
-            (void)weft_set_wakeup_fd(former);
+            (void)fbl_set_wakeup_fd(former);
     }
     signal_wake_handle(thread);
 }
 
 /* It slept. */
-static void signal_wake_end(weft_thread *thread)
+static void signal_wake_end(fbl_thread *thread)
 {
     if (thread->has_wakeup_fd)
-        (void)weft_set_wakeup_fd(-1);
+        (void)fbl_set_wakeup_fd(-1);
     thread->has_wakeup_fd = false;
     signal_wake_handle(thread);
 }

@@ -1,11 +1,11 @@
 /*
  * socket_type.c: the hot methods of sockets: recv, recv_into, send, sendall, accept.
  *
- * The idea: they are method descriptors of `_socket.socket`, so they serve weft.socket.socket, and
- * socket.socket itself once patched, with no object of our own beside the socket. The descriptor
- * and the timeout are read from CPython's own socket struct: its head (object, fd, family, type,
- * proto, error handler, timeout) has been the same since 3.5, and is checked at import on a real
- * socket.
+ * The idea: they are method descriptors of `_socket.socket`, so they serve fibril.socket.socket,
+ * and socket.socket itself once patched, with no object of our own beside the socket. The
+ * descriptor and the timeout are read from CPython's own socket struct: its head (object, fd,
+ * family, type, proto, error handler, timeout) has been the same since 3.5, and is checked at
+ * import on a real socket.
  *
  * Each call tries first, with MSG_DONTWAIT, so that the descriptor may stay a blocking one for
  * whoever inherits it; on EAGAIN it parks. A stream read that got less than it asked for has
@@ -39,8 +39,8 @@ typedef struct {
 static PyTypeObject *socket_base; /* _socket.socket */
 
 typedef struct {
-    weft_thread *thread;
-    weft_fd *entry;
+    fbl_thread *thread;
+    fbl_fd *entry;
     int fd;
     bool is_tcp;          /* a short read means empty */
     uint64_t deadline_ns; /* of the whole call; computed at the first wait */
@@ -52,7 +52,7 @@ static int socket_begin(PyObject *self, socket_call *call, int flags)
 {
     socket_head *head = (socket_head *)self;
     call->thread = thread_get();
-    if (weft_unlikely(call->thread == NULL))
+    if (fbl_unlikely(call->thread == NULL))
         return -1;
     call->fd = head->fd;
     bool is_told_not_to = head->timeout_ns < 0 && (flags & (MSG_DONTWAIT | MSG_ERRQUEUE)) != 0;
@@ -61,8 +61,8 @@ static int socket_begin(PyObject *self, socket_call *call, int flags)
     call->is_tcp = (head->family == AF_INET || head->family == AF_INET6) &&
                    (head->type & 0xff) == SOCK_STREAM &&
                    (head->proto == 0 || head->proto == IPPROTO_TCP);
-    int rc = weft_fd_get(&call->thread->hub, call->fd, &call->entry);
-    if (weft_likely(rc == 0))
+    int rc = fbl_fd_get(&call->thread->hub, call->fd, &call->entry);
+    if (fbl_likely(rc == 0))
         return 0;
     errors_os(rc);
     return -1;
@@ -76,13 +76,13 @@ static int socket_wait(PyObject *self, socket_call *call, unsigned direction)
             errors_os(-EAGAIN);
         return -1;
     }
-    weft_hub *hub = &call->thread->hub;
+    fbl_hub *hub = &call->thread->hub;
     if (call->deadline_ns == 0)
         call->deadline_ns =
-            call->timeout_ns < 0 ? WEFT_NEVER : hub->now(hub) + (uint64_t)call->timeout_ns;
+            call->timeout_ns < 0 ? FBL_NEVER : hub->now(hub) + (uint64_t)call->timeout_ns;
     int rc = fd_wait(call->thread, call->fd, direction, call->deadline_ns, true);
-    if (weft_likely(rc == 0)) {
-        if (weft_likely(((socket_head *)self)->fd == call->fd))
+    if (fbl_likely(rc == 0)) {
+        if (fbl_likely(((socket_head *)self)->fd == call->fd))
             return 0;
         errors_os(-EBADF); /* closed, and the number perhaps reused, while it waited */
         return -1;
@@ -95,7 +95,7 @@ static int socket_wait(PyObject *self, socket_call *call, unsigned direction)
 /* After a failed system call. 0: try again; -1: an exception. */
 static int socket_retry(PyObject *self, socket_call *call, unsigned direction, int err)
 {
-    if (weft_likely(err == EAGAIN || err == EWOULDBLOCK)) {
+    if (fbl_likely(err == EAGAIN || err == EWOULDBLOCK)) {
         call->entry->ready &= (uint8_t)~direction;
         return socket_wait(self, call, direction);
     }
@@ -123,16 +123,16 @@ static ssize_t socket_try_recv(socket_call *call, char *buffer, size_t length, i
  * that may not wait must ask the kernel now. -1: an exception. */
 static int socket_recv_begin_wait(PyObject *self, socket_call *call, int flags)
 {
-    bool is_empty = !(call->entry->ready & WEFT_READ) && call->entry->is_registered;
+    bool is_empty = !(call->entry->ready & FBL_READ) && call->entry->is_registered;
     bool may_wait = flags == 0 && call->timeout_ns != 0;
-    return is_empty && may_wait ? socket_wait(self, call, WEFT_READ) : 0;
+    return is_empty && may_wait ? socket_wait(self, call, FBL_READ) : 0;
 }
 
 /* After `got` of `length` bytes: is the socket empty now? */
 static void socket_note_read(socket_call *call, size_t got, size_t length, int flags)
 {
     if (call->is_tcp && got > 0 && got < length && flags == 0 && !call->entry->is_hungup)
-        call->entry->ready &= (uint8_t)~WEFT_READ;
+        call->entry->ready &= (uint8_t)~FBL_READ;
 }
 
 /* How many bytes were read into the buffer; 0 at the end of the stream; -1: an exception. */
@@ -143,11 +143,11 @@ static Py_ssize_t socket_recv_wait(PyObject *self, socket_call *call, char *buff
         return -1;
     for (;;) {
         ssize_t got = socket_try_recv(call, buffer, length, flags);
-        if (weft_likely(got >= 0)) {
+        if (fbl_likely(got >= 0)) {
             socket_note_read(call, (size_t)got, length, flags);
             return got;
         }
-        if (socket_retry(self, call, WEFT_READ, errno) < 0)
+        if (socket_retry(self, call, FBL_READ, errno) < 0)
             return -1;
     }
 }
@@ -173,7 +173,7 @@ static PyObject *socket_recv_bytes(socket_call *call, size_t length, int flags, 
         buffer = PyBytes_AS_STRING(bytes);
     }
     ssize_t got = socket_try_recv(call, buffer, length, flags);
-    if (weft_unlikely(got < 0)) {
+    if (fbl_unlikely(got < 0)) {
         *err = errno;
         Py_XDECREF(bytes);
         return NULL;
@@ -237,16 +237,16 @@ static PyObject *socket_recv(PyObject *self, PyObject *const *args, Py_ssize_t c
     socket_call call;
     if (socket_begin(self, &call, (int)flags) < 0)
         return NULL;
-    if (weft_unlikely(socket_wants_all(&call, (int)flags)))
+    if (fbl_unlikely(socket_wants_all(&call, (int)flags)))
         return socket_recv_all_bytes(self, &call, length, (int)flags);
     if (socket_recv_begin_wait(self, &call, (int)flags) < 0)
         return NULL;
     for (;;) {
         int err;
         PyObject *bytes = socket_recv_bytes(&call, (size_t)length, (int)flags, &err);
-        if (weft_likely(bytes != NULL) || err == 0)
+        if (fbl_likely(bytes != NULL) || err == 0)
             return bytes;
-        if (socket_retry(self, &call, WEFT_READ, err) < 0)
+        if (socket_retry(self, &call, FBL_READ, err) < 0)
             return NULL;
     }
 }
@@ -296,9 +296,9 @@ static Py_ssize_t socket_send_wait(PyObject *self, socket_call *call, const char
 {
     for (;;) {
         ssize_t sent = socket_try_send(call, data, length, flags);
-        if (weft_likely(sent >= 0))
+        if (fbl_likely(sent >= 0))
             return sent;
-        if (socket_retry(self, call, WEFT_WRITE, errno) < 0)
+        if (socket_retry(self, call, FBL_WRITE, errno) < 0)
             return -1;
     }
 }
@@ -397,13 +397,13 @@ static PyObject *socket_accept_fd(PyObject *self, PyObject *unused)
         socklen_t length = sizeof address;
         memset(&address, 0, offsetof(struct sockaddr_un, sun_path) + 1);
         int fd = accept4(call.fd, (struct sockaddr *)&address, &length, SOCK_CLOEXEC);
-        if (weft_likely(fd >= 0)) {
+        if (fbl_likely(fd >= 0)) {
             PyObject *peer = address_make(&address, length);
             if (peer == NULL)
                 close(fd);
             return peer == NULL ? NULL : Py_BuildValue("(iN)", fd, peer);
         }
-        if (socket_retry(self, &call, WEFT_READ, errno) < 0)
+        if (socket_retry(self, &call, FBL_READ, errno) < 0)
             return NULL;
     }
 }
@@ -454,9 +454,10 @@ static int socket_check_head(PyObject *type)
                        (head->type & 0xff) == SOCK_STREAM && head->timeout_ns == 1500000000;
         rc = is_same ? 0 : -1;
         if (!is_same)
-            PyErr_SetString(PyExc_ImportError,
-                            "weft does not know the layout of this Python's sockets; please report "
-                            "this with the output of python3 -VV");
+            PyErr_SetString(
+                PyExc_ImportError,
+                "fibril does not know the layout of this Python's sockets; please report "
+                "this with the output of python3 -VV");
     }
     Py_XDECREF(number);
     Py_XDECREF(done);

@@ -11,8 +11,8 @@
  * Threads: any. Not in the hub's own fiber, nor inside the hub: there nobody can give way.
  * Do not add: calls that compute. This is no time slice.
  */
-#ifndef WEFT_SPIN_H
-#define WEFT_SPIN_H
+#ifndef FBL_SPIN_H
+#define FBL_SPIN_H
 
 #include "thread.h"
 
@@ -20,16 +20,16 @@
 #define SPIN_NS 5000000u      /* as long as CPython lets a thread keep the GIL */
 
 /* -1: while others had their turn, an exception came for this fiber. */
-static __attribute__((noinline)) int spin_look_wait(weft_thread *thread)
+static __attribute__((noinline)) int spin_look_wait(fbl_thread *thread)
 {
-    weft_hub *hub = &thread->hub;
-    weft_spin *spin = &thread->spin;
-    uint64_t now_ns = weft_hub_now(hub);
+    fbl_hub *hub = &thread->hub;
+    fbl_spin *spin = &thread->spin;
+    uint64_t now_ns = fbl_hub_now(hub);
     if (spin->fiber != hub->current || spin->switch_count != hub->switch_count) {
-        *spin = (weft_spin){spin->poll_count, hub->current, hub->switch_count, now_ns};
+        *spin = (fbl_spin){spin->poll_count, hub->current, hub->switch_count, now_ns};
         return 0;
     }
-    if (now_ns - spin->since_ns < SPIN_NS || hub->current->state != WEFT_FIBER_RUNNING ||
+    if (now_ns - spin->since_ns < SPIN_NS || hub->current->state != FBL_FIBER_RUNNING ||
         thread_current(thread) == thread->hub_fiber)
         return 0;
     hub->look_count = hub->switch_count; /* the kernel and the timers, too */
@@ -41,8 +41,8 @@ static __attribute__((noinline)) int spin_look_wait(weft_thread *thread)
 /* Called before a primitive is looked at without waiting. -1: an exception. */
 static inline int spin_poll(void)
 {
-    weft_thread *thread = weft_this_thread;
-    if (weft_likely(thread == NULL || (++thread->spin.poll_count & (SPIN_POLLS - 1)) != 0))
+    fbl_thread *thread = fbl_this_thread;
+    if (fbl_likely(thread == NULL || (++thread->spin.poll_count & (SPIN_POLLS - 1)) != 0))
         return 0;
     return spin_look_wait(thread);
 }

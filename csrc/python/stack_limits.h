@@ -107,10 +107,11 @@ static int stack_limits_learn(PyThreadState *ts)
     bool is_told = PyUnstable_ThreadState_SetStackProtection != NULL;
     stack_limits_offset = is_told ? stack_limits_provoke(ts) : stack_limits_find(ts, 0);
     if (stack_limits_offset == 0) {
-        PyErr_Format(PyExc_ImportError,
-                     "weft cannot find where Python %s keeps the bounds of the C stack, which each "
-                     "fiber must set. Use another patch release of Python, and please report this.",
-                     Py_GetVersion());
+        PyErr_Format(
+            PyExc_ImportError,
+            "fibril cannot find where Python %s keeps the bounds of the C stack, which each "
+            "fiber must set. Use another patch release of Python, and please report this.",
+            Py_GetVersion());
         return -1;
     }
     /* Both ways must agree, or the one that 3.14.0 depends on would be tested by nobody. */

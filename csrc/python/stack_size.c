@@ -9,7 +9,7 @@
  */
 #include "thread.h"
 
-size_t weft_stack_bytes = WEFT_PYTHON_STACK_BYTES;
+size_t fbl_stack_bytes = FBL_PYTHON_STACK_BYTES;
 
 /* The rounded size in bytes; 0 with an exception. */
 static size_t stack_size_from_argument(PyObject *size)
@@ -22,30 +22,29 @@ static size_t stack_size_from_argument(PyObject *size)
     Py_ssize_t bytes = PyLong_AsSsize_t(size);
     if (bytes == -1 && PyErr_Occurred())
         PyErr_Clear(); /* beyond any limit; below, all the same */
-    if (bytes >= (Py_ssize_t)WEFT_PYTHON_STACK_BYTES_MIN &&
-        bytes <= (Py_ssize_t)WEFT_STACK_BYTES_MAX)
-        return weft_stack_round((size_t)bytes);
+    if (bytes >= (Py_ssize_t)FBL_PYTHON_STACK_BYTES_MIN && bytes <= (Py_ssize_t)FBL_STACK_BYTES_MAX)
+        return fbl_stack_round((size_t)bytes);
     errors_refuse(PyExc_ValueError,
-                  "cannot give a fiber a stack of %S bytes: on CPython " WEFT_PYTHON_VERSION
+                  "cannot give a fiber a stack of %S bytes: on CPython " FBL_PYTHON_VERSION
                   " it takes from %zu, or deep recursion could not be stopped in time, to %zu. Ask "
                   "for a size between the two.",
-                  size, (size_t)WEFT_PYTHON_STACK_BYTES_MIN, WEFT_STACK_BYTES_MAX);
+                  size, (size_t)FBL_PYTHON_STACK_BYTES_MIN, FBL_STACK_BYTES_MAX);
     return 0;
 }
 
 static PyObject *fiber_get_stack_size(PyObject *self, void *unused)
 {
     (void)unused;
-    weft_record *record = record_of(self);
+    fbl_record *record = record_of(self);
     if (record == record->thread->main)
         Py_RETURN_NONE; /* the native thread's own stack, which is not ours to measure */
-    return PyLong_FromSize_t(weft_fiber_stack_bytes(&record->core));
+    return PyLong_FromSize_t(fbl_fiber_stack_bytes(&record->core));
 }
 
 static int fiber_set_stack_size(PyObject *self, PyObject *value, void *unused)
 {
     (void)unused;
-    weft_record *record = record_of(self);
+    fbl_record *record = record_of(self);
     if (value == NULL || record_is_started(record)) {
         errors_refuse(PyExc_AttributeError,
                       value == NULL ? "cannot delete stack_size: set it to None for the usual size"
@@ -56,7 +55,7 @@ static int fiber_set_stack_size(PyObject *self, PyObject *value, void *unused)
     size_t bytes = value == Py_None ? 0 : stack_size_from_argument(value);
     if (value != Py_None && bytes == 0)
         return -1;
-    weft_fiber_want_stack(&record->core, bytes);
+    fbl_fiber_want_stack(&record->core, bytes);
     return 0;
 }
 
@@ -66,15 +65,15 @@ static PyObject *module_stack_size(PyObject *module, PyObject *args)
     PyObject *size = Py_None;
     if (!PyArg_ParseTuple(args, "|O:stack_size", &size))
         return NULL;
-    size_t former = weft_stack_bytes, bytes = former;
+    size_t former = fbl_stack_bytes, bytes = former;
     if (PyLong_Check(size) && PyObject_Not(size) == 1)
-        bytes = WEFT_PYTHON_STACK_BYTES;
+        bytes = FBL_PYTHON_STACK_BYTES;
     else if (size != Py_None)
         bytes = stack_size_from_argument(size);
     if (bytes == 0)
         return NULL;
-    weft_stack_bytes = bytes;
-    for (weft_link *link = weft_all_threads.next; link != &weft_all_threads; link = link->next)
-        weft_container_of(link, weft_thread, threads)->hub.stack_bytes = bytes;
+    fbl_stack_bytes = bytes;
+    for (fbl_link *link = fbl_all_threads.next; link != &fbl_all_threads; link = link->next)
+        fbl_container_of(link, fbl_thread, threads)->hub.stack_bytes = bytes;
     return PyLong_FromSize_t(former);
 }

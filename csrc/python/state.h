@@ -22,18 +22,18 @@
  * root chunk (previous == NULL) it is never freed by CPython. Chunks pushed on top of it come from
  * the arena allocator and are freed by state_drop. The parts marked `version_` are state_3_NN.h's.
  */
-#ifndef WEFT_STATE_H
-#define WEFT_STATE_H
+#ifndef FBL_STATE_H
+#define FBL_STATE_H
 
 #include "compat.h"
 
 /* A call of one of our methods. On the C stack of the fiber that makes it, while it lasts. */
-typedef struct weft_call {
+typedef struct fbl_call {
     PyObject *self;                /* borrowed: the method's */
     PyObject *const *args;         /* the vector that CPython gave us */
     Py_ssize_t count;              /* its length, values of keywords included */
-    const struct weft_call *outer; /* the call during which this one was made, or NULL */
-} weft_call;
+    const struct fbl_call *outer; /* the call during which this one was made, or NULL */
+} fbl_call;
 
 #define Py_BUILD_CORE 1 /* for the headers of frames and thread states */
 #if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030C0000
@@ -47,7 +47,7 @@ typedef struct weft_call {
 #elif PY_VERSION_HEX >= 0x030F0000 && PY_VERSION_HEX < 0x03100000
 #include "state_3_15.h"
 #else
-#error "weft knows the inside of CPython 3.11 to 3.15; this version has no state file yet"
+#error "fibril knows the inside of CPython 3.11 to 3.15; this version has no state file yet"
 #endif
 #undef Py_BUILD_CORE
 
@@ -59,9 +59,9 @@ typedef struct {
     _PyStackChunk *chunk;         /* data stack: newest chunk */
     PyObject **chunk_top;         /* data stack: first free slot */
     PyObject **chunk_limit;       /* data stack: end of the newest chunk */
-} weft_state;
+} fbl_state;
 
-static inline void state_save(weft_state *state, PyThreadState *ts)
+static inline void state_save(fbl_state *state, PyThreadState *ts)
 {
     version_save(&state->version, ts);
     state->exc_info = ts->exc_info;
@@ -71,7 +71,7 @@ static inline void state_save(weft_state *state, PyThreadState *ts)
     state->chunk_limit = ts->datastack_limit;
 }
 
-static inline void state_load(weft_state *state, PyThreadState *ts)
+static inline void state_load(fbl_state *state, PyThreadState *ts)
 {
     version_load(&state->version, ts);
     /* SAFE: exc_info points into this record or into frames on the fiber's own stack, and both
@@ -88,27 +88,27 @@ static inline void state_load(weft_state *state, PyThreadState *ts)
     ts->datastack_limit = state->chunk_limit;
 }
 
-static inline void state_fresh(weft_state *state, PyThreadState *ts, weft_stack *stack)
+static inline void state_fresh(fbl_state *state, PyThreadState *ts, fbl_stack *stack)
 {
-    version_fresh(&state->version, ts, weft_stack_low(stack), weft_stack_top(stack));
+    version_fresh(&state->version, ts, fbl_stack_low(stack), fbl_stack_top(stack));
     state->exc_bottom = (_PyErr_StackItem){0};
     state->exc_info = &state->exc_bottom;
-    char *embed = weft_stack_embed(stack);
+    char *embed = fbl_stack_embed(stack);
     _PyStackChunk *chunk = (_PyStackChunk *)embed;
     chunk->previous = NULL;
-    chunk->size = WEFT_STACK_EMBED_BYTES;
+    chunk->size = FBL_STACK_EMBED_BYTES;
     chunk->top = 0;
     state->chunk = chunk;
     state->chunk_top =
         &chunk->data[1]; /* a root chunk never hands out data[0], so is never freed */
-    state->chunk_limit = (PyObject **)(embed + WEFT_STACK_EMBED_BYTES);
+    state->chunk_limit = (PyObject **)(embed + FBL_STACK_EMBED_BYTES);
 }
 
 /* Runs no Python code: what the context drags along is dropped later, by who owns `state`. */
-static inline void state_drop(weft_state *state, PyThreadState *ts)
+static inline void state_drop(fbl_state *state, PyThreadState *ts)
 {
     _PyStackChunk *chunk = ts->datastack_chunk;
-    if (weft_unlikely(chunk != NULL && chunk->previous != NULL)) {
+    if (fbl_unlikely(chunk != NULL && chunk->previous != NULL)) {
         PyObjectArenaAllocator arena;
         PyObject_GetArenaAllocator(&arena);
         while (chunk->previous != NULL) {
@@ -124,12 +124,12 @@ static inline void state_drop(weft_state *state, PyThreadState *ts)
 }
 
 /* Returns what was said before: the caller says that again when its method ends. */
-static inline const weft_call *state_called(weft_state *state, const weft_call *call)
+static inline const fbl_call *state_called(fbl_state *state, const fbl_call *call)
 {
     return version_called(&state->version, call);
 }
 
-static int state_visit(weft_state *state, visitproc visit, void *arg)
+static int state_visit(fbl_state *state, visitproc visit, void *arg)
 {
     Py_VISIT(state->context);
     Py_VISIT(state->exc_bottom.exc_value);
@@ -137,7 +137,7 @@ static int state_visit(weft_state *state, visitproc visit, void *arg)
 }
 
 /* A new reference, or NULL without an error. */
-static PyFrameObject *state_frame(weft_state *state, PyThreadState *ts)
+static PyFrameObject *state_frame(fbl_state *state, PyThreadState *ts)
 {
     /* The collector would run Python code with the wrong frames loaded (3.11 runs it when the frame
      * object is allocated). */
@@ -153,7 +153,7 @@ static PyFrameObject *state_frame(weft_state *state, PyThreadState *ts)
 /* 0, or -1 with ImportError. */
 static int state_learn(PyThreadState *ts) { return version_learn(ts); }
 
-static inline void state_adopt(weft_state *state, PyThreadState *ts)
+static inline void state_adopt(fbl_state *state, PyThreadState *ts)
 {
     version_adopt(&state->version, ts);
 }

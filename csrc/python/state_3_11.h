@@ -12,16 +12,16 @@
  */
 #include "internal/pycore_frame.h"
 
-#define WEFT_PYTHON_VERSION "3.11"
-#define WEFT_PYTHON_STACK_BYTES (3072u * 1024u)
-#define WEFT_PYTHON_STACK_BYTES_MIN (1024u * 1024u)
+#define FBL_PYTHON_VERSION "3.11"
+#define FBL_PYTHON_STACK_BYTES (3072u * 1024u)
+#define FBL_PYTHON_STACK_BYTES_MIN (1024u * 1024u)
 
 typedef struct {
     _PyCFrame *cframe; /* innermost eval loop's, on the fiber's C stack; or `bottom` */
     _PyCFrame bottom;  /* where a fiber's frame chain ends */
     int depth;         /* recursion depth, Python and C together */
     int trash_nesting; /* deallocations on this C stack that the trashcan counts */
-    const weft_call *call; /* what called the method that parks, see eval_stack.h; or NULL */
+    const fbl_call *call; /* what called the method that parks, see eval_stack.h; or NULL */
 } version_state;
 
 static inline void version_save(version_state *state, PyThreadState *ts)
@@ -45,8 +45,8 @@ static inline void version_load(version_state *state, PyThreadState *ts)
  * is only as far away as the stack reaches. Who raises the limit is on his own, as on a thread. */
 static inline void version_fresh(version_state *state, PyThreadState *ts, char *low, char *top)
 {
-    int budget = weft_c_recursion_budget((size_t)(top - low));
-    bool is_small = (size_t)(top - low) < WEFT_PYTHON_STACK_BYTES / 8 * 7;
+    int budget = fbl_c_recursion_budget((size_t)(top - low));
+    bool is_small = (size_t)(top - low) < FBL_PYTHON_STACK_BYTES / 8 * 7;
     state->bottom = (_PyCFrame){.use_tracing = ts->cframe->use_tracing,
                                 .current_frame = NULL,
                                 .previous = &ts->root_cframe};
@@ -56,9 +56,9 @@ static inline void version_fresh(version_state *state, PyThreadState *ts, char *
     state->call = NULL;
 }
 
-static inline const weft_call *version_called(version_state *state, const weft_call *call)
+static inline const fbl_call *version_called(version_state *state, const fbl_call *call)
 {
-    const weft_call *outer = state->call;
+    const fbl_call *outer = state->call;
     state->call = call;
     return outer;
 }

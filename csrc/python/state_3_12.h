@@ -15,7 +15,7 @@ typedef struct {
     int depth;         /* depth of Python calls */
     int c_remaining;   /* what is left of the budget of C recursion */
     int trash_nesting; /* deallocations on this C stack that the trashcan counts */
-    const weft_call *call; /* what called the method that parks, see eval_stack.h; or NULL */
+    const fbl_call *call; /* what called the method that parks, see eval_stack.h; or NULL */
 } version_state;
 
 static inline void version_save(version_state *state, PyThreadState *ts)
@@ -39,14 +39,14 @@ static inline void version_fresh(version_state *state, PyThreadState *ts, char *
     state->bottom = (_PyCFrame){.current_frame = NULL, .previous = &ts->root_cframe};
     state->cframe = &state->bottom;
     state->depth = 0;
-    state->c_remaining = weft_c_recursion_budget((size_t)(top - low));
+    state->c_remaining = fbl_c_recursion_budget((size_t)(top - low));
     state->trash_nesting = 0;
     state->call = NULL;
 }
 
-static inline const weft_call *version_called(version_state *state, const weft_call *call)
+static inline const fbl_call *version_called(version_state *state, const fbl_call *call)
 {
-    const weft_call *outer = state->call;
+    const fbl_call *outer = state->call;
     state->call = call;
     return outer;
 }
@@ -103,6 +103,6 @@ static inline void version_adopt(version_state *state, PyThreadState *ts)
     (void)ts;
 }
 
-#define WEFT_PYTHON_VERSION "3.12"
-#define WEFT_PYTHON_STACK_BYTES (1024u * 1024u)
-#define WEFT_PYTHON_STACK_BYTES_MIN (512u * 1024u)
+#define FBL_PYTHON_VERSION "3.12"
+#define FBL_PYTHON_STACK_BYTES (1024u * 1024u)
+#define FBL_PYTHON_STACK_BYTES_MIN (512u * 1024u)

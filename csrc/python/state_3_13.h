@@ -4,7 +4,7 @@
  * budget.
  *
  * The budget must stay above 100 on a fresh fiber, or what the trashcan put off is destroyed only
- * back on the thread's own stack; weft_c_recursion_budget sees to it.
+ * back on the thread's own stack; fbl_c_recursion_budget sees to it.
  * Included by state.h only.
  */
 #include "internal/pycore_frame.h"
@@ -13,7 +13,7 @@ typedef struct {
     struct _PyInterpreterFrame *frame; /* innermost frame; NULL where a fiber's chain ends */
     int depth;                         /* depth of Python calls */
     int c_remaining;                   /* what is left of the budget of C recursion */
-    const weft_call *call; /* what called the method that parks, see eval_stack.h; or NULL */
+    const fbl_call *call; /* what called the method that parks, see eval_stack.h; or NULL */
 } version_state;
 
 static inline void version_save(version_state *state, PyThreadState *ts)
@@ -35,13 +35,13 @@ static inline void version_fresh(version_state *state, PyThreadState *ts, char *
     (void)ts;
     state->frame = NULL;
     state->depth = 0;
-    state->c_remaining = weft_c_recursion_budget((size_t)(top - low));
+    state->c_remaining = fbl_c_recursion_budget((size_t)(top - low));
     state->call = NULL;
 }
 
-static inline const weft_call *version_called(version_state *state, const weft_call *call)
+static inline const fbl_call *version_called(version_state *state, const fbl_call *call)
 {
-    const weft_call *outer = state->call;
+    const fbl_call *outer = state->call;
     state->call = call;
     return outer;
 }
@@ -101,6 +101,6 @@ static inline void version_adopt(version_state *state, PyThreadState *ts)
     (void)ts;
 }
 
-#define WEFT_PYTHON_VERSION "3.13"
-#define WEFT_PYTHON_STACK_BYTES (1024u * 1024u)
-#define WEFT_PYTHON_STACK_BYTES_MIN (512u * 1024u)
+#define FBL_PYTHON_VERSION "3.13"
+#define FBL_PYTHON_STACK_BYTES (1024u * 1024u)
+#define FBL_PYTHON_STACK_BYTES_MIN (512u * 1024u)

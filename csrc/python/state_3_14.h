@@ -22,7 +22,7 @@ static inline void version_save(version_state *state, PyThreadState *ts)
 {
     state->frame = ts->current_frame;
     state->depth = ts->py_recursion_limit - ts->py_recursion_remaining;
-    if (weft_unlikely(ts->current_executor != NULL)) {
+    if (fbl_unlikely(ts->current_executor != NULL)) {
         state->executor = Py_NewRef(ts->current_executor);
         ts->current_executor = NULL;
     }
@@ -33,7 +33,7 @@ static inline void version_save(version_state *state, PyThreadState *ts)
  * thread state names it again. */
 static inline void version_load(version_state *state, PyThreadState *ts)
 {
-    if (weft_unlikely(state->executor != NULL)) {
+    if (fbl_unlikely(state->executor != NULL)) {
         ts->current_executor = state->executor;
         Py_CLEAR(state->executor);
     }
@@ -52,7 +52,7 @@ static inline void version_fresh(version_state *state, PyThreadState *ts, char *
 }
 
 /* Frames of this version tell themselves what they hold. */
-static inline const weft_call *version_called(version_state *state, const weft_call *call)
+static inline const fbl_call *version_called(version_state *state, const fbl_call *call)
 {
     (void)state;
     (void)call;
@@ -87,6 +87,6 @@ static inline void version_adopt(version_state *state, PyThreadState *ts)
     state->limits = *stack_limits_of(ts);
 }
 
-#define WEFT_PYTHON_VERSION "3.14"
-#define WEFT_PYTHON_STACK_BYTES (256u * 1024u)
-#define WEFT_PYTHON_STACK_BYTES_MIN (192u * 1024u)
+#define FBL_PYTHON_VERSION "3.14"
+#define FBL_PYTHON_STACK_BYTES (256u * 1024u)
+#define FBL_PYTHON_STACK_BYTES_MIN (192u * 1024u)

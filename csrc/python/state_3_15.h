@@ -20,7 +20,7 @@ static inline void version_save(version_state *state, PyThreadState *ts)
 {
     state->frame = ts->current_frame;
     state->depth = ts->py_recursion_limit - ts->py_recursion_remaining;
-    if (weft_unlikely(ts->current_executor != NULL)) {
+    if (fbl_unlikely(ts->current_executor != NULL)) {
         state->executor = Py_NewRef(ts->current_executor);
         state->jit_exit = ts->jit_exit;
         ts->current_executor = NULL;
@@ -31,7 +31,7 @@ static inline void version_save(version_state *state, PyThreadState *ts)
 /* SAFE: dropping the executor: as in 3.14 (see there). */
 static inline void version_load(version_state *state, PyThreadState *ts)
 {
-    if (weft_unlikely(state->executor != NULL)) {
+    if (fbl_unlikely(state->executor != NULL)) {
         ts->current_executor = state->executor;
         ts->jit_exit = state->jit_exit;
         Py_CLEAR(state->executor);
@@ -41,7 +41,7 @@ static inline void version_load(version_state *state, PyThreadState *ts)
     *stack_limits_of(ts) = state->limits;
     /* The profiler's note may name a frame whose memory another fiber will use. It then starts
      * anew, which costs it one slow sample. */
-    if (weft_unlikely(ts->last_profiled_frame != NULL))
+    if (fbl_unlikely(ts->last_profiled_frame != NULL))
         ts->last_profiled_frame = NULL;
 }
 
@@ -55,7 +55,7 @@ static inline void version_fresh(version_state *state, PyThreadState *ts, char *
 }
 
 /* Frames of this version tell themselves what they hold. */
-static inline const weft_call *version_called(version_state *state, const weft_call *call)
+static inline const fbl_call *version_called(version_state *state, const fbl_call *call)
 {
     (void)state;
     (void)call;
@@ -90,6 +90,6 @@ static inline void version_adopt(version_state *state, PyThreadState *ts)
     state->limits = *stack_limits_of(ts);
 }
 
-#define WEFT_PYTHON_VERSION "3.15"
-#define WEFT_PYTHON_STACK_BYTES (256u * 1024u)
-#define WEFT_PYTHON_STACK_BYTES_MIN (192u * 1024u)
+#define FBL_PYTHON_VERSION "3.15"
+#define FBL_PYTHON_STACK_BYTES (256u * 1024u)
+#define FBL_PYTHON_STACK_BYTES_MIN (192u * 1024u)

@@ -7,8 +7,8 @@
  * patch release has moved.
  * Included by debug.c only. Do not add: anything that the engine itself needs.
  */
-#ifndef WEFT_STATE_DEBUG_H
-#define WEFT_STATE_DEBUG_H
+#ifndef FBL_STATE_DEBUG_H
+#define FBL_STATE_DEBUG_H
 
 #include "state.h"
 

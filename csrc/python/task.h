@@ -4,15 +4,15 @@
  * The idea: a task is a fiber with an outcome. The outcome is set once, by task_settle, whichever
  * way the task came to its end; everything else only asks for it.
  */
-#ifndef WEFT_TASK_H
-#define WEFT_TASK_H
+#ifndef FBL_TASK_H
+#define FBL_TASK_H
 
 #include "thread.h"
 
 typedef enum { TASK_PENDING = 0, TASK_VALUE, TASK_ERROR } task_outcome;
 
 typedef struct {
-    weft_fiber_object base; /* first: a task is a fiber */
+    fbl_fiber_object base; /* first: a task is a fiber */
     PyObject *fn;           /* owned: what it calls; NULL: its _run attribute */
     PyObject *value;        /* owned: the result, once VALUE */
     PyObject *exception;    /* owned: what it raised, once ERROR */
@@ -24,7 +24,7 @@ typedef struct {
     PyObject *spawner;      /* owned: weak reference to the fiber that started it, or NULL */
     PyObject *tree_locals;  /* owned: dict that its tree shares, or NULL until needed */
     Py_ssize_t ident_after; /* its small number plus one; 0: none was asked for */
-    weft_link joiners;      /* waiters of who waits for its end */
+    fbl_link joiners;      /* waiters of who waits for its end */
     uint8_t outcome;        /* task_outcome; set once, by task_settle */
     bool is_spawned;        /* start() was called */
 } task_object;
@@ -34,7 +34,7 @@ typedef enum { LINK_ALWAYS = 0, LINK_RAW, LINK_VALUE, LINK_EXCEPTION } link_kind
 
 static inline task_object *task_of(PyObject *self) { return (task_object *)self; }
 
-extern PyTypeObject weft_task_type;
+extern PyTypeObject fbl_task_type;
 
 /* ---- task_life.c ---- */
 static PyObject *task_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
@@ -42,15 +42,15 @@ static int task_init(PyObject *self, PyObject *args, PyObject *kwargs);
 static int task_start_now(PyObject *self);
 static int task_start_in(PyObject *self, PyObject *seconds);
 static int task_spawn_link(PyObject *callback, PyObject *args);
-static int task_run_links(weft_thread *thread, PyObject *self);
-static void task_end_unstarted(weft_record *record);
+static int task_run_links(fbl_thread *thread, PyObject *self);
+static void task_end_unstarted(fbl_record *record);
 static void task_tell_joiners(PyObject *fiber);
 static PyObject *task_run(PyObject *self, PyObject *unused);
 static PyObject *task_spawn(PyObject *type, PyObject *args, PyObject *kwargs);
 static PyObject *task_spawn_later(PyObject *type, PyObject *args, PyObject *kwargs);
 
 /* ---- task_tree.c ---- */
-static int task_note_spawn(PyObject *self, weft_thread *thread);
+static int task_note_spawn(PyObject *self, fbl_thread *thread);
 static PyObject *task_add_spawn_callback(PyObject *type, PyObject *callback);
 static PyObject *task_remove_spawn_callback(PyObject *type, PyObject *callback);
 static PyObject *task_get_spawner(PyObject *self, void *unused);

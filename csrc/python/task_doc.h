@@ -1,5 +1,5 @@
 /*
- * task_doc.h: what users read about weft.Task. Included by task_type.c only.
+ * task_doc.h: what users read about fibril.Task. Included by task_type.c only.
  *
  * Apart from the code because each text states arguments with units, what is returned and raised,
  * whether the call may switch and from which thread it may be made, and together they are as long
@@ -17,7 +17,7 @@ PyDoc_STRVAR(task_doc, "Task(run=None, /, *args, **kwargs)\n--\n\n"
                        "Switches: never. Threads: any; the task runs on the thread that makes it. "
                        "Raises TypeError if run\n"
                        "cannot be called.\n\n"
-                       ">>> from weft import Task\n"
+                       ">>> from fibril import Task\n"
                        ">>> task = Task(pow, 2, 10)\n"
                        ">>> task.start()\n"
                        ">>> task.get()\n"
@@ -134,8 +134,8 @@ PyDoc_STRVAR(task_exit_doc,
              "At the end of `with task:` wait for it; if an exception left the block, kill it with "
              "that.\n\n"
              "Switches: if it must wait. Threads: any.\n\n"
-             ">>> import weft\n"
-             ">>> with weft.spawn(weft.sleep, 0.01) as task:\n"
+             ">>> import fibril\n"
+             ">>> with fibril.spawn(fibril.sleep, 0.01) as task:\n"
              "...     task.ready()\n"
              "False\n"
              ">>> task.ready()\n"

@@ -1,5 +1,6 @@
 /*
- * task_life.c: the life of weft.Task, a fiber that the hub schedules: made, started, run, settled.
+ * task_life.c: the life of fibril.Task, a fiber that the hub schedules: made, started, run,
+ * settled.
  *
  * The idea: a task's life ends in task_settle, whichever way it came there (returned, raised,
  * killed before it started): it stores the outcome once, wakes who joins, hands the links to the
@@ -19,7 +20,7 @@
 
 static void task_wake_joiners(task_object *task)
 {
-    while (weft_waiter_fire_first(&task->joiners))
+    while (fbl_waiter_fire_first(&task->joiners))
         ;
 }
 
@@ -27,7 +28,7 @@ static void task_wake_joiners(task_object *task)
  * ever. Any fiber may be passed. */
 static void task_tell_joiners(PyObject *fiber)
 {
-    if (!PyObject_TypeCheck(fiber, &weft_task_type))
+    if (!PyObject_TypeCheck(fiber, &fbl_task_type))
         return;
     waiters_close(&task_of(fiber)->joiners);
 }
@@ -38,7 +39,7 @@ static bool link_is_wanted(long kind, uint8_t outcome)
            !(kind == LINK_EXCEPTION && outcome != TASK_ERROR);
 }
 
-static int task_schedule_link(weft_thread *thread, PyObject *self, PyObject *entry)
+static int task_schedule_link(fbl_thread *thread, PyObject *self, PyObject *entry)
 {
     PyObject *callback = PyTuple_GET_ITEM(entry, 0);
     long kind = PyLong_AsLong(PyTuple_GET_ITEM(entry, 1));
@@ -53,7 +54,7 @@ static int task_schedule_link(weft_thread *thread, PyObject *self, PyObject *ent
     return rc;
 }
 
-static int task_run_links(weft_thread *thread, PyObject *self)
+static int task_run_links(fbl_thread *thread, PyObject *self)
 {
     PyObject *links = task_of(self)->links;
     task_of(self)->links = NULL;
@@ -70,7 +71,7 @@ static int task_run_links(weft_thread *thread, PyObject *self)
 static void task_settle(PyObject *self, PyObject *value)
 {
     task_object *task = task_of(self);
-    weft_thread *thread = record_of(self)->thread;
+    fbl_thread *thread = record_of(self)->thread;
     assert(task->outcome == TASK_PENDING);
     value = value_from_exit(value);
     if (value != NULL) {
@@ -91,7 +92,7 @@ static void task_settle(PyObject *self, PyObject *value)
 }
 
 /* It will not start: it ends with the current exception. */
-static void task_end_unstarted(weft_record *record)
+static void task_end_unstarted(fbl_record *record)
 {
     PyObject *self = record->self;
     PyObject *exception = PyErr_GetRaisedException();
@@ -104,24 +105,24 @@ static void task_end_unstarted(weft_record *record)
 
 /* ---- the life ---- */
 
-static PyObject *task_call(weft_record *record)
+static PyObject *task_call(fbl_record *record)
 {
     PyObject *self = record->self;
-    if (weft_unlikely(record->thrown != NULL)) {
+    if (fbl_unlikely(record->thrown != NULL)) {
         fiber_raise_thrown(record);
         return NULL;
     }
-    if (weft_unlikely(PyErr_Occurred() != NULL))
+    if (fbl_unlikely(PyErr_Occurred() != NULL))
         return NULL; /* entered by hand, with an exception: it dies of it */
-    if (weft_unlikely(task_of(self)->fn == NULL))
+    if (fbl_unlikely(task_of(self)->fn == NULL))
         task_of(self)->fn = PyObject_GetAttrString(self, "_run");
-    if (weft_unlikely(task_of(self)->fn == NULL))
+    if (fbl_unlikely(task_of(self)->fn == NULL))
         return NULL;
     return PyObject_Call(task_of(self)->fn, record->args, record->kwargs);
 }
 
 /* What is called is kept in the record, not on the C stack: a collector looks there. */
-static PyObject *task_call_run(weft_record *record)
+static PyObject *task_call_run(fbl_record *record)
 {
     PyObject *run = PyObject_GetAttrString(record->self, "run");
     Py_XSETREF(record->run, run);
@@ -129,9 +130,9 @@ static PyObject *task_call_run(weft_record *record)
 }
 
 /* A subclass may override run(); its default calls the function and settles. */
-static void task_live(weft_record *record)
+static void task_live(fbl_record *record)
 {
-    if (weft_likely(Py_TYPE(record->self) == &weft_task_type) || PyErr_Occurred()) {
+    if (fbl_likely(Py_TYPE(record->self) == &fbl_task_type) || PyErr_Occurred()) {
         task_settle(record->self, task_call(record));
         return;
     }
@@ -148,22 +149,22 @@ static void task_live(weft_record *record)
     Py_XDECREF(done);
 }
 
-static weft_record *task_body(weft_record *record)
+static fbl_record *task_body(fbl_record *record)
 {
-    weft_thread *thread = record->thread;
+    fbl_thread *thread = record->thread;
     Py_XDECREF(fiber_arrive_first(thread)); /* what an ended child left: nobody will ask for it */
     task_live(record);
-    weft_record *next = (weft_record *)weft_hub_next(&thread->hub, true);
+    fbl_record *next = (fbl_record *)fbl_hub_next(&thread->hub, true);
     return next;
 }
 
 static PyObject *task_run(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    weft_thread *thread = weft_this_thread;
+    fbl_thread *thread = fbl_this_thread;
     if (thread == NULL || thread_current(thread) != record_of(self) ||
         task_of(self)->outcome != TASK_PENDING)
-        return errors_refuse(weft_error_fiber,
+        return errors_refuse(fbl_error_fiber,
                              "cannot run %R by hand: run() is called once, in the task. Use "
                              "start(), and get() for what it returns.",
                              self);
@@ -177,7 +178,7 @@ static PyObject *task_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     (void)args;
     (void)kwargs;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     if (thread == NULL)
         return NULL;
     fibers_unwind_dropped(thread);
@@ -185,15 +186,15 @@ static PyObject *task_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     PyObject *self = type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
-    weft_list_init(&task_of(self)->joiners);
-    weft_record *record = record_make(self, thread);
+    fbl_list_init(&task_of(self)->joiners);
+    fbl_record *record = record_make(self, thread);
     if (record == NULL) {
         Py_DECREF(self);
         return NULL;
     }
-    weft_fiber_init(&record->core, &thread->hub);
+    fbl_fiber_init(&record->core, &thread->hub);
     record->body = task_body;
-    record->args = Py_NewRef(weft_empty_tuple);
+    record->args = Py_NewRef(fbl_empty_tuple);
     return self;
 }
 
@@ -210,7 +211,7 @@ static int task_check_callable(PyObject *fn)
 
 static int task_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    weft_record *record = record_of(self);
+    fbl_record *record = record_of(self);
     if (task_of(self)->is_spawned) {
         PyErr_SetString(PyExc_RuntimeError, "cannot initialise a task that was started already");
         return -1;
@@ -228,9 +229,9 @@ static int task_init(PyObject *self, PyObject *args, PyObject *kwargs)
 }
 
 /* The spawner's context variables, as a copy; an empty context needs none. */
-static int task_copy_context(weft_record *record)
+static int task_copy_context(fbl_record *record)
 {
-    if (weft_likely(!state_has_context(PyThreadState_Get())) || record->state.context != NULL)
+    if (fbl_likely(!state_has_context(PyThreadState_Get())) || record->state.context != NULL)
         return 0;
     record->state.context = PyContext_CopyCurrent();
     return record->state.context == NULL ? -1 : 0;
@@ -241,15 +242,15 @@ static int task_copy_context(weft_record *record)
 static int task_prepare(PyObject *self)
 {
     task_object *task = task_of(self);
-    weft_record *record = record_of(self);
-    weft_thread *thread = thread_get();
+    fbl_record *record = record_of(self);
+    fbl_thread *thread = thread_get();
     if (task->is_spawned || record_is_started(record))
         return 1;
     if (thread == NULL || task_note_spawn(self, thread) < 0 || task_copy_context(record) < 0)
         return -1;
     task->place_code = Py_XNewRef(state_place(PyThreadState_Get(), &task->place_offset));
     task->is_spawned = true;
-    if (weft_unlikely(weft_watchdog_is_wanted))
+    if (fbl_unlikely(fbl_watchdog_is_wanted))
         watchdog_start();
     return 0;
 }
@@ -259,19 +260,19 @@ static int task_start_now(PyObject *self)
 {
     int rc = task_prepare(self);
     if (rc == 0)
-        weft_ready_fiber(&record_of(self)->core);
+        fbl_ready_fiber(&record_of(self)->core);
     return rc < 0 ? -1 : 0;
 }
 
 static int task_start_in(PyObject *self, PyObject *seconds)
 {
-    weft_record *record = record_of(self);
+    fbl_record *record = record_of(self);
     uint64_t deadline_ns;
     if (seconds_to_deadline(record->thread, seconds, &deadline_ns) < 0)
         return -1;
     int rc = task_prepare(self);
     if (rc == 0)
-        weft_ready_fiber_at(&record->core, deadline_ns);
+        fbl_ready_fiber_at(&record->core, deadline_ns);
     return rc < 0 ? -1 : 0;
 }
 
@@ -279,7 +280,7 @@ static int task_start_in(PyObject *self, PyObject *seconds)
 static PyObject *task_make(PyObject *fn, PyObject *args, PyObject *kwargs)
 {
     PyObject *self =
-        args == NULL || task_check_callable(fn) < 0 ? NULL : task_new(&weft_task_type, NULL, NULL);
+        args == NULL || task_check_callable(fn) < 0 ? NULL : task_new(&fbl_task_type, NULL, NULL);
     if (self == NULL) {
         Py_XDECREF(args);
         Py_XDECREF(kwargs);

@@ -33,7 +33,7 @@ static int task_inherit(PyObject *self, PyObject *spawner)
     task->spawner = PyWeakref_NewRef(spawner, NULL);
     if (task->spawner == NULL)
         return -1;
-    if (!PyObject_TypeCheck(spawner, &weft_task_type) || task->tree_locals != NULL)
+    if (!PyObject_TypeCheck(spawner, &fbl_task_type) || task->tree_locals != NULL)
         return 0;
     task->tree_locals = Py_XNewRef(task_tree_locals(spawner));
     return task->tree_locals == NULL ? -1 : 0;
@@ -55,9 +55,9 @@ static int task_tell_spawn(PyObject *self)
     return rc;
 }
 
-static int task_note_spawn(PyObject *self, weft_thread *thread)
+static int task_note_spawn(PyObject *self, fbl_thread *thread)
 {
-    if (weft_unlikely(spawn_callbacks != NULL) && task_tell_spawn(self) < 0)
+    if (fbl_unlikely(spawn_callbacks != NULL) && task_tell_spawn(self) < 0)
         return -1;
     return task_inherit(self, thread_current(thread)->self);
 }
@@ -143,7 +143,7 @@ static PyObject *task_get_spawning_stack(PyObject *self, void *unused)
                            : Py_BuildValue("{s:O,s:i,s:i,s:O,s:{},s:{}}", "f_code", code,
                                            "f_lineno", line, "f_lasti", task_of(self)->place_offset,
                                            "f_back", Py_None, "f_globals", "f_locals");
-    PyObject *frame = fields == NULL ? NULL : PyObject_Call(make, weft_empty_tuple, fields);
+    PyObject *frame = fields == NULL ? NULL : PyObject_Call(make, fbl_empty_tuple, fields);
     Py_XDECREF(fields);
     Py_XDECREF(make);
     Py_XDECREF(types);

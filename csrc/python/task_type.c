@@ -1,5 +1,6 @@
 /*
- * task_type.c: the type weft.Task: waiting for a task, killing it, linking to its end, attributes.
+ * task_type.c: the type fibril.Task: waiting for a task, killing it, linking to its end,
+ * attributes.
  *
  * The idea: who joins is a waiter in task.joiners; who kills leaves an exception and wakes the
  * task; who links is called by the hub after the end. None of them knows how the task is run
@@ -29,7 +30,7 @@ static PyObject *task_start_later(PyObject *self, PyObject *seconds)
 
 static int task_refuse_lost(PyObject *self)
 {
-    errors_refuse(weft_error_fiber,
+    errors_refuse(fbl_error_fiber,
                   "cannot wait for %R: its thread ended, or stayed in the parent process when this "
                   "one was forked, and the task had not ended.",
                   self);
@@ -44,25 +45,25 @@ static int task_wait(PyObject *self, PyObject *timeout)
     task_object *task = task_of(self);
     if (task->outcome != TASK_PENDING)
         return 0;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     uint64_t deadline_ns;
     if (thread == NULL || seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
         return -1;
     if (record_is_dead(record_of(self)))
         return task_refuse_lost(self);
-    weft_waiter waiter = {0};
-    weft_park park = {deadline_ns, "to join", self, &waiter, &task->joiners};
+    fbl_waiter waiter = {0};
+    fbl_park park = {deadline_ns, "to join", self, &waiter, &task->joiners};
     int rc = fiber_park_wait(thread, &park);
     return rc == 2 ? task_refuse_lost(self) : rc;
 }
 
 /* task_wait for a method that was called by vector. */
-static int task_called_wait(weft_call *call, PyObject *timeout)
+static int task_called_wait(fbl_call *call, PyObject *timeout)
 {
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     if (thread == NULL)
         return -1;
-    weft_record *record = call_begin(thread, call);
+    fbl_record *record = call_begin(thread, call);
     int rc = task_wait(call->self, timeout);
     call_end(record, call);
     return rc;
@@ -80,7 +81,7 @@ static PyObject *task_get(PyObject *self, PyObject *const *args, Py_ssize_t coun
 {
     static const char *const known[] = {"get(block=True, timeout=None)", "block", "timeout", NULL};
     PyObject *values[] = {Py_True, Py_None};
-    weft_call call = {self, args, vector_length(count, names), NULL};
+    fbl_call call = {self, args, vector_length(count, names), NULL};
     int block = arguments_read(&call, names, known, values) < 0 ? -1 : PyObject_IsTrue(values[0]);
     if (block < 0)
         return NULL;
@@ -98,7 +99,7 @@ static PyObject *task_join(PyObject *self, PyObject *const *args, Py_ssize_t cou
 {
     static const char *const known[] = {"join(timeout=None)", "timeout", NULL};
     PyObject *timeout = Py_None;
-    weft_call call = {self, args, vector_length(count, names), NULL};
+    fbl_call call = {self, args, vector_length(count, names), NULL};
     if (arguments_read(&call, names, known, &timeout) < 0 || task_called_wait(&call, timeout) < 0)
         return NULL;
     Py_RETURN_NONE;
@@ -120,7 +121,7 @@ static PyObject *exception_from_argument(PyObject *exception)
 
 static int task_kill_now(PyObject *self, PyObject *exception)
 {
-    weft_record *record = record_of(self);
+    fbl_record *record = record_of(self);
     if (record_is_started(record))
         return fiber_throw_later(record, exception);
     PyErr_SetRaisedException(Py_NewRef(exception));
@@ -131,7 +132,7 @@ static int task_kill_now(PyObject *self, PyObject *exception)
 static PyObject *task_kill(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"exception", "block", "timeout", NULL};
-    PyObject *what = weft_error_exit, *timeout = Py_None;
+    PyObject *what = fbl_error_exit, *timeout = Py_None;
     int block = 1;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OpO:kill", names, &what, &block, &timeout))
         return NULL;
@@ -155,10 +156,10 @@ static PyObject *task_kill(PyObject *self, PyObject *args, PyObject *kwargs)
 
 static PyObject *task_throw(PyObject *self, PyObject *args)
 {
-    weft_record *record = record_of(self);
+    fbl_record *record = record_of(self);
     if (record_is_started(record))
         return fiber_type_throw(self, args);
-    PyObject *type = weft_error_exit, *value = NULL, *traceback = NULL;
+    PyObject *type = fbl_error_exit, *value = NULL, *traceback = NULL;
     if (!PyArg_UnpackTuple(args, "throw", 0, 3, &type, &value, &traceback) ||
         throw_set_exception(type, value, traceback) < 0)
         return NULL;
@@ -196,7 +197,7 @@ static PyObject *task_exit(PyObject *self, PyObject *args)
         return NULL;
     if (type == Py_None) {
         Py_XDECREF(PyObject_CallMethod(self, "join", NULL));
-        value = weft_error_exit;
+        value = fbl_error_exit;
     }
     return task_call_kill(self, value) < 0 ? NULL : Py_NewRef(Py_None);
 }
@@ -300,7 +301,7 @@ static unsigned long task_name_count; /* the number in the next default name; un
 static PyObject *task_is_ready(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (weft_unlikely(spin_poll() < 0))
+    if (fbl_unlikely(spin_poll() < 0))
         return NULL;
     return PyBool_FromLong(task_of(self)->outcome != TASK_PENDING);
 }
@@ -351,7 +352,7 @@ static PyObject *task_get_args(PyObject *self, void *unused)
 {
     (void)unused;
     PyObject *args = record_of(self)->args;
-    return Py_NewRef(args != NULL ? args : weft_empty_tuple);
+    return Py_NewRef(args != NULL ? args : fbl_empty_tuple);
 }
 
 static PyObject *task_get_kwargs(PyObject *self, void *unused)
@@ -441,7 +442,7 @@ static void task_dealloc(PyObject *self)
     PyObject_GC_UnTrack(self);
     Py_TRASHCAN_BEGIN(self, task_dealloc) /* a chain of results may be as long as memory */
         task_object *task = task_of(self);
-    assert(weft_list_is_empty(&task->joiners)); /* who joins holds a reference */
+    assert(fbl_list_is_empty(&task->joiners)); /* who joins holds a reference */
     Py_CLEAR(task->fn);
     Py_CLEAR(task->value);
     Py_CLEAR(task->exception);
@@ -475,7 +476,7 @@ static PyGetSetDef task_getset[] = {
      "A dict that a task shares with all that it spawns, and those spawn.", NULL},
     {"minimal_ident", task_get_minimal_ident, NULL,
      "A small number, unlike those of all living tasks.", NULL},
-    {"loop", task_get_loop, NULL, "The loop of its hub; see weft.loop.", NULL},
+    {"loop", task_get_loop, NULL, "The loop of its hub; see fibril.loop.", NULL},
     {"fn", task_get_fn, NULL, "What it calls; None once it has ended.", NULL},
     {0},
 };
@@ -492,7 +493,7 @@ static PyMethodDef task_methods[] = {
     {"get", (PyCFunction)(void (*)(void))task_get, FAST_KEYWORDS, task_get_doc},
     {"join", (PyCFunction)(void (*)(void))task_join, FAST_KEYWORDS, task_join_doc},
     {"kill", (PyCFunction)(void (*)(void))task_kill, TASK_KEYWORDS, task_kill_doc},
-    {"throw", task_throw, METH_VARARGS, weft_throw_doc},
+    {"throw", task_throw, METH_VARARGS, fbl_throw_doc},
     {"rawlink", task_rawlink, METH_O, task_rawlink_doc},
     {"link", task_link, METH_O, task_link_doc},
     {"link_value", task_link_value, METH_O, task_link_value_doc},
@@ -515,10 +516,10 @@ static int task_is_true(PyObject *self) { return spin_poll() < 0 ? -1 : task_is_
 
 static PyNumberMethods task_number = {.nb_bool = task_is_true};
 
-PyTypeObject weft_task_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft.Task",
+PyTypeObject fbl_task_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril.Task",
     .tp_doc = task_doc,
-    .tp_base = &weft_fiber_type,
+    .tp_base = &fbl_fiber_type,
     .tp_basicsize = sizeof(task_object),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .tp_new = task_new,

@@ -9,21 +9,21 @@
  */
 #include "task.h"
 
-__thread weft_thread *weft_this_thread;
-weft_link weft_all_threads = {&weft_all_threads, &weft_all_threads};
+__thread fbl_thread *fbl_this_thread;
+fbl_link fbl_all_threads = {&fbl_all_threads, &fbl_all_threads};
 
 /* The hub fiber has no Python frames while it is parked, so its stack may go with it. */
-static void thread_drop_hub_fiber(weft_thread *thread)
+static void thread_drop_hub_fiber(fbl_thread *thread)
 {
-    weft_record *record = thread->hub_fiber;
+    fbl_record *record = thread->hub_fiber;
     thread->hub_fiber = NULL;
     if (record == NULL)
         return;
-    if (record->core.state == WEFT_FIBER_PARKED && thread->hub.current == &record->core)
+    if (record->core.state == FBL_FIBER_PARKED && thread->hub.current == &record->core)
         return; /* SAFE: leaked. A daemon thread was choosing the next fiber, on this stack, and
                    ran Python code there, when the interpreter ended. */
-    if (record->core.state == WEFT_FIBER_PARKED) {
-        weft_fiber_end_idle(&record->core);
+    if (record->core.state == FBL_FIBER_PARKED) {
+        fbl_fiber_end_idle(&record->core);
         Py_CLEAR(record->state.context);
         Py_DECREF(record->self); /* parked, it was held */
     }
@@ -31,46 +31,45 @@ static void thread_drop_hub_fiber(weft_thread *thread)
 }
 
 /* A task of this thread that has not begun: it has no frames, so it can be dropped. */
-static weft_record *thread_find_unbegun(weft_thread *thread)
+static fbl_record *thread_find_unbegun(fbl_thread *thread)
 {
-    for (weft_link *link = thread->hub.fibers.next; link != &thread->hub.fibers;
-         link = link->next) {
-        weft_fiber *fiber = weft_container_of(link, weft_fiber, all);
-        if (fiber->state == WEFT_FIBER_NEW && fiber->is_held)
-            return (weft_record *)fiber;
+    for (fbl_link *link = thread->hub.fibers.next; link != &thread->hub.fibers; link = link->next) {
+        fbl_fiber *fiber = fbl_container_of(link, fbl_fiber, all);
+        if (fiber->state == FBL_FIBER_NEW && fiber->is_held)
+            return (fbl_record *)fiber;
     }
     return NULL;
 }
 
 /* Nobody will run this thread's fibers any more: those who wait for them elsewhere are told. */
-static void thread_disappoint(weft_thread *thread)
+static void thread_disappoint(fbl_thread *thread)
 {
-    weft_record *record;
+    fbl_record *record;
     while ((record = thread_find_unbegun(thread)) != NULL) {
         Py_INCREF(record->self);
         record_cancel_start(record);
         task_tell_joiners(record->self);
         Py_DECREF(record->self);
     }
-    for (weft_link *link = thread->hub.fibers.next; link != &thread->hub.fibers; link = link->next)
-        task_tell_joiners(((weft_record *)weft_container_of(link, weft_fiber, all))->self);
+    for (fbl_link *link = thread->hub.fibers.next; link != &thread->hub.fibers; link = link->next)
+        task_tell_joiners(((fbl_record *)fbl_container_of(link, fbl_fiber, all))->self);
 }
 
 /* Fibers that were made here and not started have nothing of the thread: another one may give them
  * a parent of its own, and start them. */
-static void thread_release_unstarted(weft_thread *thread)
+static void thread_release_unstarted(fbl_thread *thread)
 {
-    weft_link *link = thread->hub.fibers.next;
+    fbl_link *link = thread->hub.fibers.next;
     while (link != &thread->hub.fibers) {
-        weft_record *record = (weft_record *)weft_container_of(link, weft_fiber, all);
+        fbl_record *record = (fbl_record *)fbl_container_of(link, fbl_fiber, all);
         link = link->next;
         if (!record_is_started(record) && record->body == fiber_body && !record->core.is_held)
-            weft_list_remove(&record->core.all);
+            fbl_list_remove(&record->core.all);
     }
 }
 
 /* The native thread ends (its thread state is being cleared), or the interpreter does. */
-static void thread_close(weft_thread *thread)
+static void thread_close(fbl_thread *thread)
 {
     if (thread->hub.is_blocked) {
         /* The interpreter ends while a daemon thread sleeps in the poller. SAFE: leaked as a whole,
@@ -86,14 +85,14 @@ static void thread_close(weft_thread *thread)
     thread_release_unstarted(thread);
     timeouts_release(thread);
     notices_release(thread);
-    weft_hub_abandon(&thread->hub, NULL);
-    weft_hub_close(&thread->hub);
+    fbl_hub_abandon(&thread->hub, NULL);
+    fbl_hub_close(&thread->hub);
     watchdog_lock();
-    weft_list_remove(&thread->threads);
+    fbl_list_remove(&thread->threads);
     watchdog_unlock();
     signal_stack_close(thread);
-    if (weft_this_thread == thread)
-        weft_this_thread = NULL;
+    if (fbl_this_thread == thread)
+        fbl_this_thread = NULL;
     Py_CLEAR(thread->callbacks);
     Py_CLEAR(thread->tracer);
     PyObject *main = thread->main->self;
@@ -116,53 +115,53 @@ static bool is_exiting;
 /* A scheduler's own fiber (gevent's hub, eventlet's) goes on in its loop when GreenletExit is
  * thrown at it, and waits there for ever. Programs that know greenlets may have one. At a thread's
  * end its class tells; at exit, where little is lost, every fiber left by hand may be one. */
-static bool record_may_schedule(const weft_record *record)
+static bool record_may_schedule(const fbl_record *record)
 {
-    return weft_knows_greenlets && record->body == fiber_body &&
-           (is_exiting || !Py_IS_TYPE(record->self, &weft_fiber_type));
+    return fbl_knows_greenlets && record->body == fiber_body &&
+           (is_exiting || !Py_IS_TYPE(record->self, &fbl_fiber_type));
 }
 
 /* Begun and not ended, or a task that would still begin. The hub never ends, but a callback of it
  * may have switched away by hand; thrown at, the hub goes on and parks. */
-static bool record_is_left_behind(const weft_record *record)
+static bool record_is_left_behind(const fbl_record *record)
 {
-    const weft_thread *thread = record->thread;
+    const fbl_thread *thread = record->thread;
     if (record == thread->main || record->is_daemon)
         return false;
     if (record_may_schedule(record))
         return false;
     if (record == thread->hub_fiber)
-        return record->core.state == WEFT_FIBER_SUSPENDED;
-    return record_is_away(record) || (record->core.state == WEFT_FIBER_NEW && record->core.is_held);
+        return record->core.state == FBL_FIBER_SUSPENDED;
+    return record_is_away(record) || (record->core.state == FBL_FIBER_NEW && record->core.is_held);
 }
 
 /* A new list of them, in the order they were made; NULL without memory. */
-static PyObject *thread_list_left_behind(weft_thread *thread)
+static PyObject *thread_list_left_behind(fbl_thread *thread)
 {
     PyObject *list = PyList_New(0);
-    for (weft_link *link = thread->hub.fibers.next; list != NULL && link != &thread->hub.fibers;
+    for (fbl_link *link = thread->hub.fibers.next; list != NULL && link != &thread->hub.fibers;
          link = link->next) {
-        weft_record *record = (weft_record *)weft_container_of(link, weft_fiber, all);
+        fbl_record *record = (fbl_record *)fbl_container_of(link, fbl_fiber, all);
         if (record_is_left_behind(record) && PyList_Append(list, record->self) < 0)
             Py_CLEAR(list);
     }
     return list;
 }
 
-static void record_end_unbegun(weft_record *record, const char *why)
+static void record_end_unbegun(fbl_record *record, const char *why)
 {
     if (record->body == fiber_body) {
         record_cancel_start(record);
         return;
     }
-    PyObject *exit = PyObject_CallFunction(weft_error_exit, "s", why);
+    PyObject *exit = PyObject_CallFunction(fbl_error_exit, "s", why);
     if (exit != NULL)
         PyErr_SetRaisedException(exit);
     task_end_unstarted(record);
 }
 
 /* Throws at everybody once. False: nobody is left. */
-static bool thread_unwind_once(weft_thread *thread, const char *why)
+static bool thread_unwind_once(fbl_thread *thread, const char *why)
 {
     PyObject *list = thread_list_left_behind(thread);
     if (list == NULL) {
@@ -171,8 +170,8 @@ static bool thread_unwind_once(weft_thread *thread, const char *why)
     }
     Py_ssize_t count = PyList_GET_SIZE(list);
     for (Py_ssize_t i = 0; i < count; i++) {
-        weft_record *record = record_of(PyList_GET_ITEM(list, i));
-        if (record_is_left_behind(record) && record->core.state == WEFT_FIBER_NEW)
+        fbl_record *record = record_of(PyList_GET_ITEM(list, i));
+        if (record_is_left_behind(record) && record->core.state == FBL_FIBER_NEW)
             record_end_unbegun(record, why);
         else if (record_is_left_behind(record))
             fiber_unwind(record, why);
@@ -184,12 +183,12 @@ static bool thread_unwind_once(weft_thread *thread, const char *why)
 /* No fiber of this thread will go on: each is thrown GreenletExit, and may run its finally blocks.
  * In those it may wait for the others, but not for time or the outside: a few rounds later it is
  * thrown at again. The caller is the main fiber. */
-static void thread_unwind(weft_thread *thread, const char *why)
+static void thread_unwind(fbl_thread *thread, const char *why)
 {
     assert(thread->hub.current == thread->hub.main);
     for (int round = 0; round < UNWIND_ROUNDS_MAX && thread_unwind_once(thread, why); round++) {
         for (int turn = 0; turn < UNWIND_TURNS_MAX; turn++) {
-            if (weft_list_is_empty(&thread->hub.ready))
+            if (fbl_list_is_empty(&thread->hub.ready))
                 break;
             PyObject *done = sleep_now(thread);
             if (done == NULL)
@@ -206,38 +205,38 @@ static void thread_unwind(weft_thread *thread, const char *why)
  * would be told when the other items are gone: up to 3.12 thread-locals are such items. */
 typedef struct {
     PyDictObject dict; /* first: it is a dict */
-    weft_thread *thread; /* who ends with it; NULL afterwards */
-    weft_locals locals; /* kept alive until then */
+    fbl_thread *thread; /* who ends with it; NULL afterwards */
+    fbl_locals locals; /* kept alive until then */
     PyObject *former; /* owned: the dict it replaced, empty: somebody may hold a borrowed pointer */
 } thread_dict;
 
-static PyObject *thread_local; /* a threading.local: setting it makes a thread's weft_locals */
+static PyObject *thread_local; /* a threading.local: setting it makes a thread's fbl_locals */
 
-static bool thread_may_run(const weft_thread *thread)
+static bool thread_may_run(const fbl_thread *thread)
 {
-    const weft_fiber *main = thread->hub.main;
-    return thread == weft_this_thread && !weft_is_finalizing() && thread->hub.current == main &&
-           main->state == WEFT_FIBER_RUNNING;
+    const fbl_fiber *main = thread->hub.main;
+    return thread == fbl_this_thread && !fbl_is_finalizing() && thread->hub.current == main &&
+           main->state == FBL_FIBER_RUNNING;
 }
 
-static void thread_dict_unwind(thread_dict *self, weft_thread *thread)
+static void thread_dict_unwind(thread_dict *self, fbl_thread *thread)
 {
     PyThreadState *ts = thread->ts;
-    weft_locals none = {NULL, NULL};
+    fbl_locals none = {NULL, NULL};
     /* SAFE: the state is being cleared and has no dict; what runs now finds this one in its place,
      * with all thread-locals, and afterwards it is cleared in the usual way. */
     assert(ts->dict == NULL);
     ts->dict = Py_NewRef((PyObject *)self);
-    weft_locals_give(&self->locals, ts);
+    fbl_locals_give(&self->locals, ts);
     thread_unwind(thread, "Killing the greenlet because its thread ends.");
-    weft_locals_take(&self->locals, ts);
-    weft_locals_give(&none, ts);
+    fbl_locals_take(&self->locals, ts);
+    fbl_locals_give(&none, ts);
     Py_CLEAR(ts->dict);
 }
 
 static void thread_dict_finalize(PyObject *self)
 {
-    weft_thread *thread = ((thread_dict *)self)->thread;
+    fbl_thread *thread = ((thread_dict *)self)->thread;
     ((thread_dict *)self)->thread = NULL;
     if (thread == NULL)
         return;
@@ -259,7 +258,7 @@ static void thread_dict_dealloc(PyObject *self)
 }
 
 static PyTypeObject thread_dict_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft._core.ThreadDict",
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril._core.ThreadDict",
     .tp_base = &PyDict_Type,
     .tp_basicsize = sizeof(thread_dict),
     .tp_flags = Py_TPFLAGS_DEFAULT,
@@ -276,7 +275,7 @@ static int thread_import(void)
     return thread_local == NULL ? -1 : PyType_Ready(&thread_dict_type);
 }
 
-static int thread_watch_end(weft_thread *thread)
+static int thread_watch_end(fbl_thread *thread)
 {
     if (PyObject_SetAttrString(thread_local, "is_used", Py_True) < 0)
         return -1;
@@ -292,7 +291,7 @@ static int thread_watch_end(weft_thread *thread)
     /* SAFE: the reference that the thread state had to the former dict is ours now. */
     ((thread_dict *)self)->former = former;
     ((thread_dict *)self)->thread = thread;
-    weft_locals_take(&((thread_dict *)self)->locals, thread->ts);
+    fbl_locals_take(&((thread_dict *)self)->locals, thread->ts);
     thread->ts->dict = self;
     return 0;
 }
@@ -300,9 +299,9 @@ static int thread_watch_end(weft_thread *thread)
 /* Who runs now; a new reference. */
 static PyObject *fiber_current(void)
 {
-    if (weft_unlikely(weft_is_finalizing()))
+    if (fbl_unlikely(fbl_is_finalizing()))
         return errors_finalizing();
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     if (thread == NULL)
         return NULL;
     fibers_unwind_dropped(thread);
@@ -312,20 +311,20 @@ static PyObject *fiber_current(void)
 /* At exit: what the calling thread would leave behind. */
 static void thread_unwind_at_exit(void)
 {
-    weft_thread *thread = weft_this_thread;
+    fbl_thread *thread = fbl_this_thread;
     is_exiting = true;
     if (thread != NULL && thread_may_run(thread))
         thread_unwind(thread, "Killing the greenlet because the interpreter exits.");
 }
 
-static weft_thread *thread_make(void)
+static fbl_thread *thread_make(void)
 {
-    if (weft_is_finalizing()) {
+    if (fbl_is_finalizing()) {
         errors_finalizing();
         return NULL;
     }
-    weft_thread *thread = PyMem_RawCalloc(1, sizeof *thread);
-    weft_fiber_object *main = PyObject_GC_New(weft_fiber_object, &weft_fiber_type);
+    fbl_thread *thread = PyMem_RawCalloc(1, sizeof *thread);
+    fbl_fiber_object *main = PyObject_GC_New(fbl_fiber_object, &fbl_fiber_type);
     if (thread == NULL || main == NULL) {
         PyMem_RawFree(thread);
         Py_XDECREF(main);
@@ -335,70 +334,70 @@ static weft_thread *thread_make(void)
     main->weakrefs = main->dict = NULL;
     main->record = NULL;
     thread->ts = PyThreadState_Get();
-    weft_list_init(&thread->threads);
-    weft_list_init(&thread->told);
-    weft_record *record = record_make((PyObject *)main, thread);
+    fbl_list_init(&thread->threads);
+    fbl_list_init(&thread->told);
+    fbl_record *record = record_make((PyObject *)main, thread);
     if (record == NULL) {
         PyMem_RawFree(thread);
         Py_DECREF(main);
         return NULL;
     }
-    weft_hub_init(&thread->hub, &record->core, weft_stack_bytes);
+    fbl_hub_init(&thread->hub, &record->core, fbl_stack_bytes);
     thread->main = record;
     state_adopt(&record->state, thread->ts);
     PyObject_GC_Track(main);
     if (thread_watch_end(thread) < 0) {
         thread->is_closed = true;
-        record->core.state = WEFT_FIBER_LOST;
+        record->core.state = FBL_FIBER_LOST;
         Py_DECREF(main);
         return NULL;
     }
     Py_INCREF(main); /* "current"; the other reference is thread->main's */
     watchdog_lock();
-    weft_list_append(&weft_all_threads, &thread->threads);
+    fbl_list_append(&fbl_all_threads, &thread->threads);
     watchdog_unlock();
-    weft_this_thread = thread;
+    fbl_this_thread = thread;
     signal_stack_open(thread);
     signal_wake_learn(thread);
     return thread;
 }
 
-bool weft_knows_greenlets;
+bool fbl_knows_greenlets;
 
 /* Would greenlet have it in the child? Who waits for the hub stays behind: what it waits for does.
  */
-static bool record_is_kept_over_fork(const weft_record *record)
+static bool record_is_kept_over_fork(const fbl_record *record)
 {
     bool is_plain = record->body == fiber_body || record == record->thread->main;
     return is_plain &&
-           (record->core.state == WEFT_FIBER_SUSPENDED || record->core.state == WEFT_FIBER_NEW);
+           (record->core.state == FBL_FIBER_SUSPENDED || record->core.state == FBL_FIBER_NEW);
 }
 
 /* Takes the fibers that the child keeps out of the hub's list. */
-static void thread_set_aside_kept(weft_thread *thread, weft_link *kept)
+static void thread_set_aside_kept(fbl_thread *thread, fbl_link *kept)
 {
-    weft_link *link = thread->hub.fibers.next;
-    while (weft_knows_greenlets && link != &thread->hub.fibers) {
-        weft_fiber *fiber = weft_container_of(link, weft_fiber, all);
+    fbl_link *link = thread->hub.fibers.next;
+    while (fbl_knows_greenlets && link != &thread->hub.fibers) {
+        fbl_fiber *fiber = fbl_container_of(link, fbl_fiber, all);
         link = link->next;
-        if (!record_is_kept_over_fork((weft_record *)fiber))
+        if (!record_is_kept_over_fork((fbl_record *)fiber))
             continue;
-        weft_list_remove(&fiber->all);
-        weft_list_append(kept, &fiber->all);
+        fbl_list_remove(&fiber->all);
+        fbl_list_append(kept, &fiber->all);
     }
 }
 
 /* The forking thread's hub begins anew, without those who stayed in the parent. */
-static void thread_abandon_others(weft_thread *thread)
+static void thread_abandon_others(fbl_thread *thread)
 {
-    weft_link kept;
-    weft_list_init(&kept);
+    fbl_link kept;
+    fbl_list_init(&kept);
     thread_set_aside_kept(thread, &kept);
-    weft_hub_abandon(&thread->hub, thread->hub.current);
-    while (!weft_list_is_empty(&kept)) {
-        weft_link *link = kept.next;
-        weft_list_remove(link);
-        weft_list_append(&thread->hub.fibers, link);
+    fbl_hub_abandon(&thread->hub, thread->hub.current);
+    while (!fbl_list_is_empty(&kept)) {
+        fbl_link *link = kept.next;
+        fbl_list_remove(link);
+        fbl_list_append(&thread->hub.fibers, link);
     }
 }
 
@@ -406,24 +405,24 @@ static void thread_abandon_others(weft_thread *thread)
  * the program knows fibers by that name. Other threads do not exist. */
 static void thread_after_fork(void)
 {
-    weft_link *link = weft_all_threads.next;
-    while (link != &weft_all_threads) {
-        weft_thread *thread = weft_container_of(link, weft_thread, threads);
+    fbl_link *link = fbl_all_threads.next;
+    while (link != &fbl_all_threads) {
+        fbl_thread *thread = fbl_container_of(link, fbl_thread, threads);
         link = link->next;
-        bool is_own = thread == weft_this_thread;
+        bool is_own = thread == fbl_this_thread;
         if (is_own)
             signal_wake_learn(thread); /* it is the main thread now */
         if (is_own)
             thread_abandon_others(thread);
         else
-            weft_hub_abandon(&thread->hub, NULL);
+            fbl_hub_abandon(&thread->hub, NULL);
         Py_CLEAR(thread->callbacks);
         if (!is_own || thread->hub_fiber != thread_current(thread))
             thread->hub_fiber = NULL; /* its object leaks with its frames, like any lost fiber's */
         if (!is_own) {
             notices_release(thread);
             thread->is_closed = true;
-            weft_list_remove(&thread->threads);
+            fbl_list_remove(&thread->threads);
         }
     }
 }

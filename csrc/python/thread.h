@@ -1,5 +1,5 @@
 /*
- * thread.h: what weft keeps for each native thread, and for each fiber beside the core's part.
+ * thread.h: what fibril keeps for each native thread, and for each fiber beside the core's part.
  *
  * The idea: one pointer in thread-local storage leads to everything: the thread's hub, its
  * PyThreadState, and what is in transit during a switch. A fiber's record lies behind the Python
@@ -15,26 +15,26 @@
  *
  * Lock: the GIL. Another thread may wake this one's fibers while it sleeps in the poller.
  */
-#ifndef WEFT_THREAD_H
-#define WEFT_THREAD_H
+#ifndef FBL_THREAD_H
+#define FBL_THREAD_H
 
 #include "state.h"
 
-typedef struct weft_thread weft_thread;
-typedef struct weft_record weft_record;
+typedef struct fbl_thread fbl_thread;
+typedef struct fbl_record fbl_record;
 
 /* The Python object of a fiber: greenlet's 40 bytes. */
 typedef struct {
     PyObject_HEAD PyObject *weakrefs;  /* weak references to it */
     PyObject *dict;      /* instance attributes, made on first use */
-    weft_record *record; /* everything else; NULL only between __new__ and failure */
-} weft_fiber_object;
+    fbl_record *record; /* everything else; NULL only between __new__ and failure */
+} fbl_fiber_object;
 
 /* Behind each fiber object. */
-struct weft_record {
-    weft_fiber core;         /* first: the core's pointer is the record's */
-    weft_state state;        /* its share of the thread state while it is not running */
-    weft_thread *thread;     /* whose it is; outlives the native thread while records remain */
+struct fbl_record {
+    fbl_fiber core;         /* first: the core's pointer is the record's */
+    fbl_state state;        /* its share of the thread state while it is not running */
+    fbl_thread *thread;     /* whose it is; outlives the native thread while records remain */
     PyObject *self;          /* borrowed: the object that owns this record */
     PyObject *run; /* owned: what it will run, until it starts; NULL: ask the attribute */
     PyObject *args; /* owned: positional arguments for the start */
@@ -42,7 +42,7 @@ struct weft_record {
     PyObject *parent; /* owned: where it goes when it ends; NULL for a main fiber */
     uint64_t serial; /* unlike any other record's, ever; never 0 */
     PyObject *thrown; /* owned: list of exceptions to raise when it runs next, or NULL */
-    weft_record *(*body)(weft_record *record); /* its life on its stack; returns who is next */
+    fbl_record *(*body)(fbl_record *record); /* its life on its stack; returns who is next */
     bool is_daemon; /* stands for a daemon thread: just stops when its thread or the process ends */
     bool is_dropped; /* another thread dropped the last reference to it, see death.c */
 };
@@ -50,30 +50,30 @@ struct weft_record {
 /* Who polls, and for how long; see spin.h. */
 typedef struct {
     uint32_t poll_count; /* polls of all fibers */
-    weft_fiber *fiber; /* who polled when they were looked at; only compared */
+    fbl_fiber *fiber; /* who polled when they were looked at; only compared */
     uint64_t switch_count; /* the hub's, then */
     uint64_t since_ns; /* the clock, then */
-} weft_spin;
+} fbl_spin;
 
 /* What the watchdog has seen of a thread; its own to change. */
 typedef struct {
     uint64_t switch_count; /* the hub's */
     uint64_t since_ns; /* when it was seen first */
     bool is_told; /* that this one lasts too long */
-} weft_watch;
+} fbl_watch;
 
-struct weft_thread {
-    weft_hub hub; /* ready queue, timers, poller */
+struct fbl_thread {
+    fbl_hub hub; /* ready queue, timers, poller */
     PyThreadState *ts; /* this native thread's, as long as it lives */
-    weft_record *main; /* the fiber that the thread itself is */
-    weft_record *hub_fiber; /* runs the callbacks; NULL until somebody asks for it */
+    fbl_record *main; /* the fiber that the thread itself is */
+    fbl_record *hub_fiber; /* runs the callbacks; NULL until somebody asks for it */
     PyObject *callbacks; /* list of (fn, args) that the hub fiber will call, or NULL */
-    weft_link told; /* timers and watches that the hub fiber will call, see watch_type.c */
+    fbl_link told; /* timers and watches that the hub fiber will call, see watch_type.c */
     uint64_t told_round; /* how often it has called those */
     PyObject *value; /* travels with a switch by hand: what a fiber's own switch returns, or what
                         one that starts will call; NULL: an exception travels */
     PyObject *tracer; /* owned: settrace()'s callback, or NULL */
-    bool is_watched; /* the tracer is weft.testing's: it is told of every park, and sleep counts */
+    bool is_watched; /* the tracer is fibril.testing's: told of every park, and sleep counts */
     uint64_t slept_ns; /* for how long the thread slept in the poller while it was watched */
     PyObject *leaving; /* reference of the fiber that was left, to be dropped on arrival */
     bool has_wakeup_fd; /* signals write into our hub's pipe now, see signal_wake.c */
@@ -81,14 +81,14 @@ struct weft_thread {
     size_t dropped_count; /* fibers of this thread whose last reference another one has dropped
                              since somebody here last looked */
     size_t record_count; /* records that point here; the struct is freed after the last */
-    weft_spin spin; /* see spin.h */
-    weft_watch watch; /* see watchdog.c */
+    fbl_spin spin; /* see spin.h */
+    fbl_watch watch; /* see watchdog.c */
     bool is_closed; /* the native thread has ended, or its hub was forked away */
-    weft_link threads; /* in the list of all threads of the process */
+    fbl_link threads; /* in the list of all threads of the process */
 };
 
-extern __thread weft_thread *weft_this_thread;
-extern size_t weft_stack_bytes; /* of the stacks of fibers that ask for no other size */
+extern __thread fbl_thread *fbl_this_thread;
+extern size_t fbl_stack_bytes; /* of the stacks of fibers that ask for no other size */
 
 /* A type of ours: nobody has overridden its methods, so they need not be looked up. */
 static inline bool type_is_native(const PyTypeObject *type)
@@ -97,51 +97,48 @@ static inline bool type_is_native(const PyTypeObject *type)
 }
 
 /* NULL with an exception if there is no memory or the interpreter is going down. */
-static weft_thread *thread_make(void);
+static fbl_thread *thread_make(void);
 
-static inline weft_thread *thread_get(void)
+static inline fbl_thread *thread_get(void)
 {
-    weft_thread *thread = weft_this_thread;
-    return weft_likely(thread != NULL) ? thread : thread_make();
+    fbl_thread *thread = fbl_this_thread;
+    return fbl_likely(thread != NULL) ? thread : thread_make();
 }
 
-static inline weft_record *thread_current(const weft_thread *thread)
+static inline fbl_record *thread_current(const fbl_thread *thread)
 {
-    return (weft_record *)thread->hub.current;
+    return (fbl_record *)thread->hub.current;
 }
 
 /* Is it the fiber whose own code runs now? The current one is not, where the hub runs code on
  * behalf of who parked last: handlers of signals, the report of a dead end. */
-static inline bool record_is_running(const weft_record *record)
+static inline bool record_is_running(const fbl_record *record)
 {
-    const weft_thread *thread = weft_this_thread;
+    const fbl_thread *thread = fbl_this_thread;
     return thread != NULL && thread_current(thread) == record &&
-           record->core.state == WEFT_FIBER_RUNNING;
+           record->core.state == FBL_FIBER_RUNNING;
 }
 
-static inline weft_record *record_of(PyObject *fiber)
+static inline fbl_record *record_of(PyObject *fiber) { return ((fbl_fiber_object *)fiber)->record; }
+
+static inline bool record_is_started(const fbl_record *record)
 {
-    return ((weft_fiber_object *)fiber)->record;
+    return record->core.state != FBL_FIBER_NEW;
 }
 
-static inline bool record_is_started(const weft_record *record)
+static inline bool record_is_dead(const fbl_record *record)
 {
-    return record->core.state != WEFT_FIBER_NEW;
+    return record->core.state == FBL_FIBER_DONE || record->core.state == FBL_FIBER_LOST;
 }
 
-static inline bool record_is_dead(const weft_record *record)
+static inline bool record_is_away(const fbl_record *record)
 {
-    return record->core.state == WEFT_FIBER_DONE || record->core.state == WEFT_FIBER_LOST;
-}
-
-static inline bool record_is_away(const weft_record *record)
-{
-    return record->core.state == WEFT_FIBER_SUSPENDED || record->core.state == WEFT_FIBER_PARKED;
+    return record->core.state == FBL_FIBER_SUSPENDED || record->core.state == FBL_FIBER_PARKED;
 }
 
 /* ---- errors.c: exceptions and messages ---- */
-extern PyObject *weft_error_fiber, *weft_error_exit, *weft_error_loop_exit, *weft_error_blocking;
-extern PyObject *weft_error_invalid_switch, *weft_error_internal;
+extern PyObject *fbl_error_fiber, *fbl_error_exit, *fbl_error_loop_exit, *fbl_error_blocking;
+extern PyObject *fbl_error_invalid_switch, *fbl_error_internal;
 static int errors_import(void);
 static PyObject *errors_refuse(PyObject *type, const char *format, ...);
 static PyObject *errors_os(int rc);
@@ -149,17 +146,17 @@ static PyObject *errors_stack(int rc);
 static PyObject *errors_finalizing(void);
 
 /* ---- wait.c: what blocking calls share ---- */
-static int arguments_read(const weft_call *call, PyObject *names, const char *const *known,
+static int arguments_read(const fbl_call *call, PyObject *names, const char *const *known,
                           PyObject **values);
-static int seconds_to_deadline(weft_thread *thread, PyObject *seconds, uint64_t *deadline_ns);
+static int seconds_to_deadline(fbl_thread *thread, PyObject *seconds, uint64_t *deadline_ns);
 static PyObject *timeout_raise(PyObject *seconds);
-static PyObject *sleep_now(weft_thread *thread);
-static int waiters_visit(const weft_link *list, visitproc visit, void *arg);
-static void waiters_close(weft_link *list);
+static PyObject *sleep_now(fbl_thread *thread);
+static int waiters_visit(const fbl_link *list, visitproc visit, void *arg);
+static void waiters_close(fbl_link *list);
 
 /* ---- thread.c: native threads ---- */
-extern weft_link weft_all_threads; /* every thread of the process that uses weft */
-extern bool weft_knows_greenlets; /* the program has imported greenlet: see where it is used */
+extern fbl_link fbl_all_threads; /* every thread of the process that uses fibril */
+extern bool fbl_knows_greenlets; /* the program has imported greenlet: see where it is used */
 static void thread_after_fork(void);
 static PyObject *fiber_current(void);
 static void thread_unwind_at_exit(void);
@@ -169,23 +166,23 @@ static int thread_import(void);
 
 /* What a blocking call waits for. */
 typedef struct {
-    uint64_t deadline_ns; /* on the hub's clock, or WEFT_NEVER */
+    uint64_t deadline_ns; /* on the hub's clock, or FBL_NEVER */
     const char *verb; /* for reports: "to get from" */
     PyObject *subject; /* for reports: borrowed, alive while parked; or NULL */
-    weft_waiter *waiter; /* on the caller's stack; or NULL: only the deadline */
-    weft_link *list; /* where the waiter is listed */
-} weft_park;
+    fbl_waiter *waiter; /* on the caller's stack; or NULL: only the deadline */
+    fbl_link *list; /* where the waiter is listed */
+} fbl_park;
 
 /* Around what may wait, in a method called by vector: tells the collector how (see eval_stack.h).
  * SAFE: `call` lives on the stack of the current fiber, and is taken back before it goes. */
-static inline weft_record *call_begin(weft_thread *thread, weft_call *call)
+static inline fbl_record *call_begin(fbl_thread *thread, fbl_call *call)
 {
-    weft_record *self = thread_current(thread);
+    fbl_record *self = thread_current(thread);
     call->outer = state_called(&self->state, call);
     return self;
 }
 
-static inline void call_end(weft_record *self, const weft_call *call)
+static inline void call_end(fbl_record *self, const fbl_call *call)
 {
     (void)state_called(&self->state, call->outer);
 }
@@ -195,38 +192,37 @@ static inline Py_ssize_t vector_length(Py_ssize_t count, PyObject *names)
     return names == NULL ? count : count + PyTuple_GET_SIZE(names);
 }
 
-static int fiber_arrive(weft_thread *thread, PyObject **value);
-static int fiber_raise_thrown(weft_record *self);
-static PyObject *fiber_arrive_first(weft_thread *thread);
-static inline void fiber_leave_reference(weft_thread *thread, PyObject *self);
-static int fiber_may_block(weft_thread *thread);
-static void record_claim(weft_record *target);
-static inline bool fiber_is_plain_switch(const weft_thread *thread, const weft_record *target);
-static inline PyObject *fiber_plain_switch(weft_thread *thread, weft_record *target,
-                                           PyObject *value);
-static PyObject *fiber_switch(weft_thread *thread, weft_record *target, PyObject *value);
-static PyObject *fiber_throw_and_return_switch(weft_thread *thread, weft_record *target);
-static int fiber_park_wait(weft_thread *thread, const weft_park *park);
-static int fiber_unparked(weft_thread *thread, weft_wake why);
-static int fiber_throw_later(weft_record *record, PyObject *exception);
-static void fiber_take_back(weft_record *record, PyObject *exception);
+static int fiber_arrive(fbl_thread *thread, PyObject **value);
+static int fiber_raise_thrown(fbl_record *self);
+static PyObject *fiber_arrive_first(fbl_thread *thread);
+static inline void fiber_leave_reference(fbl_thread *thread, PyObject *self);
+static int fiber_may_block(fbl_thread *thread);
+static void record_claim(fbl_record *target);
+static inline bool fiber_is_plain_switch(const fbl_thread *thread, const fbl_record *target);
+static inline PyObject *fiber_plain_switch(fbl_thread *thread, fbl_record *target, PyObject *value);
+static PyObject *fiber_switch(fbl_thread *thread, fbl_record *target, PyObject *value);
+static PyObject *fiber_throw_and_return_switch(fbl_thread *thread, fbl_record *target);
+static int fiber_park_wait(fbl_thread *thread, const fbl_park *park);
+static int fiber_unparked(fbl_thread *thread, fbl_wake why);
+static int fiber_throw_later(fbl_record *record, PyObject *exception);
+static void fiber_take_back(fbl_record *record, PyObject *exception);
 
 /* ---- watchdog.c ---- */
-extern bool weft_watchdog_is_wanted, weft_watchdog_is_asleep;
+extern bool fbl_watchdog_is_wanted, fbl_watchdog_is_asleep;
 static void watchdog_start(void);
-static void watchdog_hub_wakes(weft_hub *hub);
+static void watchdog_hub_wakes(fbl_hub *hub);
 static void watchdog_lock(void);
 static void watchdog_unlock(void);
 
 /* ---- signal_wake.c ---- */
-static void signal_wake_learn(weft_thread *thread);
-static void signal_wake_begin(weft_thread *thread);
-static void signal_wake_end(weft_thread *thread);
-static void thread_throw_to_main(weft_thread *thread);
+static void signal_wake_learn(fbl_thread *thread);
+static void signal_wake_begin(fbl_thread *thread);
+static void signal_wake_end(fbl_thread *thread);
+static void thread_throw_to_main(fbl_thread *thread);
 
 /* ---- signal_stack.c ---- */
-static void signal_stack_open(weft_thread *thread);
-static void signal_stack_close(weft_thread *thread);
+static void signal_stack_open(fbl_thread *thread);
+static void signal_stack_close(fbl_thread *thread);
 
 /* ---- stack_size.c ---- */
 static PyObject *fiber_get_stack_size(PyObject *self, void *unused);
@@ -234,30 +230,30 @@ static int fiber_set_stack_size(PyObject *self, PyObject *value, void *unused);
 static PyObject *module_stack_size(PyObject *module, PyObject *args);
 
 /* ---- trace.c: settrace() ---- */
-static int trace_call(weft_thread *thread, PyObject *origin, const char *event);
-static void trace_arrival(weft_thread *thread, PyObject *origin);
+static int trace_call(fbl_thread *thread, PyObject *origin, const char *event);
+static void trace_arrival(fbl_thread *thread, PyObject *origin);
 
 /* ---- life.c: records, and a fiber's one run ---- */
-static weft_record *record_make(PyObject *self, weft_thread *thread);
-static void record_free(weft_record *record);
-static void record_release(weft_record *record);
-static void record_release_arguments(weft_record *record);
-static void record_cancel_start(weft_record *record);
-static weft_record *record_parent(weft_record *record);
-static weft_record *record_living_ancestor(weft_record *record);
+static fbl_record *record_make(PyObject *self, fbl_thread *thread);
+static void record_free(fbl_record *record);
+static void record_release(fbl_record *record);
+static void record_release_arguments(fbl_record *record);
+static void record_cancel_start(fbl_record *record);
+static fbl_record *record_parent(fbl_record *record);
+static fbl_record *record_living_ancestor(fbl_record *record);
 static PyObject *value_from_exit(PyObject *value);
-static weft_record *fiber_body(weft_record *record);
-static void fiber_end_forked_process(weft_thread *thread, PyObject *context);
+static fbl_record *fiber_body(fbl_record *record);
+static void fiber_end_forked_process(fbl_thread *thread, PyObject *context);
 
 /* ---- fiber_switch.c: switch() and throw() ---- */
-extern PyObject *weft_empty_tuple; /* what switch() without arguments hands over */
+extern PyObject *fbl_empty_tuple; /* what switch() without arguments hands over */
 static PyObject *tuple_from_vector(PyObject *const *args, Py_ssize_t count);
-static bool record_has_plain_run(const weft_record *record);
-static PyObject *fiber_find_run(weft_record *record);
-static int record_reach(weft_thread *thread, weft_record *record);
-static weft_thread *record_home(const weft_record *record);
+static bool record_has_plain_run(const fbl_record *record);
+static PyObject *fiber_find_run(fbl_record *record);
+static int record_reach(fbl_thread *thread, fbl_record *record);
+static fbl_thread *record_home(const fbl_record *record);
 static PyObject *dict_from_vector(PyObject *const *values, PyObject *names);
-static PyObject *fiber_switch_arguments(weft_thread *thread, weft_record *named, PyObject *args,
+static PyObject *fiber_switch_arguments(fbl_thread *thread, fbl_record *named, PyObject *args,
                                         PyObject *kwargs);
 static int throw_set_exception(PyObject *type, PyObject *value, PyObject *traceback);
 static PyObject *fiber_type_switch(PyObject *self, PyObject *const *args, Py_ssize_t count,
@@ -267,17 +263,17 @@ static PyObject *fiber_type_throw_vector(PyObject *self, PyObject *const *args, 
 
 /* ---- death.c: collected, unwound, freed ---- */
 static int death_import(void);
-static void fiber_unwind(weft_record *record, const char *why);
+static void fiber_unwind(fbl_record *record, const char *why);
 static void fiber_type_adopt_del(PyTypeObject *type);
 static int fiber_traverse(PyObject *self, visitproc visit, void *arg);
 static int fiber_clear(PyObject *self);
 static void fiber_finalize(PyObject *self);
-static inline void fibers_unwind_dropped(weft_thread *thread);
+static inline void fibers_unwind_dropped(fbl_thread *thread);
 
 /* Called before an instance is made: a __del__ must not take our finalizer's place. */
 static inline void fiber_type_settle(PyTypeObject *type)
 {
-    if (weft_unlikely(type->tp_finalize != fiber_finalize))
+    if (fbl_unlikely(type->tp_finalize != fiber_finalize))
         fiber_type_adopt_del(type);
 }
 static void fiber_free(PyObject *self);
@@ -289,32 +285,32 @@ static PyObject *fiber_get_context(PyObject *self, void *unused);
 static int fiber_set_context(PyObject *self, PyObject *value, void *unused);
 
 /* ---- fiber_type.c: the type; tasks and the hub derive from it ---- */
-extern PyTypeObject weft_fiber_type;
-extern const char weft_throw_doc[];
+extern PyTypeObject fbl_fiber_type;
+extern const char fbl_throw_doc[];
 static PyObject *fiber_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 static PyObject *fiber_get_parent(PyObject *self, void *unused);
 static int fiber_set_parent(PyObject *self, PyObject *value, void *unused);
 
 /* ---- hub_type.c: callbacks and the outside's view ---- */
-extern PyTypeObject weft_hub_type;
-static int hub_call_soon(weft_thread *thread, PyObject *fn, PyObject *args);
-static PyObject *hub_get(weft_thread *thread);
-static weft_record *hub_fiber_get(weft_thread *thread);
-static void hub_wake(weft_record *record);
-static bool hub_consult(weft_thread *thread, const char *method);
+extern PyTypeObject fbl_hub_type;
+static int hub_call_soon(fbl_thread *thread, PyObject *fn, PyObject *args);
+static PyObject *hub_get(fbl_thread *thread);
+static fbl_record *hub_fiber_get(fbl_thread *thread);
+static void hub_wake(fbl_record *record);
+static bool hub_consult(fbl_thread *thread, const char *method);
 static PyObject *hub_throw(PyObject *self, PyObject *args);
-static void hub_report_error(weft_thread *thread, PyObject *context);
+static void hub_report_error(fbl_thread *thread, PyObject *context);
 
 /* ---- watch_type.c: timers and watches that call back ---- */
-static void notices_call(weft_thread *thread);
-static void notices_release(weft_thread *thread);
+static void notices_call(fbl_thread *thread);
+static void notices_release(fbl_thread *thread);
 
 /* ---- timeout_type.c ---- */
-static void timeouts_release(weft_thread *thread);
-static int timeouts_append(const weft_thread *thread, PyObject *list);
+static void timeouts_release(fbl_thread *thread);
+static int timeouts_append(const fbl_thread *thread, PyObject *list);
 
 /* ---- link.c: callbacks that are told when something is ready ---- */
-extern const char weft_link_add_doc[], weft_link_remove_doc[];
+extern const char fbl_link_add_doc[], fbl_link_remove_doc[];
 typedef bool link_question(PyObject *self);
 static PyObject *link_add(PyObject **links, PyObject *self, PyObject *callback,
                           link_question *is_ready);
@@ -325,7 +321,7 @@ static PyObject *link_count(PyObject *links);
 static PyObject *link_get_hub(PyObject *self, void *unused);
 
 /* ---- fd_type.c: descriptors ---- */
-static int fd_wait(weft_thread *thread, int fd, unsigned direction, uint64_t deadline_ns,
+static int fd_wait(fbl_thread *thread, int fd, unsigned direction, uint64_t deadline_ns,
                    bool is_owned);
 
 #endif

@@ -1,11 +1,11 @@
 /*
- * timeout_type.c: the hot half of weft.Timeout: an exception with a timer, that comes to a fiber.
+ * timeout_type.c: the hot half of fibril.Timeout: an exception with a timer, that comes to a fiber.
  *
  * The idea: the fiber need not be parked on anything special. When the time comes the exception is
  * left for it and it is woken from whatever it waits for; if it does not wait, it gets it at its
  * next wait. The timer is a field of the exception itself, so a block that is done in time costs
  * one object, one look at the clock, and a place in the heap of timers. What is rarely asked for
- * (texts, start_new) is Python's, in weft/timeout.py.
+ * (texts, start_new) is Python's, in fibril/timeout.py.
  *
  * Invariants: a started timeout keeps itself alive, as the hub knows it (is_holding); fire and
  * cancel end that. What it throws is itself, so `thrown` is NULL then: no cycle.
@@ -15,7 +15,7 @@
 
 typedef struct {
     PyBaseExceptionObject base; /* CPython's part of every exception */
-    weft_timer core;            /* in the heap of the fiber's hub while pending */
+    fbl_timer core;            /* in the heap of the fiber's hub while pending */
     PyObject *fiber;     /* owned from start to cancel: whom it strikes */
     PyObject *thrown;    /* owned from start to cancel: what it throws; NULL: itself */
     PyObject *seconds;   /* owned: how long, or None; NULL: None */
@@ -31,14 +31,14 @@ static PyObject *timeout_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 {
     (void)args;
     (void)kwargs;
-    return exception_type()->tp_new(type, weft_empty_tuple, NULL);
+    return exception_type()->tp_new(type, fbl_empty_tuple, NULL);
 }
 
 static int timeout_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"seconds", "exception", "ref", "priority", NULL};
     PyObject *seconds = NULL, *exception = NULL, *ref = NULL, *priority = NULL;
-    if (weft_likely(kwargs == NULL && PyTuple_GET_SIZE(args) == 1))
+    if (fbl_likely(kwargs == NULL && PyTuple_GET_SIZE(args) == 1))
         seconds = PyTuple_GET_ITEM(args, 0);
     else if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OOOO:Timeout", names, &seconds,
                                           &exception, &ref, &priority))
@@ -66,7 +66,7 @@ static bool timeout_throws_itself(const timeout_object *timeout)
 static int timeout_find_thrown(const timeout_object *timeout, PyObject **thrown)
 {
     *thrown = NULL;
-    if (weft_likely(timeout_throws_itself(timeout)))
+    if (fbl_likely(timeout_throws_itself(timeout)))
         return 0;
     PyObject *exception = timeout->exception;
     *thrown = PyType_Check(exception) ? PyObject_CallNoArgs(exception) : Py_NewRef(exception);
@@ -82,12 +82,12 @@ static int timeout_find_thrown(const timeout_object *timeout, PyObject **thrown)
 
 /* ---- start, fire, cancel ---- */
 
-/* Called in the middle of weft_hub_next. Dropping the hold on itself may run Python code, which may
+/* Called in the middle of fbl_hub_next. Dropping the hold on itself may run Python code, which may
  * do anything there but switch (fiber_may_leave sees to that). */
-static void timeout_fire(weft_hub *hub, weft_timer *core)
+static void timeout_fire(fbl_hub *hub, fbl_timer *core)
 {
     (void)hub;
-    timeout_object *self = weft_container_of(core, timeout_object, core);
+    timeout_object *self = fbl_container_of(core, timeout_object, core);
     PyObject *thrown = self->thrown != NULL ? self->thrown : (PyObject *)self;
     if (fiber_throw_later(record_of(self->fiber), thrown) < 0)
         PyErr_WriteUnraisable(NULL);
@@ -100,7 +100,7 @@ static int timeout_start_now(PyObject *object)
 {
     timeout_object *self = timeout_of(object);
     bool is_endless = self->seconds == NULL || self->seconds == Py_None;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     PyObject *thrown = NULL;
     uint64_t deadline_ns;
     if (thread == NULL || (!is_endless && timeout_find_thrown(self, &thrown) < 0))
@@ -110,12 +110,12 @@ static int timeout_start_now(PyObject *object)
         errors_refuse(PyExc_RuntimeError, "cannot start %R: it is already started", object);
         rc = -1;
     }
-    if (rc < 0 || deadline_ns == WEFT_NEVER) {
+    if (rc < 0 || deadline_ns == FBL_NEVER) {
         Py_XDECREF(thrown);
         return rc;
     }
     self->core.fire = timeout_fire;
-    weft_timer_start(&thread->hub, &self->core, deadline_ns);
+    fbl_timer_start(&thread->hub, &self->core, deadline_ns);
     if (!self->is_holding)
         Py_INCREF(self);
     self->is_holding = true;
@@ -134,7 +134,7 @@ static void timeout_cancel_now(PyObject *object)
     if (self->fiber == NULL)
         return;
     if (self->core.is_started)
-        weft_timer_cancel(&record_of(self->fiber)->thread->hub, &self->core);
+        fbl_timer_cancel(&record_of(self->fiber)->thread->hub, &self->core);
     else
         fiber_take_back(record_of(self->fiber), self->thrown != NULL ? self->thrown : object);
     if (self->is_holding)
@@ -146,31 +146,31 @@ static void timeout_cancel_now(PyObject *object)
 
 /* The thread ends: nobody will be struck any more. What a dropped one starts meanwhile is left to
  * the hub, which forgets its timers. */
-static void timeouts_release(weft_thread *thread)
+static void timeouts_release(fbl_thread *thread)
 {
-    weft_hub *hub = &thread->hub;
+    fbl_hub *hub = &thread->hub;
     uint64_t order_end = hub->timer_order;
     while (hub->timers != NULL) {
-        weft_timer *core = weft_container_of(hub->timers, weft_timer, node);
+        fbl_timer *core = fbl_container_of(hub->timers, fbl_timer, node);
         if (core->order >= order_end)
             return;
-        weft_timer_cancel(hub, core);
+        fbl_timer_cancel(hub, core);
         if (core->fire != timeout_fire)
             continue; /* a fiber's own */
-        timeout_object *self = weft_container_of(core, timeout_object, core);
+        timeout_object *self = fbl_container_of(core, timeout_object, core);
         self->is_holding = false;
         Py_DECREF(self);
     }
 }
 
 /* Adds an entry for each pending one of the thread's: see hub_waiting. */
-static int timeouts_append(const weft_thread *thread, PyObject *list)
+static int timeouts_append(const fbl_thread *thread, PyObject *list)
 {
-    weft_timer *core = NULL;
-    while ((core = weft_timer_after(&thread->hub, core)) != NULL) {
+    fbl_timer *core = NULL;
+    while ((core = fbl_timer_after(&thread->hub, core)) != NULL) {
         if (core->fire != timeout_fire)
             continue; /* a fiber's own */
-        timeout_object *self = weft_container_of(core, timeout_object, core);
+        timeout_object *self = fbl_container_of(core, timeout_object, core);
         PyObject *entry = Py_BuildValue("(OsO)", self->fiber, "to be struck by", (PyObject *)self);
         int rc = entry == NULL ? -1 : PyList_Append(list, entry);
         Py_XDECREF(entry);
@@ -301,10 +301,10 @@ static PyGetSetDef timeout_getset[] = {
     {0},
 };
 
-PyTypeObject weft_timeout_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft._core.Timeout",
+PyTypeObject fbl_timeout_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril._core.Timeout",
     .tp_doc = "Timeout(seconds=None, exception=None, ref=True, priority=-1)\n--\n\n"
-              "The native half of weft.Timeout.\n\nSwitches: never. Threads: any.",
+              "The native half of fibril.Timeout.\n\nSwitches: never. Threads: any.",
     .tp_basicsize = sizeof(timeout_object),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .tp_traverse = timeout_traverse,
@@ -319,6 +319,6 @@ PyTypeObject weft_timeout_type = {
 /* Its base is not a constant, so it is set before the type is made ready. */
 static PyTypeObject *timeout_type_prepare(void)
 {
-    weft_timeout_type.tp_base = exception_type();
-    return &weft_timeout_type;
+    fbl_timeout_type.tp_base = exception_type();
+    return &fbl_timeout_type;
 }

@@ -7,7 +7,7 @@
  */
 #include "exports.h"
 
-PyObject *weft_timeout_class; /* weft.timeout.Timeout, given by set_timeout_class */
+PyObject *fbl_timeout_class; /* fibril.timeout.Timeout, given by set_timeout_class */
 
 /* A number of seconds. -1: an exception that says what it should have been. */
 static int seconds_read(PyObject *seconds, double *value)
@@ -28,7 +28,7 @@ static int seconds_read(PyObject *seconds, double *value)
 
 /* The arguments of a call by vector, in the order of `known` (its first entry tells the usage, its
  * last is NULL); what is not given stays as it is. -1: an exception. */
-static int arguments_read(const weft_call *call, PyObject *names, const char *const *known,
+static int arguments_read(const fbl_call *call, PyObject *names, const char *const *known,
                           PyObject **values)
 {
     const char *usage = *known++;
@@ -54,22 +54,22 @@ static int arguments_read(const weft_call *call, PyObject *names, const char *co
 }
 
 /* None: for ever. A number: seconds from now; what is past or 0 is due at once. */
-static int seconds_to_deadline(weft_thread *thread, PyObject *seconds, uint64_t *deadline_ns)
+static int seconds_to_deadline(fbl_thread *thread, PyObject *seconds, uint64_t *deadline_ns)
 {
     double value;
-    *deadline_ns = WEFT_NEVER;
+    *deadline_ns = FBL_NEVER;
     if (seconds == NULL || seconds == Py_None)
         return 0;
     if (seconds_read(seconds, &value) < 0)
         return -1;
-    *deadline_ns = weft_hub_deadline(&thread->hub, value);
+    *deadline_ns = fbl_hub_deadline(&thread->hub, value);
     return 0;
 }
 
-/* Raises weft.Timeout(seconds). */
+/* Raises fibril.Timeout(seconds). */
 static PyObject *timeout_raise(PyObject *seconds)
 {
-    PyObject *error = PyObject_CallFunctionObjArgs(weft_timeout_class, seconds, NULL);
+    PyObject *error = PyObject_CallFunctionObjArgs(fbl_timeout_class, seconds, NULL);
     if (error != NULL) {
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
         Py_DECREF(error);
@@ -78,46 +78,46 @@ static PyObject *timeout_raise(PyObject *seconds)
 }
 
 /* For tp_traverse of whatever has a wait list: the fibers whose reference the list owns. */
-static int waiters_visit(const weft_link *list, visitproc visit, void *arg)
+static int waiters_visit(const fbl_link *list, visitproc visit, void *arg)
 {
-    for (const weft_link *link = list->next; link != NULL && link != list; link = link->next) {
-        const weft_waiter *waiter = weft_container_of(link, const weft_waiter, link);
-        if (weft_waiter_is_owner(waiter))
-            Py_VISIT(((weft_record *)waiter->fiber)->self);
+    for (const fbl_link *link = list->next; link != NULL && link != list; link = link->next) {
+        const fbl_waiter *waiter = fbl_container_of(link, const fbl_waiter, link);
+        if (fbl_waiter_is_owner(waiter))
+            Py_VISIT(((fbl_record *)waiter->fiber)->self);
     }
     return 0;
 }
 
 /* What those in the list wait for will not come: all are told that it is closed. */
-static void waiters_close(weft_link *list)
+static void waiters_close(fbl_link *list)
 {
-    while (!weft_list_is_empty(list))
-        weft_wake_fiber(weft_container_of(list->next, weft_waiter, link)->fiber, WEFT_WAKE_CLOSED);
+    while (!fbl_list_is_empty(list))
+        fbl_wake_fiber(fbl_container_of(list->next, fbl_waiter, link)->fiber, FBL_WAKE_CLOSED);
 }
 
 /* ---- sleep ---- */
 
-static PyObject *sleep_now(weft_thread *thread)
+static PyObject *sleep_now(fbl_thread *thread)
 {
-    weft_record *self = thread_current(thread);
+    fbl_record *self = thread_current(thread);
     if (fiber_may_block(thread) < 0)
         return NULL;
-    if (weft_unlikely(self->thrown != NULL)) {
+    if (fbl_unlikely(self->thrown != NULL)) {
         fiber_raise_thrown(self);
         return NULL;
     }
     self->core.verb = NULL;
-    if (fiber_unparked(thread, weft_yield_wait(&thread->hub)) < 0)
+    if (fiber_unparked(thread, fbl_yield_wait(&thread->hub)) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
 
 /* Parks until then. The timer of a sleeper without `ref` keeps nothing going. */
-static PyObject *sleep_until(weft_thread *thread, uint64_t deadline_ns, bool is_aside)
+static PyObject *sleep_until(fbl_thread *thread, uint64_t deadline_ns, bool is_aside)
 {
-    weft_timer *timer = &thread_current(thread)->core.timer;
+    fbl_timer *timer = &thread_current(thread)->core.timer;
     const char *verb = is_aside ? "to sleep with ref=False (which does not count)" : "to sleep";
-    weft_park park = {.deadline_ns = deadline_ns, .verb = verb};
+    fbl_park park = {.deadline_ns = deadline_ns, .verb = verb};
     if (fiber_may_block(thread) < 0)
         return NULL;
     timer->is_aside = is_aside;
@@ -131,9 +131,9 @@ static PyObject *module_sleep(PyObject *module, PyObject *const *args, Py_ssize_
 {
     (void)module;
     static const char *const known[] = {"sleep(seconds=0, ref=True)", "seconds", "ref", NULL};
-    const weft_call call = {NULL, args, vector_length(count, names), NULL};
+    const fbl_call call = {NULL, args, vector_length(count, names), NULL};
     PyObject *values[] = {NULL, Py_True};
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     if (thread == NULL || arguments_read(&call, names, known, values) < 0)
         return NULL;
     double seconds = 0;
@@ -144,7 +144,7 @@ static PyObject *module_sleep(PyObject *module, PyObject *const *args, Py_ssize_
         return NULL;
     if (!(seconds > 0))
         return sleep_now(thread);
-    return sleep_until(thread, weft_hub_deadline(&thread->hub, seconds), !is_counted);
+    return sleep_until(thread, fbl_hub_deadline(&thread->hub, seconds), !is_counted);
 }
 
 /* ---- idle ---- */
@@ -152,18 +152,18 @@ static PyObject *module_sleep(PyObject *module, PyObject *const *args, Py_ssize_
 static PyObject *module_wait_idle(PyObject *module, PyObject *args)
 {
     (void)module;
-    weft_idle idle = {0};
+    fbl_idle idle = {0};
     double cushion = 0;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     if (thread == NULL || !PyArg_ParseTuple(args, "|di:wait_idle", &cushion, &idle.priority))
         return NULL;
     uint64_t now_ns = thread->hub.now(&thread->hub);
     if (cushion > 0)
-        idle.cushion_ns = weft_hub_deadline(&thread->hub, cushion) - now_ns;
-    weft_park park = {.deadline_ns = WEFT_NEVER,
-                      .verb = "until nothing else is to do",
-                      .waiter = &idle.waiter,
-                      .list = weft_idle_place(&thread->hub, &idle)};
+        idle.cushion_ns = fbl_hub_deadline(&thread->hub, cushion) - now_ns;
+    fbl_park park = {.deadline_ns = FBL_NEVER,
+                     .verb = "until nothing else is to do",
+                     .waiter = &idle.waiter,
+                     .list = fbl_idle_place(&thread->hub, &idle)};
     if (fiber_park_wait(thread, &park) < 0)
         return NULL;
     Py_RETURN_NONE;

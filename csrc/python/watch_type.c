@@ -1,5 +1,5 @@
 /*
- * watch_type.c: what weft.loop builds on: a timer and a watch on a descriptor that call back in
+ * watch_type.c: what fibril.loop builds on: a timer and a watch on a descriptor that call back in
  * the hub, and need no fiber while they wait.
  *
  * The idea: when the core says that it is time, or that the descriptor is ready, the object lists
@@ -8,7 +8,7 @@
  * that is needed to take a call back.
  *
  * Invariants: the list owns a reference to each object that is in it. One that is started is not
- * kept alive by that: dropping it stops it (weft.loop keeps the active ones).
+ * kept alive by that: dropping it stops it (fibril.loop keeps the active ones).
  * Threads: any; the callback runs in the hub given at the start.
  */
 #include "exports.h"
@@ -16,31 +16,28 @@
 typedef struct {
     PyObject_HEAD PyObject *hub; /* owned: whose turn it is told in */
     PyObject *callback; /* owned: called with what it is told; NULL once cleared */
-    weft_link told;     /* in thread.told from being told to the call */
+    fbl_link told;     /* in thread.told from being told to the call */
     uint64_t round;     /* thread.told_round when it was listed: later ones wait for the next */
     unsigned ready;     /* what the callback will be told */
 } notice;
 
 typedef struct {
     notice head;     /* first: what both have */
-    weft_timer core; /* in the heap of the hub while active */
+    fbl_timer core; /* in the heap of the hub while active */
 } timer_object;
 
 typedef struct {
     notice head;     /* first: what both have */
-    weft_fd_watch core; /* in the descriptor's list while active */
+    fbl_fd_watch core; /* in the descriptor's list while active */
 } watch_object;
 
 #define TIMER_READY 256u /* what a timer's callback is told, libev's EV_TIMER */
 
 static notice *notice_of(PyObject *self) { return (notice *)self; }
-static weft_timer *timer_of(PyObject *self) { return &((timer_object *)self)->core; }
-static weft_fd_watch *watch_of(PyObject *self) { return &((watch_object *)self)->core; }
-static weft_thread *notice_thread(PyObject *self)
-{
-    return record_of(notice_of(self)->hub)->thread;
-}
-static weft_hub *notice_hub(PyObject *self) { return &notice_thread(self)->hub; }
+static fbl_timer *timer_of(PyObject *self) { return &((timer_object *)self)->core; }
+static fbl_fd_watch *watch_of(PyObject *self) { return &((watch_object *)self)->core; }
+static fbl_thread *notice_thread(PyObject *self) { return record_of(notice_of(self)->hub)->thread; }
+static fbl_hub *notice_hub(PyObject *self) { return &notice_thread(self)->hub; }
 
 /* ---- telling ---- */
 
@@ -48,13 +45,13 @@ static weft_hub *notice_hub(PyObject *self) { return &notice_thread(self)->hub; 
  * there calls something. */
 static void notice_tell(notice *self, unsigned ready)
 {
-    weft_thread *thread = notice_thread((PyObject *)self);
+    fbl_thread *thread = notice_thread((PyObject *)self);
     self->ready |= ready;
-    if (weft_list_has(&self->told))
+    if (fbl_list_has(&self->told))
         return;
     Py_INCREF(self);
     self->round = thread->told_round;
-    weft_list_append(&thread->told, &self->told);
+    fbl_list_append(&thread->told, &self->told);
     if (thread->hub_fiber != NULL)
         hub_wake(thread->hub_fiber);
 }
@@ -63,18 +60,18 @@ static void notice_tell(notice *self, unsigned ready)
 static void notice_forget(notice *self)
 {
     self->ready = 0;
-    if (!weft_list_has(&self->told))
+    if (!fbl_list_has(&self->told))
         return;
-    weft_list_remove(&self->told);
+    fbl_list_remove(&self->told);
     Py_DECREF(self);
 }
 
 /* In the hub: calls the first of the list. */
-static void notice_call(weft_thread *thread, notice *self)
+static void notice_call(fbl_thread *thread, notice *self)
 {
     unsigned ready = self->ready;
     self->ready = 0;
-    weft_list_remove(&self->told);
+    fbl_list_remove(&self->told);
     PyObject *callback = Py_XNewRef(self->callback);
     PyObject *done =
         callback == NULL ? Py_NewRef(Py_None) : PyObject_CallFunction(callback, "I", ready);
@@ -86,11 +83,11 @@ static void notice_call(weft_thread *thread, notice *self)
 }
 
 /* In the hub: calls all that are told now; who is told meanwhile is called the next time. */
-static void notices_call(weft_thread *thread)
+static void notices_call(fbl_thread *thread)
 {
     uint64_t round = thread->told_round++;
-    while (!weft_list_is_empty(&thread->told)) {
-        notice *first = weft_container_of(thread->told.next, notice, told);
+    while (!fbl_list_is_empty(&thread->told)) {
+        notice *first = fbl_container_of(thread->told.next, notice, told);
         if (first->round > round)
             return;
         notice_call(thread, first);
@@ -98,22 +95,22 @@ static void notices_call(weft_thread *thread)
 }
 
 /* The thread ends: nobody will be called any more. */
-static void notices_release(weft_thread *thread)
+static void notices_release(fbl_thread *thread)
 {
-    while (!weft_list_is_empty(&thread->told))
-        notice_forget(weft_container_of(thread->told.next, notice, told));
+    while (!fbl_list_is_empty(&thread->told))
+        notice_forget(fbl_container_of(thread->told.next, notice, told));
 }
 
-static void timer_fired(weft_hub *hub, weft_timer *core)
+static void timer_fired(fbl_hub *hub, fbl_timer *core)
 {
     (void)hub;
-    notice_tell(&weft_container_of(core, timer_object, core)->head, TIMER_READY);
+    notice_tell(&fbl_container_of(core, timer_object, core)->head, TIMER_READY);
 }
 
-static void watch_fired(weft_hub *hub, weft_fd_watch *core, unsigned ready)
+static void watch_fired(fbl_hub *hub, fbl_fd_watch *core, unsigned ready)
 {
     (void)hub;
-    notice_tell(&weft_container_of(core, watch_object, core)->head, ready);
+    notice_tell(&fbl_container_of(core, watch_object, core)->head, ready);
 }
 
 /* ---- what both have ---- */
@@ -124,7 +121,7 @@ static PyObject *notice_new(PyTypeObject *type, PyObject *hub, PyObject *callbac
     PyObject *self = type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
-    weft_list_init(&notice_of(self)->told);
+    fbl_list_init(&notice_of(self)->told);
     notice_of(self)->hub = Py_NewRef(hub);
     notice_of(self)->callback = Py_NewRef(callback);
     return self;
@@ -133,7 +130,7 @@ static PyObject *notice_new(PyTypeObject *type, PyObject *hub, PyObject *callbac
 static PyObject *notice_get_pending(PyObject *self, void *unused)
 {
     (void)unused;
-    return PyBool_FromLong(weft_list_has(&notice_of(self)->told));
+    return PyBool_FromLong(fbl_list_has(&notice_of(self)->told));
 }
 
 static int notice_traverse(PyObject *self, visitproc visit, void *arg)
@@ -171,7 +168,7 @@ static int notice_may_start(PyObject *self)
 {
     if (!notice_thread(self)->is_closed)
         return 0;
-    errors_refuse(weft_error_fiber, "cannot start %R: the thread of its hub has ended.", self);
+    errors_refuse(fbl_error_fiber, "cannot start %R: the thread of its hub has ended.", self);
     return -1;
 }
 
@@ -179,7 +176,7 @@ static int notice_may_start(PyObject *self)
 static PyObject *notice_started(PyObject *self)
 {
     if (notice_hub(self)->is_blocked)
-        weft_hub_notify(notice_hub(self));
+        fbl_hub_notify(notice_hub(self));
     Py_RETURN_NONE;
 }
 
@@ -189,7 +186,7 @@ static PyObject *timer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     (void)kwargs;
     PyObject *hub, *callback;
-    if (!PyArg_ParseTuple(args, "O!O:Timer", &weft_hub_type, &hub, &callback))
+    if (!PyArg_ParseTuple(args, "O!O:Timer", &fbl_hub_type, &hub, &callback))
         return NULL;
     PyObject *self = notice_new(type, hub, callback);
     if (self != NULL)
@@ -208,10 +205,10 @@ static PyObject *timer_start(PyObject *self, PyObject *argument)
     double seconds;
     if (timer_seconds(self, argument, &seconds) < 0)
         return NULL;
-    weft_hub *hub = notice_hub(self);
-    weft_timer_cancel(hub, timer_of(self));
+    fbl_hub *hub = notice_hub(self);
+    fbl_timer_cancel(hub, timer_of(self));
     notice_forget(notice_of(self));
-    weft_timer_start(hub, timer_of(self), weft_hub_deadline(hub, seconds));
+    fbl_timer_start(hub, timer_of(self), fbl_hub_deadline(hub, seconds));
     return notice_started(self);
 }
 
@@ -221,19 +218,19 @@ static PyObject *timer_again(PyObject *self, PyObject *argument)
     double seconds;
     if (timer_seconds(self, argument, &seconds) < 0)
         return NULL;
-    weft_hub *hub = notice_hub(self);
-    uint64_t now_ns = hub->now(hub), delay_ns = weft_hub_deadline(hub, seconds) - now_ns;
+    fbl_hub *hub = notice_hub(self);
+    uint64_t now_ns = hub->now(hub), delay_ns = fbl_hub_deadline(hub, seconds) - now_ns;
     uint64_t last_ns = timer_of(self)->deadline_ns;
-    uint64_t due_ns = delay_ns < WEFT_NEVER - 1 - last_ns ? last_ns + delay_ns : WEFT_NEVER - 1;
-    weft_timer_cancel(hub, timer_of(self));
-    weft_timer_start(hub, timer_of(self), due_ns > now_ns ? due_ns : now_ns);
+    uint64_t due_ns = delay_ns < FBL_NEVER - 1 - last_ns ? last_ns + delay_ns : FBL_NEVER - 1;
+    fbl_timer_cancel(hub, timer_of(self));
+    fbl_timer_start(hub, timer_of(self), due_ns > now_ns ? due_ns : now_ns);
     return notice_started(self);
 }
 
 static PyObject *timer_cancel(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    weft_timer_cancel(notice_hub(self), timer_of(self));
+    fbl_timer_cancel(notice_hub(self), timer_of(self));
     notice_forget(notice_of(self));
     Py_RETURN_NONE;
 }
@@ -255,14 +252,14 @@ static int timer_set_ref(PyObject *self, PyObject *value, void *unused)
     (void)unused;
     int is_counted = notice_ref(value);
     if (is_counted >= 0)
-        weft_timer_set_aside(notice_hub(self), timer_of(self), !is_counted);
+        fbl_timer_set_aside(notice_hub(self), timer_of(self), !is_counted);
     return is_counted < 0 ? -1 : 0;
 }
 
 static void timer_dealloc(PyObject *self)
 {
     PyObject_GC_UnTrack(self);
-    weft_timer_cancel(notice_hub(self), timer_of(self));
+    fbl_timer_cancel(notice_hub(self), timer_of(self));
     notice_free(self);
 }
 
@@ -286,8 +283,8 @@ static PyGetSetDef timer_getset[] = {
     {0},
 };
 
-PyTypeObject weft_timer_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft._core.Timer",
+PyTypeObject fbl_timer_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril._core.Timer",
     .tp_doc = "Timer(hub, callback, /)\n--\n\nCalls callback(256) in the hub when its time has "
               "come.\n\nSwitches: never. Threads: any.",
     .tp_basicsize = sizeof(timer_object),
@@ -308,12 +305,12 @@ static PyObject *watch_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     int fd;
     unsigned wanted;
     PyObject *hub, *callback;
-    if (!PyArg_ParseTuple(args, "O!iIO:Watch", &weft_hub_type, &hub, &fd, &wanted, &callback))
+    if (!PyArg_ParseTuple(args, "O!iIO:Watch", &fbl_hub_type, &hub, &fd, &wanted, &callback))
         return NULL;
     PyObject *self = notice_new(type, hub, callback);
     if (self == NULL)
         return NULL;
-    weft_list_init(&watch_of(self)->link);
+    fbl_list_init(&watch_of(self)->link);
     watch_of(self)->fd = fd;
     watch_of(self)->wanted = wanted;
     watch_of(self)->fire = watch_fired;
@@ -325,17 +322,17 @@ static PyObject *watch_start(PyObject *self, PyObject *unused)
     (void)unused;
     if (notice_may_start(self) < 0)
         return NULL;
-    if (weft_fd_watch_is_started(watch_of(self)))
+    if (fbl_fd_watch_is_started(watch_of(self)))
         Py_RETURN_NONE;
-    int rc = weft_fd_watch_start(notice_hub(self), watch_of(self));
+    int rc = fbl_fd_watch_start(notice_hub(self), watch_of(self));
     return rc < 0 ? errors_os(rc) : notice_started(self);
 }
 
 static PyObject *watch_want(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    weft_fd_watch *core = watch_of(self);
-    if (weft_fd_watch_is_started(core) && weft_fd_watch_want(notice_hub(self), core) < 0)
+    fbl_fd_watch *core = watch_of(self);
+    if (fbl_fd_watch_is_started(core) && fbl_fd_watch_want(notice_hub(self), core) < 0)
         notice_tell(notice_of(self), core->wanted);
     Py_RETURN_NONE;
 }
@@ -343,7 +340,7 @@ static PyObject *watch_want(PyObject *self, PyObject *unused)
 static PyObject *watch_cancel(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    weft_fd_watch_stop(notice_hub(self), watch_of(self));
+    fbl_fd_watch_stop(notice_hub(self), watch_of(self));
     notice_forget(notice_of(self));
     Py_RETURN_NONE;
 }
@@ -351,7 +348,7 @@ static PyObject *watch_cancel(PyObject *self, PyObject *unused)
 static PyObject *watch_get_active(PyObject *self, void *unused)
 {
     (void)unused;
-    return PyBool_FromLong(weft_fd_watch_is_started(watch_of(self)));
+    return PyBool_FromLong(fbl_fd_watch_is_started(watch_of(self)));
 }
 
 static PyObject *watch_get_ref(PyObject *self, void *unused)
@@ -365,14 +362,14 @@ static int watch_set_ref(PyObject *self, PyObject *value, void *unused)
     (void)unused;
     int is_counted = notice_ref(value);
     if (is_counted >= 0)
-        weft_fd_watch_set_aside(notice_hub(self), watch_of(self), !is_counted);
+        fbl_fd_watch_set_aside(notice_hub(self), watch_of(self), !is_counted);
     return is_counted < 0 ? -1 : 0;
 }
 
 static void watch_dealloc(PyObject *self)
 {
     PyObject_GC_UnTrack(self);
-    weft_fd_watch_stop(notice_hub(self), watch_of(self));
+    fbl_fd_watch_stop(notice_hub(self), watch_of(self));
     notice_free(self);
 }
 
@@ -396,8 +393,8 @@ static PyGetSetDef watch_getset[] = {
     {0},
 };
 
-PyTypeObject weft_watch_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weft._core.Watch",
+PyTypeObject fbl_watch_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril._core.Watch",
     .tp_doc = "Watch(hub, fd, events, callback, /)\n--\n\nCalls callback(ready) in the hub when "
               "the descriptor becomes ready for events: 1 to\nread, 2 to write, 3 for both."
               "\n\nSwitches: never. Threads: any.",

@@ -29,8 +29,8 @@
 #define WATCH_JOIN_S 1 /* a report that hangs must not keep a fork from happening */
 #define WATCH_NS_MIN 1000000u /* between two looks, at least */
 
-bool weft_watchdog_is_wanted = true; /* the next task to start starts it */
-bool weft_watchdog_is_asleep; /* for good: a hub that goes on must wake it */
+bool fbl_watchdog_is_wanted = true; /* the next task to start starts it */
+bool fbl_watchdog_is_asleep; /* for good: a hub that goes on must wake it */
 
 static pthread_mutex_t watch_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t watch_wake;
@@ -46,13 +46,13 @@ static void watchdog_lock(void) { pthread_mutex_lock(&watch_lock); }
 static void watchdog_unlock(void) { pthread_mutex_unlock(&watch_lock); }
 
 /* Has one fiber had the thread for too long? Tells once for each time. */
-static bool watch_is_kept(weft_thread *thread, uint64_t now_ns)
+static bool watch_is_kept(fbl_thread *thread, uint64_t now_ns)
 {
-    weft_watch *watch = &thread->watch;
+    fbl_watch *watch = &thread->watch;
     uint64_t count = __atomic_load_n(&thread->hub.switch_count, __ATOMIC_RELAXED);
     bool is_new = watch->since_ns == 0;
     if (is_new || thread->hub.is_blocked || count != watch->switch_count) {
-        *watch = (weft_watch){count, now_ns, false};
+        *watch = (fbl_watch){count, now_ns, false};
         return false;
     }
     if (watch->is_told || now_ns - watch->since_ns < watch_limit_ns)
@@ -62,12 +62,12 @@ static bool watch_is_kept(weft_thread *thread, uint64_t now_ns)
 }
 
 /* The first thread that is kept, or NULL. *is_idle: all hubs sleep. */
-static weft_thread *watch_look(uint64_t now_ns, bool *is_idle)
+static fbl_thread *watch_look(uint64_t now_ns, bool *is_idle)
 {
-    weft_thread *kept = NULL;
+    fbl_thread *kept = NULL;
     *is_idle = true;
-    for (weft_link *link = weft_all_threads.next; link != &weft_all_threads; link = link->next) {
-        weft_thread *thread = weft_container_of(link, weft_thread, threads);
+    for (fbl_link *link = fbl_all_threads.next; link != &fbl_all_threads; link = link->next) {
+        fbl_thread *thread = fbl_container_of(link, fbl_thread, threads);
         *is_idle = *is_idle && thread->hub.is_blocked;
         if (kept == NULL && watch_is_kept(thread, now_ns))
             kept = thread;
@@ -100,8 +100,8 @@ static bool watch_must_stop(uint64_t generation) { return watch_generation != ge
 
 static bool watch_all_sleep(void)
 {
-    for (weft_link *link = weft_all_threads.next; link != &weft_all_threads; link = link->next) {
-        weft_hub *hub = &weft_container_of(link, weft_thread, threads)->hub;
+    for (fbl_link *link = fbl_all_threads.next; link != &fbl_all_threads; link = link->next) {
+        fbl_hub *hub = &fbl_container_of(link, fbl_thread, threads)->hub;
         if (!__atomic_load_n(&hub->is_blocked, __ATOMIC_SEQ_CST))
             return false;
     }
@@ -112,12 +112,12 @@ static bool watch_all_sleep(void)
  * hub says first that it goes on, and looks then (watchdog_hub_wakes). So one sees the other. */
 static void watch_sleep_for_good(uint64_t generation)
 {
-    __atomic_store_n(&weft_watchdog_is_asleep, true, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&fbl_watchdog_is_asleep, true, __ATOMIC_SEQ_CST);
     bool is_needed = watch_limit_ns != 0 && !watch_all_sleep();
     while (!is_needed && !watch_must_stop(generation) &&
-           __atomic_load_n(&weft_watchdog_is_asleep, __ATOMIC_SEQ_CST))
+           __atomic_load_n(&fbl_watchdog_is_asleep, __ATOMIC_SEQ_CST))
         pthread_cond_wait(&watch_wake, &watch_lock);
-    __atomic_store_n(&weft_watchdog_is_asleep, false, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&fbl_watchdog_is_asleep, false, __ATOMIC_SEQ_CST);
 }
 
 /* Sleeps until the next look; for good if nothing has happened for long. With the lock. Returns for
@@ -136,40 +136,40 @@ static uint32_t watch_sleep(uint32_t idle_count, uint64_t generation)
 static __attribute__((noinline)) void watchdog_rouse(void)
 {
     watchdog_lock();
-    __atomic_store_n(&weft_watchdog_is_asleep, false, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&fbl_watchdog_is_asleep, false, __ATOMIC_SEQ_CST);
     pthread_cond_signal(&watch_wake);
     watchdog_unlock();
 }
 
 /* A hub goes on after a sleep, and the watching thread may be asleep for good. */
-static void watchdog_hub_wakes(weft_hub *hub)
+static void watchdog_hub_wakes(fbl_hub *hub)
 {
     __atomic_store_n(&hub->is_blocked, false, __ATOMIC_SEQ_CST);
-    if (weft_unlikely(__atomic_load_n(&weft_watchdog_is_asleep, __ATOMIC_SEQ_CST)))
+    if (fbl_unlikely(__atomic_load_n(&fbl_watchdog_is_asleep, __ATOMIC_SEQ_CST)))
         watchdog_rouse();
 }
 
 /* ---- reporting: with the GIL, without the lock ---- */
 
 /* Does the thread still exist, in the same fiber, while somebody else could run? */
-static bool watch_is_worth_telling(const weft_thread *kept, uint64_t switch_count)
+static bool watch_is_worth_telling(const fbl_thread *kept, uint64_t switch_count)
 {
     bool is_there = false;
-    for (weft_link *link = weft_all_threads.next; link != &weft_all_threads; link = link->next)
-        is_there = is_there || weft_container_of(link, weft_thread, threads) == kept;
+    for (fbl_link *link = fbl_all_threads.next; link != &fbl_all_threads; link = link->next)
+        is_there = is_there || fbl_container_of(link, fbl_thread, threads) == kept;
     if (!is_there || kept->hub.switch_count != switch_count || kept->hub.is_blocked)
         return false;
-    const weft_hub *hub = &kept->hub;
-    return !weft_list_is_empty(&hub->ready) || hub->fd_waiter_count > 0 ||
-           weft_timer_next(hub) <= hub->now((weft_hub *)hub);
+    const fbl_hub *hub = &kept->hub;
+    return !fbl_list_is_empty(&hub->ready) || hub->fd_waiter_count > 0 ||
+           fbl_timer_next(hub) <= hub->now((fbl_hub *)hub);
 }
 
-/* Calls weft.watchdog.tell(hub, fiber, native thread, seconds). */
-static void watch_tell(weft_thread *kept, uint64_t kept_ns)
+/* Calls fibril.watchdog.tell(hub, fiber, native thread, seconds). */
+static void watch_tell(fbl_thread *kept, uint64_t kept_ns)
 {
     PyObject *hub = kept->hub_fiber != NULL ? kept->hub_fiber->self : Py_None;
     PyObject *fiber = thread_current(kept)->self;
-    PyObject *module = PyImport_ImportModule("weft.watchdog");
+    PyObject *module = PyImport_ImportModule("fibril.watchdog");
     PyObject *done = module == NULL
                          ? NULL
                          : PyObject_CallMethod(module, "tell", "OOkd", hub, fiber,
@@ -182,7 +182,7 @@ static void watch_tell(weft_thread *kept, uint64_t kept_ns)
 
 /* SAFE: a thread state of this thread's own, made and deleted here. The interpreter is alive: its
  * end waits for this thread first (watchdog_stop). */
-static void watch_report(weft_thread *kept, uint64_t switch_count, uint64_t kept_ns)
+static void watch_report(fbl_thread *kept, uint64_t switch_count, uint64_t kept_ns)
 {
     PyThreadState *ts = PyThreadState_New(watch_interpreter);
     if (ts == NULL)
@@ -199,10 +199,10 @@ static bool watch_turn(void)
 {
     bool is_idle;
     uint64_t now_ns = watch_now();
-    weft_thread *kept = watch_look(now_ns, &is_idle);
+    fbl_thread *kept = watch_look(now_ns, &is_idle);
     if (kept == NULL)
         return is_idle;
-    weft_watch watch = kept->watch;
+    fbl_watch watch = kept->watch;
     watchdog_unlock();
     watch_report(kept, watch.switch_count, now_ns - watch.since_ns);
     watchdog_lock();
@@ -252,7 +252,7 @@ static int watch_begin(void)
 /* Called by the first task. Without a thread for it there is no watching; nothing else suffers. */
 static __attribute__((noinline)) void watchdog_start(void)
 {
-    weft_watchdog_is_wanted = false;
+    fbl_watchdog_is_wanted = false;
     if (watch_is_running || watch_limit_ns == 0)
         return;
     watch_interpreter = PyInterpreterState_Get();
@@ -280,7 +280,7 @@ static PyObject *module_watchdog_stop(PyObject *module, PyObject *is_for_good)
 {
     (void)module;
     watchdog_stop();
-    weft_watchdog_is_wanted = is_for_good != Py_True;
+    fbl_watchdog_is_wanted = is_for_good != Py_True;
     Py_RETURN_NONE;
 }
 
@@ -288,12 +288,12 @@ static PyObject *module_watchdog_stop(PyObject *module, PyObject *is_for_good)
 static PyObject *module_watchdog_ignore(PyObject *module, PyObject *is_ignored)
 {
     (void)module;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     int flag = thread == NULL ? -1 : PyObject_IsTrue(is_ignored);
     if (flag < 0)
         return NULL;
     watchdog_lock();
-    thread->watch = (weft_watch){thread->hub.switch_count, watch_now(), flag};
+    thread->watch = (fbl_watch){thread->hub.switch_count, watch_now(), flag};
     watchdog_unlock();
     Py_RETURN_NONE;
 }
@@ -317,6 +317,6 @@ static PyObject *module_watchdog_limit(PyObject *module, PyObject *seconds)
     watchdog_unlock();
     if (watch_is_running)
         watchdog_rouse();
-    weft_watchdog_is_wanted = !watch_is_running;
+    fbl_watchdog_is_wanted = !watch_is_running;
     return PyFloat_FromDouble(former);
 }

@@ -1,12 +1,12 @@
 /*
- * world.c: the clock of a thread's hub, and the simulated world, as weft.testing and whoever counts
- * time see them.
+ * world.c: the clock of a thread's hub, and the simulated world, as fibril.testing and whoever
+ * counts time see them.
  *
  * The idea: everything that waits takes its deadlines from the hub's clock, so exchanging that and
  * the poller (poll/sim.c) puts a whole thread into a world where time costs nothing. Clocks of the
  * standard library are not touched.
- * Callers: weft.testing, weft.deadline; on the hub's own thread.
- * Do not add: policy about who may enter such a world, and what becomes of whom: weft/testing.py.
+ * Callers: fibril.testing, fibril.deadline; on the hub's own thread.
+ * Do not add: policy about who may enter such a world, and what becomes of whom: fibril/testing.py.
  */
 #include "exports.h"
 
@@ -14,7 +14,7 @@ static PyObject *module_now(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     return thread == NULL ? NULL : PyFloat_FromDouble((double)thread->hub.now(&thread->hub) / 1e9);
 }
 
@@ -22,7 +22,7 @@ static PyObject *module_now_ns(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     return thread == NULL ? NULL : PyLong_FromUnsignedLongLong(thread->hub.now(&thread->hub));
 }
 
@@ -30,7 +30,7 @@ static PyObject *module_deadline_ns(PyObject *module, PyObject *seconds)
 {
     (void)module;
     uint64_t deadline_ns;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     if (thread == NULL || seconds_to_deadline(thread, seconds, &deadline_ns) < 0)
         return NULL;
     return PyLong_FromUnsignedLongLong(deadline_ns);
@@ -40,10 +40,10 @@ static PyObject *module_sim_install(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     if (thread == NULL)
         return NULL;
-    int rc = weft_sim_install(&thread->hub);
+    int rc = fbl_sim_install(&thread->hub);
     return rc < 0 ? errors_os(rc) : Py_NewRef(Py_None);
 }
 
@@ -51,10 +51,10 @@ static PyObject *module_sim_remove(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     if (thread == NULL)
         return NULL;
-    weft_sim_remove(&thread->hub);
+    fbl_sim_remove(&thread->hub);
     Py_RETURN_NONE;
 }
 
@@ -62,9 +62,9 @@ static PyObject *module_sim_feed(PyObject *module, PyObject *args)
 {
     (void)module;
     int fd, ready;
-    weft_thread *thread = thread_get();
+    fbl_thread *thread = thread_get();
     if (thread == NULL || !PyArg_ParseTuple(args, "ii:sim_feed", &fd, &ready))
         return NULL;
-    int rc = weft_sim_feed(&thread->hub, fd, (unsigned)ready);
+    int rc = fbl_sim_feed(&thread->hub, fd, (unsigned)ready);
     return rc < 0 ? errors_os(rc) : Py_NewRef(Py_None);
 }

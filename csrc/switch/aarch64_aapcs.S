@@ -1,5 +1,5 @@
 /*
- * aarch64_aapcs.S: the first frame of a fiber. Its stack begins as weft_context_make laid it out:
+ * aarch64_aapcs.S: the first frame of a fiber. Its stack begins as fbl_context_make laid it out:
  *
  *     sp +  0   the function to call
  *     sp +  8   its argument
@@ -10,10 +10,10 @@
  */
         .text
         .p2align 2
-        .globl  weft_context_start
-        .hidden weft_context_start
-        .type   weft_context_start, %function
-weft_context_start:
+        .globl  fbl_context_start
+        .hidden fbl_context_start
+        .type   fbl_context_start, %function
+fbl_context_start:
         .cfi_startproc
         .cfi_undefined x30
         hint    #36                     /* bti j: it is entered by a jump */
@@ -22,7 +22,7 @@ weft_context_start:
         blr     x9
         brk     #0                      /* a fiber's entry never returns */
         .cfi_endproc
-        .size   weft_context_start, .-weft_context_start
+        .size   fbl_context_start, .-fbl_context_start
 
         .section .note.GNU-stack, "", %progbits
         .section .note.gnu.property, "a", %note

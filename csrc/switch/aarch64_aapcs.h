@@ -11,18 +11,18 @@
  * machines take it for nothing.
  */
 #if defined(__ARM_FEATURE_SVE) /* registers that only some builds have, and may keep values in */
-#define WEFT_SWITCH_LOSES_MORE                                                                     \
+#define FBL_SWITCH_LOSES_MORE                                                                      \
     , "p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10", "p11", "p12", "p13",      \
         "p14", "p15", "ffr"
 #else
-#define WEFT_SWITCH_LOSES_MORE
+#define FBL_SWITCH_LOSES_MORE
 #endif
 
-static inline __attribute__((always_inline)) void weft_context_switch(weft_context *source,
-                                                                      const weft_context *target)
+static inline __attribute__((always_inline)) void fbl_context_switch(fbl_context *source,
+                                                                     const fbl_context *target)
 {
-    register weft_context *from __asm__("x0") = source;
-    register const weft_context *to __asm__("x1") = target;
+    register fbl_context *from __asm__("x0") = source;
+    register const fbl_context *to __asm__("x1") = target;
     /* SAFE: nothing of this stack is read or written between the change of sp and label 1, where
      * sp and x29 are again what they were. */
     __asm__ volatile("adr x9, 1f\n\t"
@@ -42,17 +42,17 @@ static inline __attribute__((always_inline)) void weft_context_switch(weft_conte
                        "x25", "x26", "x27", "x28", "x30", "v0", "v1", "v2", "v3", "v4", "v5", "v6",
                        "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v17",
                        "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28",
-                       "v29", "v30", "v31", "cc", "memory" WEFT_SWITCH_LOSES_MORE);
+                       "v29", "v30", "v31", "cc", "memory" FBL_SWITCH_LOSES_MORE);
 }
 
-static inline uint64_t weft_float_modes(void)
+static inline uint64_t fbl_float_modes(void)
 {
     uint64_t fpcr;
     __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
     return fpcr;
 }
-static inline void weft_float_restore(uint64_t modes)
+static inline void fbl_float_restore(uint64_t modes)
 {
-    if (weft_unlikely(weft_float_modes() != modes))
+    if (fbl_unlikely(fbl_float_modes() != modes))
         __asm__ volatile("msr fpcr, %0" : : "r"(modes));
 }

@@ -1,5 +1,5 @@
 /*
- * x86_64_sysv.S: the first frame of a fiber. Its stack begins as weft_context_make laid it out:
+ * x86_64_sysv.S: the first frame of a fiber. Its stack begins as fbl_context_make laid it out:
  *
  *     rsp +  0   the function to call
  *     rsp +  8   its argument
@@ -13,10 +13,10 @@
  */
         .text
         .p2align 4
-        .globl  weft_context_start
-        .hidden weft_context_start
-        .type   weft_context_start, @function
-weft_context_start:
+        .globl  fbl_context_start
+        .hidden fbl_context_start
+        .type   fbl_context_start, @function
+fbl_context_start:
         .cfi_startproc
         .cfi_undefined %rip
         popq    %rcx
@@ -24,7 +24,7 @@ weft_context_start:
         callq   *%rcx
         ud2                             /* a fiber's entry never returns */
         .cfi_endproc
-        .size   weft_context_start, .-weft_context_start
+        .size   fbl_context_start, .-fbl_context_start
 
         .section .note.GNU-stack, "", @progbits
         .section .note.gnu.property, "a", @note

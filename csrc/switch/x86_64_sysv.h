@@ -18,16 +18,16 @@
  * `notrack`: the landing place has no endbr64, as it is no function.
  */
 #if defined(__AVX512F__) /* registers that only some builds have, and may keep values in */
-#define WEFT_SWITCH_LOSES_MORE                                                                     \
+#define FBL_SWITCH_LOSES_MORE                                                                      \
     , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",    \
         "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6",  \
         "k7"
 #else
-#define WEFT_SWITCH_LOSES_MORE
+#define FBL_SWITCH_LOSES_MORE
 #endif
 
-static inline __attribute__((always_inline)) void weft_context_switch(weft_context *source,
-                                                                      const weft_context *target)
+static inline __attribute__((always_inline)) void fbl_context_switch(fbl_context *source,
+                                                                     const fbl_context *target)
 {
     /* SAFE: nothing of this stack is read or written between the change of rsp and label 1, where
      * rsp and rbp are again what they were; the unwind information is off for the two instructions
@@ -46,18 +46,18 @@ static inline __attribute__((always_inline)) void weft_context_switch(weft_conte
                      : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
                        "r15", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
                        "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "cc",
-                       "memory" WEFT_SWITCH_LOSES_MORE);
+                       "memory" FBL_SWITCH_LOSES_MORE);
 }
 
-static inline uint64_t weft_float_modes(void)
+static inline uint64_t fbl_float_modes(void)
 {
     uint16_t x87;
     __asm__ volatile("fnstcw %0" : "=m"(x87));
     return (uint64_t)x87 << 32 | (__builtin_ia32_stmxcsr() & ~0x3fu); /* without the status flags */
 }
-static inline void weft_float_restore(uint64_t modes)
+static inline void fbl_float_restore(uint64_t modes)
 {
-    if (weft_likely(weft_float_modes() == modes))
+    if (fbl_likely(fbl_float_modes() == modes))
         return;
     uint16_t x87 = (uint16_t)(modes >> 32);
     __asm__ volatile("fldcw %0" : : "m"(x87));

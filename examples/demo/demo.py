@@ -1,9 +1,9 @@
-"""What weft is for, in half a minute: `make demo`.
+"""What fibril is for, in half a minute: `make demo`.
 
     python examples/demo/demo.py
 
 1. Twenty pages of a slow local web server are fetched with unmodified `requests`, one after
-   another and then with weft; a timeline shows what each task did.
+   another and then with fibril; a timeline shows what each task did.
 2. An echo server of straight-line code serves a thousand connections of an independent client.
 3. All figures on one screen.
 
@@ -63,7 +63,7 @@ def allow_many_files() -> None:
 
 def parse_options() -> argparse.Namespace:
     """The command line: how much of everything."""
-    parser = argparse.ArgumentParser(description="what weft is for, in half a minute")
+    parser = argparse.ArgumentParser(description="what fibril is for, in half a minute")
     parser.add_argument("--pages", type=int, default=20)
     parser.add_argument("--latency", type=float, default=0.3, metavar="S")
     parser.add_argument("--connections", type=int, default=1000)
@@ -74,7 +74,7 @@ def parse_options() -> argparse.Namespace:
 def main() -> int:
     """Run the demo; the exit code."""
     options = parse_options()
-    missing = [name for name in ("weft", "requests") if not importlib.util.find_spec(name)]
+    missing = [name for name in ("fibril", "requests") if not importlib.util.find_spec(name)]
     if missing:
         print(f"the demo needs {' and '.join(missing)}: run it with `make demo`", file=sys.stderr)
         return 1

@@ -6,7 +6,7 @@ All connections are opened first. Then each sends one message, reads until all o
 compares, and sends the next, until its messages or the seconds are used up; 0 means no limit. Every
 message names its connection and its number, so a byte that got lost or went to somebody else shows.
 The progress is printed as JSON lines ten times a second, the result as the last one; the exit code
-is 1 if anything was lost. It is one plain selector loop and knows nothing of weft.
+is 1 if anything was lost. It is one plain selector loop and knows nothing of fibril.
 
 Every connection has SO_LINGER 0 until its last message is back, and the client closes first: so no
 socket of the server's port is left in TIME_WAIT, however a run ends.

@@ -1,7 +1,7 @@
 """Fetch the pages of page_server.py with unmodified `requests`, and check each one.
 
     python fetch.py URL PAGES                        one after another
-    python -m weft run fetch.py URL PAGES --tasks    each page in a task of its own
+    python -m fibril run fetch.py URL PAGES --tasks    each page in a task of its own
 
 `fetch` is the same for both. What happens is reported as JSON lines, in seconds of the machine's
 monotonic clock: two for each page, one when its turn comes, one when it is there.
@@ -44,9 +44,9 @@ def fetch_one_after_another(url: str, pages: range) -> None:
 
 def fetch_in_tasks(url: str, pages: range) -> None:
     """The time of all is about the time of the slowest."""
-    import weft
+    import fibril
 
-    weft.joinall([weft.spawn(fetch, url, page) for page in pages], raise_error=True)
+    fibril.joinall([fibril.spawn(fetch, url, page) for page in pages], raise_error=True)
 
 
 if __name__ == "__main__":

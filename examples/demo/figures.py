@@ -129,7 +129,7 @@ class Figures:
     """All that the demo ends with."""
 
     plain: Run
-    weft: Run
+    fibril: Run
     echo: Echo
 
     def rows(self) -> list[tuple[str, str]]:
@@ -139,9 +139,9 @@ class Figures:
         megabytes, kilobytes = echo.peak_bytes / 1e6, echo.bytes_per_connection / 1e3
         return [
             (f"{pages} pages one after another", f"{self.plain.seconds:.2f} s"),
-            (f"{pages} pages with weft", f"{self.weft.seconds:.2f} s"),
-            ("speed-up", f"{self.plain.seconds / self.weft.seconds:.1f} times"),
-            ("pages on their way at once", f"{self.weft.peak}"),
+            (f"{pages} pages with fibril", f"{self.fibril.seconds:.2f} s"),
+            ("speed-up", f"{self.plain.seconds / self.fibril.seconds:.1f} times"),
+            ("pages on their way at once", f"{self.fibril.peak}"),
             ("echo connections, a task each", f"{echo.connections:,}"),
             ("messages echoed", f"{echo.messages:,}, {echo.lost or 'none'} lost"),
             ("messages per second", f"{echo.rate:,.0f}"),

@@ -5,7 +5,7 @@
 /page/1 … /page/N are pages of different sizes, any other path is page 1. Each answer comes after
 the latency and tells its checksum and when it was asked for, in headers. The server picks a free
 port and prints it as JSON; it ends when its stdin ends, printing how many pages it served and the
-most that it had in work at once. It is plain asyncio and knows nothing of weft.
+most that it had in work at once. It is plain asyncio and knows nothing of fibril.
 """
 
 import argparse

@@ -19,7 +19,7 @@ from rich.text import Text
 from view import phases
 
 LABEL = 9
-COLOURS = {"one after another": "yellow", "with weft": "green"}
+COLOURS = {"one after another": "yellow", "with fibril": "green"}
 HALVES = {(False, False): " ", (True, False): "▌", (False, True): "▐", (True, True): "█"}
 SPARKS = "▁▂▃▄▅▆▇█"
 
@@ -61,12 +61,12 @@ class Screen:
         self._console = console
 
     @contextmanager
-    def fetching(self, plain: Run, weft: Run, latency_s: float) -> Iterator[None]:
+    def fetching(self, plain: Run, fibril: Run, latency_s: float) -> Iterator[None]:
         title = f"{len(plain.pages)} pages of {latency_s:g} s, fetched with unmodified requests"
         least_s = latency_s * len(plain.pages) * 1.1
 
         def draw() -> RenderableType:
-            return self._race(title, [plain, weft], max(least_s, plain.seconds, 0.01))
+            return self._race(title, [plain, fibril], max(least_s, plain.seconds, 0.01))
 
         with self._live(draw):
             yield
@@ -85,7 +85,7 @@ class Screen:
             size, took = f"{page.bytes / 1e3:.0f} kB", f"{page.seconds:.2f} s"
             chart.add_row(f"page {page.number:2}", Text(f"{size:>7}"), bar, took)
         chart.add_row("", "", axis(run.seconds, width), "")
-        self._console.print(Text(f"The {len(run.pages)} tasks with weft, ", style="bold"), end="")
+        self._console.print(Text(f"The {len(run.pages)} tasks with fibril, ", style="bold"), end="")
         self._console.print(Text("█ sending and reading, ─ waiting for the server", style=colour))
         self._console.print(chart)
 
@@ -103,7 +103,7 @@ class Screen:
         table.add_column(style="bold", justify="left")
         for what, how_much in figures.rows():
             table.add_row(what, how_much)
-        self._console.print(Panel.fit(table, title="weft in figures", border_style="green"))
+        self._console.print(Panel.fit(table, title="fibril in figures", border_style="green"))
 
     def _live(self, draw: Callable[[], RenderableType]) -> Live:
         return Live(get_renderable=draw, console=self._console, refresh_per_second=15)

@@ -14,21 +14,21 @@ from view import View
 
 
 def fetch_pages(children: Children, view: View, count: int, latency_s: float) -> tuple[Run, Run]:
-    """Fetch all pages one after another, then with weft."""
+    """Fetch all pages one after another, then with fibril."""
     server = children.start(HERE / "page_server.py", "--latency", latency_s, "--pages", count)
     url = f"http://127.0.0.1:{json.loads(children.line(server))['port']}"
-    plain, weft = Run.of("one after another", count), Run.of("with weft", count)
+    plain, fibril = Run.of("one after another", count), Run.of("with fibril", count)
     program = [HERE / "fetch.py", url, count]
-    commands = [(plain, program), (weft, ["-m", "weft", "run", *program, "--tasks"])]
-    with view.fetching(plain, weft, latency_s):
+    commands = [(plain, program), (fibril, ["-m", "fibril", "run", *program, "--tasks"])]
+    with view.fetching(plain, fibril, latency_s):
         for run, command in commands:
             for event in children.events(children.start(*command)):
                 view.page(run, run.note(event))
-    return plain, weft
+    return plain, fibril
 
 
 def echo_messages(children: Children, view: View, connections: int, seconds: float) -> Echo:
-    """Put an echo server made of weft tasks under many connections of an independent client."""
+    """Put an echo server made of fibril tasks under many connections of an independent client."""
     echo = Echo(connections, seconds)
     server = children.start(HERE.parent / "echo_server.py", 0)
     port = children.line(server).rpartition(":")[2].strip()
@@ -46,7 +46,7 @@ def echo_messages(children: Children, view: View, connections: int, seconds: flo
 
 def run_stages(children: Children, view: View, options: Namespace) -> None:
     """Both stages, and all figures at the end."""
-    plain, weft = fetch_pages(children, view, options.pages, options.latency)
-    view.timeline(weft)
+    plain, fibril = fetch_pages(children, view, options.pages, options.latency)
+    view.timeline(fibril)
     echo = echo_messages(children, view, options.connections, options.seconds)
-    view.summary(Figures(plain, weft, echo))
+    view.summary(Figures(plain, fibril, echo))

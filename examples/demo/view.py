@@ -16,7 +16,9 @@ WORK, WAIT = "#", "-"
 class View(Protocol):
     """What the stages tell whoever shows them."""
 
-    def fetching(self, plain: Run, weft: Run, latency_s: float) -> AbstractContextManager[None]: ...
+    def fetching(
+        self, plain: Run, fibril: Run, latency_s: float
+    ) -> AbstractContextManager[None]: ...
     def page(self, run: Run, page: Page) -> None: ...
     def timeline(self, run: Run) -> None: ...
     def echoing(self, echo: Echo) -> AbstractContextManager[None]: ...
@@ -43,10 +45,10 @@ class Lines:
     """The view that prints plain lines."""
 
     @contextmanager
-    def fetching(self, plain: Run, weft: Run, latency_s: float) -> Iterator[None]:
+    def fetching(self, plain: Run, fibril: Run, latency_s: float) -> Iterator[None]:
         print(f"{len(plain.pages)} pages, {latency_s:g} s each, fetched with unmodified requests")
         yield
-        for run in (plain, weft):
+        for run in (plain, fibril):
             print(f"{run.name}: {run.seconds:.2f} s in all")
 
     def page(self, run: Run, page: Page) -> None:

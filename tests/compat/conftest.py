@@ -1,7 +1,7 @@
-"""Extensions for the tests of greenlet's C interface, compiled against weft's header.
+"""Extensions for the tests of greenlet's C interface, compiled against fibril's header.
 
-They import `greenlet`, which is the real one or weft's once a process has one of them: so they are
-used in interpreters of their own.
+They import `greenlet`, which is the real one or fibril's once a process has one of them: so they
+are used in interpreters of their own.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from weft import compat
+from fibril import compat
 
 HERE = Path(__file__).parent
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers"]
@@ -21,7 +21,7 @@ WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers"]
 
 def cpp_environment() -> dict[str, str]:
     """What an interpreter needs that will load C++: ASan looks for its throw once, at the start."""
-    if os.environ.get("WEFT_SANITIZER") != "address":
+    if os.environ.get("FIBRIL_SANITIZER") != "address":
         return {}
     return {"LD_PRELOAD": f"{os.environ['LD_PRELOAD']}:libstdc++.so.6"}
 

@@ -2,8 +2,8 @@
 
     python gevent_module.py ENGINE MODULE [CASE…]
 
-ENGINE is what must be under gevent: weft or greenlet; that it is, and that gevent's compiled parts
-run on it, is checked first. Ends as `python -m gevent.tests.MODULE` would.
+ENGINE is what must be under gevent: fibril or greenlet; that it is, and that gevent's compiled
+parts run on it, is checked first. Ends as `python -m gevent.tests.MODULE` would.
 
 How late a loaded machine is proves nothing: gevent's tests have a mode for machines whose clocks
 cannot be trusted, with the same cases and wider limits. It is one with theirs for coverage, which
@@ -35,7 +35,7 @@ def without(excluded: frozenset[str]) -> type[unittest.TestLoader]:
 
 
 def main(engine: str, module: str, excluded: list[str]) -> None:
-    found = "weft" if hasattr(greenlet, "__weft_version__") else "greenlet"
+    found = "fibril" if hasattr(greenlet, "__fibril_version__") else "greenlet"
     assert found == engine, f"gevent runs on {found}, from {greenlet.__file__}"
     native = gevent.greenlet.Greenlet.__init__
     assert type(native).__name__ == "wrapper_descriptor", "gevent's compiled modules are not used"

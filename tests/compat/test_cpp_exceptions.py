@@ -11,7 +11,7 @@ from tests.compat.conftest import cpp_environment
 from tests.conftest import PACKAGE_PARENT, Finished, Interpreter
 
 START = """
-from weft import compat
+from fibril import compat
 compat.install()
 import greenlet
 from greenlet import getcurrent
@@ -109,11 +109,11 @@ def test_a_destructor_that_switches_while_unwinding(run: Callable[..., Finished]
 
 def test_tasks_that_park_and_fibers_that_are_thrown_at(run: Callable[..., Finished]) -> None:
     text = """
-        import weft
-        event = __import__("weft.event", fromlist=["Event"]).Event()
-        tasks = [weft.spawn(cpp.in_catch, n, event.wait) for n in (1, 2)]
-        other = weft.spawn(cpp.in_catch, 3, weft.sleep)
-        weft.sleep(0)
+        import fibril
+        event = __import__("fibril.event", fromlist=["Event"]).Event()
+        tasks = [fibril.spawn(cpp.in_catch, n, event.wait) for n in (1, 2)]
+        other = fibril.spawn(cpp.in_catch, 3, fibril.sleep)
+        fibril.sleep(0)
         assert cpp.in_flight() == (-1, 0)
         event.set()
         assert [t.get(timeout=5) for t in tasks] == [(n, n, n, True) for n in (1, 2)]
@@ -147,7 +147,7 @@ def test_a_fiber_dropped_in_a_catch_block(run: Callable[..., Finished]) -> None:
     [
         "greenlet.greenlet(cpp.throw_out).switch()",
         "print(cpp.catch_around(greenlet.greenlet(cpp.throw_out)))",
-        "import weft; weft.spawn(cpp.throw_out).join()",
+        "import fibril; fibril.spawn(cpp.throw_out).join()",
     ],
 )
 def test_one_that_nobody_catches_ends_the_process(

@@ -1,6 +1,6 @@
 """os.fork in programs that know fibers as greenlets: the child has copies of them.
 
-WEFT_TEST_ENGINE=greenlet runs these programs on the real one.
+FIBRIL_TEST_ENGINE=greenlet runs these programs on the real one.
 """
 
 import os
@@ -25,11 +25,11 @@ def both(pid):
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     return "parent" if pid else "child"
 """
-SERVE = "from weft import compat\ncompat.install()\n"
+SERVE = "from fibril import compat\ncompat.install()\n"
 
 
 def run(interpreter: Interpreter, program: str) -> list[str]:
-    served = "" if os.environ.get("WEFT_TEST_ENGINE") == "greenlet" else SERVE
+    served = "" if os.environ.get("FIBRIL_TEST_ENGINE") == "greenlet" else SERVE
     return interpreter.out(served + PRELUDE + textwrap.dedent(program)).splitlines()
 
 
@@ -140,14 +140,14 @@ def test_in_a_thread_its_own_are_kept(interpreter: Interpreter) -> None:
     assert out == ["child 2", "parent 2"]
 
 
-@pytest.mark.skipif(os.environ.get("WEFT_TEST_ENGINE") == "greenlet", reason="it has no tasks")
+@pytest.mark.skipif(os.environ.get("FIBRIL_TEST_ENGINE") == "greenlet", reason="it has no tasks")
 def test_tasks_stay_behind_all_the_same(interpreter: Interpreter) -> None:
     out = run(
         interpreter,
         """
-        import weft
-        task = weft.spawn(lambda: (weft.sleep(0.01), say("task", who)))
-        weft.sleep(0)
+        import fibril
+        task = fibril.spawn(lambda: (fibril.sleep(0.01), say("task", who)))
+        fibril.sleep(0)
         who = both(os.fork())
         say(who, task.dead)
         if who == "parent":

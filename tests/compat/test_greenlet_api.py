@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from fibril import compat
 from tests.conftest import PACKAGE_PARENT, Interpreter
-from weft import compat
 
 START = """
 import os, sys
-from weft import compat
+from fibril import compat
 compat.install()
 import greenlet
 import greenlet_calls as c
@@ -191,23 +191,23 @@ def test_throw_refuses_what_it_cannot_do(run: Callable[[str], str]) -> None:
 
 def test_throw_at_tasks_and_the_hub_is_theirs(run: Callable[[str], str]) -> None:
     run("""
-        import weft
-        task = weft.spawn(print, "never")
+        import fibril
+        task = fibril.spawn(print, "never")
         c.throw(task, greenlet.GreenletExit, "thrown", NULL)
         assert task.get(timeout=5).args == ("thrown",)
-        refused(KeyError, c.throw, weft.get_hub(), KeyError, NULL, NULL)
+        refused(KeyError, c.throw, fibril.get_hub(), KeyError, NULL, NULL)
         """)
 
 
 def test_parents_are_set_and_asked_for(run: Callable[[str], str]) -> None:
     run("""
-        import weft
+        import fibril
         main = greenlet.getcurrent()
         fiber, other = greenlet.greenlet(int), greenlet.greenlet(int)
         assert c.set_parent(fiber, other) == 0 and fiber.parent is other
         assert c.get_parent(fiber) is other and c.get_parent(other) is main
         assert c.get_parent(main) is NULL
-        assert c.get_parent(weft.spawn(int)) is weft.get_hub()
+        assert c.get_parent(fibril.spawn(int)) is fibril.get_hub()
         refused(ValueError, c.set_parent, other, fiber)
         refused(AttributeError, c.set_parent, main, fiber)
         refused(AttributeError, c.set_parent, fiber, NULL)

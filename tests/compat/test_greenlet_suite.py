@@ -1,9 +1,9 @@
-"""greenlet's own test suite, unmodified, on weft's greenlet.
+"""greenlet's own test suite, unmodified, on fibril's greenlet.
 
-The wheel of greenlet is installed beside weft for its tests. Here they are put into a folder where
-`greenlet` is weft's package, and run in a process of their own, one for each module. What becomes
-of each test is compared to greenlet_known.toml, which names those that cannot pass and says why; a
-test that is listed there and passes is an error too.
+The wheel of greenlet is installed beside fibril for its tests. Here they are put into a folder
+where `greenlet` is fibril's package, and run in a process of their own, one for each module. What
+becomes of each test is compared to greenlet_known.toml, which names those that cannot pass and says
+why; a test that is listed there and passes is an error too.
 
 These take minutes, and some of them sleep: `make greenlet` runs them, `make check` does not.
 """
@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from fibril import compat
 from tests.compat import run_suite
-from weft import compat
 
 LIMIT_S = 300
 KNOWN = tomllib.loads(Path(__file__).with_name("greenlet_known.toml").read_text())["known"]
@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.greenlet_suite, pytest.mark.timeout(LIMIT_S + 30)]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where `import greenlet` gets weft's, and `greenlet.tests` is the wheel's."""
+    """Where `import greenlet` gets fibril's, and `greenlet.tests` is the wheel's."""
     place = tmp_path_factory.mktemp("greenlet")
     shutil.copytree(ALIAS, place / "greenlet")
     shutil.copytree(WHEEL / "tests", place / "greenlet" / "tests")

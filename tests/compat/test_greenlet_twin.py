@@ -1,7 +1,7 @@
-"""The real greenlet and weft's print the same, whatever a program does with them.
+"""The real greenlet and fibril's print the same, whatever a program does with them.
 
 The real one is installed for its tests (test_greenlet_suite.py): so it can be asked what it does,
-and no expectation has to be written down. Addresses are not compared, nor is what weft adds below
+and no expectation has to be written down. Addresses are not compared, nor is what fibril adds below
 greenlet's own text of an error.
 """
 
@@ -14,7 +14,7 @@ from tests.compat.conftest import cpp_environment
 from tests.compat.greenlet_programs import PROGRAMS, RANDOM, START
 from tests.conftest import Interpreter
 
-ON_WEFT = "from weft import compat\ncompat.install()\n"
+ON_FIBRIL = "from fibril import compat\ncompat.install()\n"
 ADVICE = re.compile(r"\nHand over work with a Queue.*|(?<=Context or None), not \w+")
 ADDRESS = re.compile(r"0x(\(nil\)|[0-9a-f]+)")
 
@@ -28,7 +28,7 @@ def printed(interpreter: Interpreter, program: str) -> str:
 def same(interpreter: Interpreter, program: str) -> None:
     """Both print it. Line by line, for a readable difference."""
     expected = printed(interpreter, program)
-    assert printed(interpreter, ON_WEFT + program).splitlines() == expected.splitlines()
+    assert printed(interpreter, ON_FIBRIL + program).splitlines() == expected.splitlines()
     assert expected
 
 

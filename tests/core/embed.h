@@ -1,14 +1,14 @@
 /*
  * embed.h: the smallest embedder of the core: a fiber runs a C function, references are counted.
  *
- * Include it first: it includes the core as csrc/weft.c does, without python/. A program is a list
- * of functions whose names are sentences; `main` gives them to RUN and returns `test_end()`.
+ * Include it first: it includes the core as csrc/fibril.c does, without python/. A program is a
+ * list of functions whose names are sentences; `main` gives them to RUN and returns `test_end()`.
  *
  * What is counted: `references` of a fiber goes up when the core holds it, and down when it has
  * been left by hand or has ended, where CPython's embedder does it. After a test it must be 0.
  */
-#ifndef WEFT_TEST_EMBED_H
-#define WEFT_TEST_EMBED_H
+#ifndef FBL_TEST_EMBED_H
+#define FBL_TEST_EMBED_H
 
 #define _GNU_SOURCE 1
 #include "core.h"
@@ -122,26 +122,26 @@ static inline uint64_t test_random(uint64_t *state)
 
 typedef struct test_fiber test_fiber;
 struct test_fiber {
-    weft_fiber core;               /* first: the core's pointer is ours */
+    fbl_fiber core;               /* first: the core's pointer is ours */
     void (*fn)(test_fiber *self);  /* its life */
     void *argument;                /* for fn */
-    weft_fiber *next;              /* who runs after it; NULL: whom the hub chooses */
+    fbl_fiber *next;              /* who runs after it; NULL: whom the hub chooses */
     int references;                /* held by the hub, or current */
     int error;                     /* what kept it from getting a stack */
 };
 
-static weft_hub test_hub;
+static fbl_hub test_hub;
 static test_fiber test_main;
 static test_fiber *test_left;     /* its reference is dropped by who arrives */
-static int test_stall_count;      /* calls of weft_embed_stalled */
+static int test_stall_count;      /* calls of fbl_embed_stalled */
 static bool (*test_on_stall)(void);
-static int test_block_count;      /* calls of weft_embed_block, less those of unblock */
-static int test_interrupt_error;  /* the last error given to weft_embed_interrupted */
-static int test_begin_count, test_end_count; /* calls of weft_embed_turn_begins and _ends */
+static int test_block_count;      /* calls of fbl_embed_block, less those of unblock */
+static int test_interrupt_error;  /* the last error given to fbl_embed_interrupted */
+static int test_begin_count, test_end_count; /* calls of fbl_embed_turn_begins and _ends */
 static uint64_t (*test_on_begin)(uint64_t timeout_ns);
 static void (*test_on_block)(void), (*test_on_unblock)(void); /* the embedder's lock, if any */
 
-static inline void weft_embed_swap(weft_fiber *source, weft_fiber *target)
+static inline void fbl_embed_swap(fbl_fiber *source, fbl_fiber *target)
 {
     (void)source;
     CHECK(((test_fiber *)target)->references > 0);
@@ -149,15 +149,15 @@ static inline void weft_embed_swap(weft_fiber *source, weft_fiber *target)
 
 static int test_stay_count; /* parks after which the same fiber went on */
 
-static inline void weft_embed_stay(weft_fiber *fiber)
+static inline void fbl_embed_stay(fbl_fiber *fiber)
 {
     CHECK(fiber == fiber->hub->current);
     test_stay_count++;
 }
 
-static void weft_embed_fresh(weft_fiber *fiber)
+static void fbl_embed_fresh(fbl_fiber *fiber)
 {
-    memset(weft_stack_embed(fiber->stack), 0, WEFT_STACK_EMBED_BYTES);
+    memset(fbl_stack_embed(fiber->stack), 0, FBL_STACK_EMBED_BYTES);
 }
 
 static void test_arrive(void)
@@ -167,51 +167,51 @@ static void test_arrive(void)
     test_left = NULL;
 }
 
-static weft_fiber *weft_embed_run(weft_fiber *fiber)
+static fbl_fiber *fbl_embed_run(fbl_fiber *fiber)
 {
     test_fiber *self = (test_fiber *)fiber;
     test_arrive();
     self->fn(self);
-    weft_fiber *next = self->next != NULL ? self->next : weft_hub_next(fiber->hub, true);
+    fbl_fiber *next = self->next != NULL ? self->next : fbl_hub_next(fiber->hub, true);
     test_left = self;
     return next;
 }
 
-static void weft_embed_hold(weft_fiber *fiber) { ((test_fiber *)fiber)->references++; }
+static void fbl_embed_hold(fbl_fiber *fiber) { ((test_fiber *)fiber)->references++; }
 
-static void weft_embed_stillborn(weft_fiber *fiber, int err)
+static void fbl_embed_stillborn(fbl_fiber *fiber, int err)
 {
     ((test_fiber *)fiber)->error = err;
     ((test_fiber *)fiber)->references--;
-    weft_fiber_cancel(fiber);
+    fbl_fiber_cancel(fiber);
 }
 
-/* By default a dead end wakes the main fiber, which then sees WEFT_WAKE_THROWN. */
-static bool weft_embed_stalled(weft_hub *hub)
+/* By default a dead end wakes the main fiber, which then sees FBL_WAKE_THROWN. */
+static bool fbl_embed_stalled(fbl_hub *hub)
 {
     test_stall_count++;
     if (test_on_stall != NULL)
         return test_on_stall();
-    weft_wake_fiber(hub->main, WEFT_WAKE_THROWN);
-    if (hub->main->state == WEFT_FIBER_SUSPENDED)
-        weft_ready_fiber(hub->main);
+    fbl_wake_fiber(hub->main, FBL_WAKE_THROWN);
+    if (hub->main->state == FBL_FIBER_SUSPENDED)
+        fbl_ready_fiber(hub->main);
     return true;
 }
 
-static uint64_t weft_embed_turn_begins(weft_hub *hub, uint64_t timeout_ns)
+static uint64_t fbl_embed_turn_begins(fbl_hub *hub, uint64_t timeout_ns)
 {
     (void)hub;
     test_begin_count++;
     return test_on_begin != NULL ? test_on_begin(timeout_ns) : timeout_ns;
 }
 
-static void weft_embed_turn_ends(weft_hub *hub)
+static void fbl_embed_turn_ends(fbl_hub *hub)
 {
     (void)hub;
     test_end_count++;
 }
 
-static void weft_embed_block(weft_hub *hub)
+static void fbl_embed_block(fbl_hub *hub)
 {
     (void)hub;
     test_block_count++;
@@ -219,7 +219,7 @@ static void weft_embed_block(weft_hub *hub)
         test_on_block();
 }
 
-static void weft_embed_unblock(weft_hub *hub)
+static void fbl_embed_unblock(fbl_hub *hub)
 {
     (void)hub;
     if (test_on_unblock != NULL)
@@ -227,10 +227,10 @@ static void weft_embed_unblock(weft_hub *hub)
     test_block_count--;
 }
 
-static void weft_embed_interrupted(weft_hub *hub, int err)
+static void fbl_embed_interrupted(fbl_hub *hub, int err)
 {
     test_interrupt_error = err;
-    weft_wake_fiber(hub->main, WEFT_WAKE_THROWN);
+    fbl_wake_fiber(hub->main, FBL_WAKE_THROWN);
 }
 
 /* ---- what tests do ---- */
@@ -240,7 +240,7 @@ static inline void test_open(bool is_sim)
 {
     memset(&test_main, 0, sizeof test_main);
     memset(&test_hub, 0, sizeof test_hub);
-    weft_hub_init(&test_hub, &test_main.core, TEST_STACK_BYTES);
+    fbl_hub_init(&test_hub, &test_main.core, TEST_STACK_BYTES);
     test_main.references = 1;
     test_stall_count = test_interrupt_error = test_stay_count = 0;
     test_on_stall = NULL;
@@ -249,7 +249,7 @@ static inline void test_open(bool is_sim)
     test_on_block = test_on_unblock = NULL;
     if (!is_sim)
         return;
-    CHECK_EQUAL(weft_sim_install(&test_hub), 0);
+    CHECK_EQUAL(fbl_sim_install(&test_hub), 0);
     ((sim_world *)test_hub.poller_data)->now_ns = 1000000000u;
 }
 
@@ -259,16 +259,16 @@ static inline void test_close(void)
     CHECK_EQUAL(test_main.references, 1);
     CHECK_EQUAL(test_hub.stacks.live_count, 0);
     CHECK_EQUAL(test_block_count, 0);
-    CHECK(weft_list_is_empty(&test_hub.ready));
+    CHECK(fbl_list_is_empty(&test_hub.ready));
     CHECK(test_hub.fibers.next == &test_main.core.all &&
           test_hub.fibers.prev == &test_main.core.all);
-    weft_hub_close(&test_hub);
+    fbl_hub_close(&test_hub);
 }
 
 static inline test_fiber *test_make(test_fiber *fiber, void (*fn)(test_fiber *), void *argument)
 {
     *fiber = (test_fiber){.fn = fn, .argument = argument};
-    weft_fiber_init(&fiber->core, &test_hub);
+    fbl_fiber_init(&fiber->core, &test_hub);
     return fiber;
 }
 
@@ -276,40 +276,40 @@ static inline test_fiber *test_make(test_fiber *fiber, void (*fn)(test_fiber *),
 static inline test_fiber *test_spawn(test_fiber *fiber, void (*fn)(test_fiber *), void *argument)
 {
     test_make(fiber, fn, argument);
-    weft_ready_fiber(&fiber->core);
+    fbl_ready_fiber(&fiber->core);
     return fiber;
 }
 
 static inline void test_sleep_until(uint64_t deadline_ns)
 {
-    CHECK_EQUAL(weft_park_wait(&test_hub, deadline_ns), WEFT_WAKE_TIMEOUT);
+    CHECK_EQUAL(fbl_park_wait(&test_hub, deadline_ns), FBL_WAKE_TIMEOUT);
     test_arrive();
 }
 
 static inline void test_yield(void)
 {
-    weft_yield_wait(&test_hub);
+    fbl_yield_wait(&test_hub);
     test_arrive();
 }
 
 /* The current fiber leaves for `target`, as fiber_switch in python/passage.c does it. */
-static inline int test_switch(weft_fiber *target)
+static inline int test_switch(fbl_fiber *target)
 {
-    weft_fiber *self = test_hub.current;
-    int rc = weft_fiber_prepare(target);
+    fbl_fiber *self = test_hub.current;
+    int rc = fbl_fiber_prepare(target);
     if (rc < 0)
         return rc;
-    if (target->state == WEFT_FIBER_PARKED) {
-        weft_wake_fiber(target, WEFT_WAKE_SWITCHED);
-        target->wake = WEFT_WAKE_SWITCHED;
+    if (target->state == FBL_FIBER_PARKED) {
+        fbl_wake_fiber(target, FBL_WAKE_SWITCHED);
+        target->wake = FBL_WAKE_SWITCHED;
     }
-    weft_list_remove(&target->ready);
-    weft_timer_cancel(&test_hub, &target->timer);
+    fbl_list_remove(&target->ready);
+    fbl_timer_cancel(&test_hub, &target->timer);
     if (!target->is_held)
         ((test_fiber *)target)->references++;
     test_left = (test_fiber *)self;
-    self->state = WEFT_FIBER_SUSPENDED;
-    weft_fiber_enter_switch(target);
+    self->state = FBL_FIBER_SUSPENDED;
+    fbl_fiber_enter_switch(target);
     test_arrive();
     return 0;
 }

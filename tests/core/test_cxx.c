@@ -26,15 +26,15 @@ static void without_the_library_switches_watch_for_it(void)
     test_open(true);
     const char *sign = test_hub.cxx_sign;
     CHECK(sign != cxx_nothing);
-    CHECK(weft_cxx_is_quiet(&test_hub));
+    CHECK(fbl_cxx_is_quiet(&test_hub));
     test_spawn(&fibers[0], yield_twice, NULL);
     test_yield();
     CHECK(test_hub.cxx_sign == sign);
     CHECK(dlopen("libresolv.so.2", RTLD_LAZY) != NULL); /* any that was not loaded yet */
-    CHECK(!weft_cxx_is_quiet(&test_hub));
+    CHECK(!fbl_cxx_is_quiet(&test_hub));
     test_yield();
     CHECK(test_hub.cxx_sign != sign);
-    CHECK(weft_cxx_is_quiet(&test_hub));
+    CHECK(fbl_cxx_is_quiet(&test_hub));
     test_yield();
     test_close();
 }
@@ -65,7 +65,7 @@ static void with_it_each_fiber_has_its_own(void)
         test_yield();
     }
     for (int i = 0; i < FIBERS; i++)
-        CHECK_EQUAL(fibers[i].core.state, WEFT_FIBER_DONE);
+        CHECK_EQUAL(fibers[i].core.state, FBL_FIBER_DONE);
 }
 
 static void it_is_noticed_when_it_is_loaded(void)
@@ -94,12 +94,12 @@ static void the_sign_shows_every_exception(void)
     static const uintptr_t places[] = {0x10000, 0x12345670, 0x7fffffff0000, (uintptr_t)-16};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         globals->caught = (void *)places[i];
-        CHECK(!weft_cxx_is_quiet(&test_hub));
+        CHECK(!fbl_cxx_is_quiet(&test_hub));
     }
     *globals = (cxx_globals){.uncaught = 1};
-    CHECK(!weft_cxx_is_quiet(&test_hub));
+    CHECK(!fbl_cxx_is_quiet(&test_hub));
     *globals = (cxx_globals){0};
-    CHECK(weft_cxx_is_quiet(&test_hub));
+    CHECK(fbl_cxx_is_quiet(&test_hub));
     test_close();
 }
 

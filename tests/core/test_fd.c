@@ -15,29 +15,29 @@ typedef struct {
     unsigned direction;
     bool is_foreign;
     uint64_t deadline_ns;
-    weft_wake why; /* how the wait ended */
+    fbl_wake why; /* how the wait ended */
     int err;       /* what kept it from beginning */
 } wait_call;
 
 static wait_call calls[MANY];
 
-static weft_fd *entry_of(int fd)
+static fbl_fd *entry_of(int fd)
 {
-    weft_fd *entry = NULL;
-    CHECK_EQUAL(weft_fd_get(&test_hub, fd, &entry), 0);
+    fbl_fd *entry = NULL;
+    CHECK_EQUAL(fbl_fd_get(&test_hub, fd, &entry), 0);
     return entry;
 }
 
 static void wait_for_fd(test_fiber *self)
 {
     wait_call *call = self->argument;
-    weft_fd *entry = entry_of(call->fd);
+    fbl_fd *entry = entry_of(call->fd);
     entry->ready &= (uint8_t)~call->direction; /* as who has just found it empty */
     if (call->is_foreign)
         call->why =
-            weft_fd_wait_foreign(&test_hub, entry, call->direction, call->deadline_ns, &call->err);
+            fbl_fd_wait_foreign(&test_hub, entry, call->direction, call->deadline_ns, &call->err);
     else
-        call->why = weft_fd_wait(&test_hub, entry, call->direction, call->deadline_ns, &call->err);
+        call->why = fbl_fd_wait(&test_hub, entry, call->direction, call->deadline_ns, &call->err);
     test_arrive();
     CHECK(!self->core.is_fd_wait);
 }
@@ -45,7 +45,7 @@ static void wait_for_fd(test_fiber *self)
 /* The number-th fiber begins to wait; it is parked, or has ended, when this returns. */
 static wait_call *begin(int number, int fd, unsigned direction)
 {
-    calls[number] = (wait_call){.fd = fd, .direction = direction, .deadline_ns = WEFT_NEVER};
+    calls[number] = (wait_call){.fd = fd, .direction = direction, .deadline_ns = FBL_NEVER};
     test_spawn(&fibers[number], wait_for_fd, &calls[number]);
     test_yield();
     return &calls[number];
@@ -53,14 +53,14 @@ static wait_call *begin(int number, int fd, unsigned direction)
 
 static wait_call *begin_foreign(int number, int fd, unsigned direction)
 {
-    calls[number] = (wait_call){
-        .fd = fd, .direction = direction, .deadline_ns = WEFT_NEVER, .is_foreign = true};
+    calls[number] =
+        (wait_call){.fd = fd, .direction = direction, .deadline_ns = FBL_NEVER, .is_foreign = true};
     test_spawn(&fibers[number], wait_for_fd, &calls[number]);
     test_yield();
     return &calls[number];
 }
 
-static bool is_parked(int number) { return fibers[number].core.state == WEFT_FIBER_PARKED; }
+static bool is_parked(int number) { return fibers[number].core.state == FBL_FIBER_PARKED; }
 
 /* Lets the kernel tell what it knows now, and runs whom that wakes. */
 static void look(void)
@@ -100,7 +100,7 @@ static void fill(int fd)
 
 static void close_ours(int fd)
 {
-    weft_fd_forget(&test_hub, fd);
+    fbl_fd_forget(&test_hub, fd);
     close(fd);
 }
 
@@ -109,19 +109,19 @@ static void data_wakes_the_reader_and_stays_remembered(void)
     int ends[2];
     test_open(false);
     make_pipe(ends);
-    wait_call *call = begin(0, ends[0], WEFT_READ);
+    wait_call *call = begin(0, ends[0], FBL_READ);
     look();
     CHECK(is_parked(0));
     CHECK_EQUAL(test_hub.fd_waiter_count, 1);
     put(ends[1], "x");
     look();
-    CHECK_EQUAL(call->why, WEFT_WAKE_FIRED);
-    CHECK_EQUAL(entry_of(ends[0])->ready, WEFT_READ | WEFT_WRITE);
+    CHECK_EQUAL(call->why, FBL_WAKE_FIRED);
+    CHECK_EQUAL(entry_of(ends[0])->ready, FBL_READ | FBL_WRITE);
     CHECK_EQUAL(test_hub.fd_waiter_count, 0);
     /* Not found empty since: the next wait returns at once. */
     int err = 0;
-    CHECK_EQUAL(weft_fd_wait(&test_hub, entry_of(ends[0]), WEFT_READ, WEFT_NEVER, &err),
-                WEFT_WAKE_FIRED);
+    CHECK_EQUAL(fbl_fd_wait(&test_hub, entry_of(ends[0]), FBL_READ, FBL_NEVER, &err),
+                FBL_WAKE_FIRED);
     close_ours(ends[0]);
     close_ours(ends[1]);
     test_close();
@@ -133,12 +133,12 @@ static void each_new_edge_is_told_once(void)
     test_open(false);
     make_sockets(ends);
     for (int turn = 0; turn < 50; turn++) {
-        wait_call *call = begin(0, ends[0], WEFT_READ);
+        wait_call *call = begin(0, ends[0], FBL_READ);
         look();
         CHECK(is_parked(0));
         put(ends[1], "ping");
         look();
-        CHECK_EQUAL(call->why, WEFT_WAKE_FIRED);
+        CHECK_EQUAL(call->why, FBL_WAKE_FIRED);
         take_all(ends[0]);
     }
     close_ours(ends[0]);
@@ -152,17 +152,17 @@ static void room_wakes_the_writer_and_not_the_reader(void)
     test_open(false);
     make_sockets(ends);
     fill(ends[0]);
-    wait_call *writer = begin(0, ends[0], WEFT_WRITE);
-    begin(1, ends[0], WEFT_READ);
+    wait_call *writer = begin(0, ends[0], FBL_WRITE);
+    begin(1, ends[0], FBL_READ);
     look();
     CHECK(is_parked(0) && is_parked(1));
     take_all(ends[1]);
     look();
-    CHECK_EQUAL(writer->why, WEFT_WAKE_FIRED);
+    CHECK_EQUAL(writer->why, FBL_WAKE_FIRED);
     CHECK(is_parked(1));
     put(ends[1], "x");
     look();
-    CHECK_EQUAL(calls[1].why, WEFT_WAKE_FIRED);
+    CHECK_EQUAL(calls[1].why, FBL_WAKE_FIRED);
     close_ours(ends[0]);
     close_ours(ends[1]);
     test_close();
@@ -175,12 +175,12 @@ static void an_edge_wakes_all_readers_in_order(void)
     test_open(false);
     make_pipe(ends);
     for (int i = 0; i < 5; i++)
-        begin(i, ends[0], WEFT_READ);
+        begin(i, ends[0], FBL_READ);
     CHECK_EQUAL(test_hub.fd_waiter_count, 5);
     put(ends[1], "x");
     look();
     for (int i = 0; i < 5; i++)
-        CHECK_EQUAL(calls[i].why, WEFT_WAKE_FIRED);
+        CHECK_EQUAL(calls[i].why, FBL_WAKE_FIRED);
     close_ours(ends[0]);
     close_ours(ends[1]);
     test_close();
@@ -192,14 +192,14 @@ static void a_closed_peer_wakes_both_directions_and_is_a_hang_up(void)
     test_open(false);
     make_sockets(ends);
     fill(ends[0]);
-    begin(0, ends[0], WEFT_READ);
-    begin(1, ends[0], WEFT_WRITE);
+    begin(0, ends[0], FBL_READ);
+    begin(1, ends[0], FBL_WRITE);
     look();
     CHECK(!entry_of(ends[0])->is_hungup);
     close(ends[1]);
     look();
-    CHECK_EQUAL(calls[0].why, WEFT_WAKE_FIRED);
-    CHECK_EQUAL(calls[1].why, WEFT_WAKE_FIRED);
+    CHECK_EQUAL(calls[0].why, FBL_WAKE_FIRED);
+    CHECK_EQUAL(calls[1].why, FBL_WAKE_FIRED);
     CHECK(entry_of(ends[0])->is_hungup);
     close_ours(ends[0]);
     test_close();
@@ -211,12 +211,12 @@ static void a_pipe_without_reader_wakes_its_writer(void)
     test_open(false);
     make_pipe(ends);
     fill(ends[1]);
-    wait_call *writer = begin(0, ends[1], WEFT_WRITE);
+    wait_call *writer = begin(0, ends[1], FBL_WRITE);
     look();
     CHECK(is_parked(0));
     close(ends[0]);
     look();
-    CHECK_EQUAL(writer->why, WEFT_WAKE_FIRED);
+    CHECK_EQUAL(writer->why, FBL_WAKE_FIRED);
     CHECK(entry_of(ends[1])->is_hungup);
     close_ours(ends[1]);
     test_close();
@@ -227,10 +227,10 @@ static void a_half_closed_stream_is_readable_and_hung_up(void)
     int ends[2];
     test_open(false);
     make_sockets(ends);
-    wait_call *reader = begin(0, ends[0], WEFT_READ);
+    wait_call *reader = begin(0, ends[0], FBL_READ);
     shutdown(ends[1], SHUT_WR);
     look();
-    CHECK_EQUAL(reader->why, WEFT_WAKE_FIRED);
+    CHECK_EQUAL(reader->why, FBL_WAKE_FIRED);
     CHECK(entry_of(ends[0])->is_hungup);
     close_ours(ends[0]);
     close_ours(ends[1]);
@@ -243,15 +243,15 @@ static void forget_wakes_all_with_closed(void)
     test_open(false);
     make_sockets(ends);
     fill(ends[0]);
-    begin(0, ends[0], WEFT_READ);
-    begin(1, ends[0], WEFT_WRITE);
-    begin(2, ends[0], WEFT_READ);
+    begin(0, ends[0], FBL_READ);
+    begin(1, ends[0], FBL_WRITE);
+    begin(2, ends[0], FBL_READ);
     uint32_t generation = entry_of(ends[0])->generation;
     close_ours(ends[0]);
     CHECK(entry_of(ends[0])->generation != generation);
     look();
     for (int i = 0; i < 3; i++)
-        CHECK_EQUAL(calls[i].why, WEFT_WAKE_CLOSED);
+        CHECK_EQUAL(calls[i].why, FBL_WAKE_CLOSED);
     close_ours(ends[1]);
     test_close();
 }
@@ -262,19 +262,19 @@ static void a_reused_number_starts_afresh(void)
     int ends[2], again[2];
     test_open(false);
     make_sockets(ends);
-    begin(0, ends[0], WEFT_READ);
+    begin(0, ends[0], FBL_READ);
     close_ours(ends[0]);
     close_ours(ends[1]);
     make_sockets(again);
     CHECK_EQUAL(again[0], ends[0]);
-    wait_call *reader = begin(1, again[0], WEFT_READ);
+    wait_call *reader = begin(1, again[0], FBL_READ);
     look();
     CHECK(is_parked(1));
     CHECK(!entry_of(again[0])->is_hungup);
     put(again[1], "x");
     look();
-    CHECK_EQUAL(reader->why, WEFT_WAKE_FIRED);
-    CHECK_EQUAL(calls[0].why, WEFT_WAKE_CLOSED);
+    CHECK_EQUAL(reader->why, FBL_WAKE_FIRED);
+    CHECK_EQUAL(calls[0].why, FBL_WAKE_CLOSED);
     close_ours(again[0]);
     close_ours(again[1]);
     test_close();
@@ -285,21 +285,21 @@ static void an_event_of_an_earlier_use_is_dropped(void)
     int ends[2];
     test_open(false);
     make_sockets(ends);
-    begin(0, ends[0], WEFT_READ);
+    begin(0, ends[0], FBL_READ);
     put(ends[1], "x");
     int count = test_hub.poller->wait(&test_hub, 0);
     CHECK_EQUAL(count, 1);
-    weft_fd_forget(&test_hub, ends[0]); /* between the kernel's answer and its use */
+    fbl_fd_forget(&test_hub, ends[0]); /* between the kernel's answer and its use */
     test_yield();
-    CHECK_EQUAL(calls[0].why, WEFT_WAKE_CLOSED);
+    CHECK_EQUAL(calls[0].why, FBL_WAKE_CLOSED);
     take_all(ends[0]);
-    wait_call *reader = begin(1, ends[0], WEFT_READ);
-    weft_hub_dispatch(&test_hub, count);
+    wait_call *reader = begin(1, ends[0], FBL_READ);
+    fbl_hub_dispatch(&test_hub, count);
     test_yield();
     CHECK(is_parked(1));
     put(ends[1], "y");
     look();
-    CHECK_EQUAL(reader->why, WEFT_WAKE_FIRED);
+    CHECK_EQUAL(reader->why, FBL_WAKE_FIRED);
     close_ours(ends[0]);
     close_ours(ends[1]);
     test_close();
@@ -310,20 +310,20 @@ static void a_foreign_descriptor_may_be_closed_and_reused_behind_our_back(void)
     int ends[2], again[2];
     test_open(false);
     make_pipe(ends);
-    wait_call *reader = begin_foreign(0, ends[0], WEFT_READ);
+    wait_call *reader = begin_foreign(0, ends[0], FBL_READ);
     put(ends[1], "x");
     look();
-    CHECK_EQUAL(reader->why, WEFT_WAKE_FIRED);
+    CHECK_EQUAL(reader->why, FBL_WAKE_FIRED);
     close(ends[0]);
     close(ends[1]);
     make_pipe(again);
     CHECK_EQUAL(again[0], ends[0]);
-    reader = begin_foreign(1, again[0], WEFT_READ);
+    reader = begin_foreign(1, again[0], FBL_READ);
     look();
     CHECK(is_parked(1));
     put(again[1], "x");
     look();
-    CHECK_EQUAL(reader->why, WEFT_WAKE_FIRED);
+    CHECK_EQUAL(reader->why, FBL_WAKE_FIRED);
     close_ours(again[0]);
     close_ours(again[1]);
     test_close();
@@ -336,17 +336,17 @@ static void a_foreign_number_may_be_duplicated_over(void)
     test_open(false);
     make_pipe(first);
     make_pipe(second);
-    begin_foreign(0, first[0], WEFT_READ);
+    begin_foreign(0, first[0], FBL_READ);
     put(first[1], "x");
     look();
     int kept = dup(first[0]);
     CHECK_EQUAL(dup2(second[0], first[0]), first[0]);
-    wait_call *reader = begin_foreign(1, first[0], WEFT_READ);
+    wait_call *reader = begin_foreign(1, first[0], FBL_READ);
     put(first[1], "y"); /* about the duplicate, whose number nobody waits for */
     look();
     put(second[1], "z");
     look();
-    CHECK_EQUAL(reader->why, WEFT_WAKE_FIRED);
+    CHECK_EQUAL(reader->why, FBL_WAKE_FIRED);
     int all[] = {first[0], first[1], second[0], second[1], kept};
     for (int i = 0; i < 5; i++)
         close_ours(all[i]);
@@ -360,9 +360,9 @@ static void a_foreign_descriptor_that_is_ready_already_is_told_so(void)
     make_pipe(ends);
     put(ends[1], "x");
     for (int turn = 0; turn < 3; turn++) {
-        wait_call *reader = begin_foreign(0, ends[0], WEFT_READ);
+        wait_call *reader = begin_foreign(0, ends[0], FBL_READ);
         look();
-        CHECK_EQUAL(reader->why, WEFT_WAKE_FIRED);
+        CHECK_EQUAL(reader->why, FBL_WAKE_FIRED);
     }
     close_ours(ends[0]);
     close_ours(ends[1]);
@@ -374,13 +374,13 @@ static void what_the_kernel_knows_already_is_registered_anew(void)
     int ends[2];
     test_open(false);
     make_pipe(ends);
-    begin(0, ends[0], WEFT_READ);
+    begin(0, ends[0], FBL_READ);
     entry_of(ends[0])->is_registered = false; /* EEXIST awaits */
-    wait_call *reader = begin(1, ends[0], WEFT_READ);
+    wait_call *reader = begin(1, ends[0], FBL_READ);
     put(ends[1], "x");
     look();
-    CHECK_EQUAL(calls[0].why, WEFT_WAKE_FIRED);
-    CHECK_EQUAL(reader->why, WEFT_WAKE_FIRED);
+    CHECK_EQUAL(calls[0].why, FBL_WAKE_FIRED);
+    CHECK_EQUAL(reader->why, FBL_WAKE_FIRED);
     close_ours(ends[0]);
     close_ours(ends[1]);
     test_close();
@@ -391,30 +391,30 @@ static void a_regular_file_is_always_ready(void)
     test_open(false);
     FILE *file = tmpfile();
     CHECK(file != NULL);
-    wait_call *ours = begin(0, fileno(file), WEFT_READ);
-    wait_call *foreign = begin_foreign(1, fileno(file), WEFT_WRITE);
-    CHECK_EQUAL(ours->why, WEFT_WAKE_FIRED);
-    CHECK_EQUAL(foreign->why, WEFT_WAKE_FIRED);
+    wait_call *ours = begin(0, fileno(file), FBL_READ);
+    wait_call *foreign = begin_foreign(1, fileno(file), FBL_WRITE);
+    CHECK_EQUAL(ours->why, FBL_WAKE_FIRED);
+    CHECK_EQUAL(foreign->why, FBL_WAKE_FIRED);
     CHECK_EQUAL(ours->err, 0);
-    weft_fd_forget(&test_hub, fileno(file));
+    fbl_fd_forget(&test_hub, fileno(file));
     fclose(file);
     test_close();
 }
 
 static void what_is_not_open_is_an_error_and_nobody_parks(void)
 {
-    weft_fd *entry = NULL;
+    fbl_fd *entry = NULL;
     test_open(false);
-    CHECK_EQUAL(weft_fd_get(&test_hub, -1, &entry), -EBADF);
-    wait_call *ours = begin(0, 900, WEFT_READ);
-    wait_call *foreign = begin_foreign(1, 901, WEFT_WRITE);
-    CHECK_EQUAL(ours->why, WEFT_WAKE_NONE);
+    CHECK_EQUAL(fbl_fd_get(&test_hub, -1, &entry), -EBADF);
+    wait_call *ours = begin(0, 900, FBL_READ);
+    wait_call *foreign = begin_foreign(1, 901, FBL_WRITE);
+    CHECK_EQUAL(ours->why, FBL_WAKE_NONE);
     CHECK_EQUAL(ours->err, -EBADF);
     CHECK_EQUAL(foreign->err, -EBADF);
     CHECK_EQUAL(test_hub.fd_waiter_count, 0);
-    weft_fd_forget(&test_hub, 900);
-    weft_fd_forget(&test_hub, 12345678);
-    weft_fd_forget(&test_hub, -1);
+    fbl_fd_forget(&test_hub, 900);
+    fbl_fd_forget(&test_hub, 12345678);
+    fbl_fd_forget(&test_hub, -1);
     test_close();
 }
 
@@ -424,12 +424,12 @@ static void the_deadline_ends_a_wait_and_leaves_no_waiter(void)
     test_open(false);
     make_pipe(ends);
     uint64_t now_ns = test_hub.now(&test_hub);
-    calls[0] = (wait_call){.fd = ends[0], .direction = WEFT_READ, .deadline_ns = now_ns + 1000};
+    calls[0] = (wait_call){.fd = ends[0], .direction = FBL_READ, .deadline_ns = now_ns + 1000};
     test_spawn(&fibers[0], wait_for_fd, &calls[0]);
     test_sleep_until(now_ns + 2000000);
-    CHECK_EQUAL(calls[0].why, WEFT_WAKE_TIMEOUT);
+    CHECK_EQUAL(calls[0].why, FBL_WAKE_TIMEOUT);
     CHECK_EQUAL(test_hub.fd_waiter_count, 0);
-    CHECK(weft_list_is_empty(&entry_of(ends[0])->readers));
+    CHECK(fbl_list_is_empty(&entry_of(ends[0])->readers));
     close_ours(ends[0]);
     close_ours(ends[1]);
     test_close();
@@ -446,14 +446,14 @@ static void more_events_than_fit_at_once_wake_all(void)
     test_open(false);
     for (int i = 0; i < count; i++) {
         make_pipe(ends[i]);
-        begin(i, ends[i][0], WEFT_READ);
+        begin(i, ends[i][0], FBL_READ);
     }
     for (int i = 0; i < count; i++)
         put(ends[i][1], "x");
     look();
     look();
     for (int i = 0; i < count; i++) {
-        CHECK_EQUAL(calls[i].why, WEFT_WAKE_FIRED);
+        CHECK_EQUAL(calls[i].why, FBL_WAKE_FIRED);
         close_ours(ends[i][0]);
         close_ours(ends[i][1]);
     }
@@ -473,7 +473,7 @@ static void *wake_main(void *unused)
     (void)unused;
     lock_all();
     CHECK(test_hub.is_blocked);
-    weft_wake_fiber(&test_main.core, WEFT_WAKE_FIRED);
+    fbl_wake_fiber(&test_main.core, FBL_WAKE_FIRED);
     unlock_all();
     return NULL;
 }
@@ -488,7 +488,7 @@ static void another_thread_wakes_a_sleeping_hub(void)
     for (int turn = 0; turn < 100; turn++) {
         pthread_t other;
         CHECK_EQUAL(pthread_create(&other, NULL, wake_main, NULL), 0);
-        CHECK_EQUAL(weft_park_wait(&test_hub, WEFT_NEVER), WEFT_WAKE_FIRED);
+        CHECK_EQUAL(fbl_park_wait(&test_hub, FBL_NEVER), FBL_WAKE_FIRED);
         pthread_join(other, NULL);
     }
     unlock_all();
@@ -522,7 +522,7 @@ static void a_signal_interrupts_the_sleep_and_is_told(void)
     pthread_t other;
     test_hub.expected = 1;
     CHECK_EQUAL(pthread_create(&other, NULL, interrupt_main, NULL), 0);
-    CHECK_EQUAL(weft_park_wait(&test_hub, WEFT_NEVER), WEFT_WAKE_THROWN);
+    CHECK_EQUAL(fbl_park_wait(&test_hub, FBL_NEVER), FBL_WAKE_THROWN);
     __atomic_store_n(&is_interrupted, true, __ATOMIC_RELEASE);
     CHECK_EQUAL(test_interrupt_error, -EINTR);
     pthread_join(other, NULL);
@@ -536,17 +536,17 @@ static void the_child_of_a_fork_leaves_the_parents_poller_alone(void)
     int ends[2];
     test_open(false);
     make_sockets(ends);
-    wait_call *reader = begin(0, ends[0], WEFT_READ);
+    wait_call *reader = begin(0, ends[0], FBL_READ);
     look();
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
-        weft_hub_abandon(&test_hub, test_hub.current);
-        weft_fd_forget(&test_hub, ends[0]);
-        wait_call *again = begin(1, ends[1], WEFT_READ);
+        fbl_hub_abandon(&test_hub, test_hub.current);
+        fbl_fd_forget(&test_hub, ends[0]);
+        wait_call *again = begin(1, ends[1], FBL_READ);
         put(ends[0], "from the child");
         look();
-        CHECK_EQUAL(again->why, WEFT_WAKE_FIRED);
+        CHECK_EQUAL(again->why, FBL_WAKE_FIRED);
         close(ends[0]);
         close(ends[1]);
         fflush(stdout);
@@ -559,7 +559,7 @@ static void the_child_of_a_fork_leaves_the_parents_poller_alone(void)
     CHECK(is_parked(0));
     put(ends[1], "x");
     look();
-    CHECK_EQUAL(reader->why, WEFT_WAKE_FIRED);
+    CHECK_EQUAL(reader->why, FBL_WAKE_FIRED);
     close_ours(ends[0]);
     close_ours(ends[1]);
     test_close();

@@ -82,11 +82,11 @@ static void spin(test_fiber *self)
 
 static void wait_readable(test_fiber *self)
 {
-    weft_fd *entry;
+    fbl_fd *entry;
     int err = 0;
-    CHECK_EQUAL(weft_fd_get(&test_hub, 5, &entry), 0);
+    CHECK_EQUAL(fbl_fd_get(&test_hub, 5, &entry), 0);
     entry->ready = 0;
-    CHECK_EQUAL(weft_fd_wait(&test_hub, entry, WEFT_READ, WEFT_NEVER, &err), WEFT_WAKE_FIRED);
+    CHECK_EQUAL(fbl_fd_wait(&test_hub, entry, FBL_READ, FBL_NEVER, &err), FBL_WAKE_FIRED);
     test_arrive();
     note(self);
     is_over = true;
@@ -99,12 +99,12 @@ static void ready_work_cannot_starve_descriptors(void)
     test_spawn(&fibers[1], spin, NULL);
     test_spawn(&fibers[2], spin, NULL);
     test_yield();
-    CHECK_EQUAL(weft_sim_feed(&test_hub, 5, WEFT_READ), 0);
+    CHECK_EQUAL(fbl_sim_feed(&test_hub, 5, FBL_READ), 0);
     turns_of_spinner = 0;
     while (!is_over && turns_of_spinner < 10000)
         test_yield();
     CHECK(is_over);
-    CHECK(turns_of_spinner <= WEFT_HUB_BUDGET + 2);
+    CHECK(turns_of_spinner <= FBL_HUB_BUDGET + 2);
     test_yield();
     test_close();
 }
@@ -126,7 +126,7 @@ static void ready_work_cannot_starve_timers(void)
     for (int turn = 0; !is_over && turn < 1000; turn++)
         test_yield();
     CHECK(is_over);
-    CHECK(turns_of_spinner <= WEFT_HUB_BUDGET + 4);
+    CHECK(turns_of_spinner <= FBL_HUB_BUDGET + 4);
     test_yield();
     test_close();
 }
@@ -134,14 +134,14 @@ static void ready_work_cannot_starve_timers(void)
 static void nothing_to_wait_for_is_a_dead_end_and_is_told_once(void)
 {
     open_quietly();
-    CHECK_EQUAL(weft_park_wait(&test_hub, WEFT_NEVER), WEFT_WAKE_THROWN);
+    CHECK_EQUAL(fbl_park_wait(&test_hub, FBL_NEVER), FBL_WAKE_THROWN);
     CHECK_EQUAL(test_stall_count, 1);
-    CHECK_EQUAL(weft_park_wait(&test_hub, WEFT_NEVER), WEFT_WAKE_THROWN);
+    CHECK_EQUAL(fbl_park_wait(&test_hub, FBL_NEVER), FBL_WAKE_THROWN);
     CHECK_EQUAL(test_stall_count, 2);
     test_close();
 }
 
-static void wake_main_by_name(void) { weft_wake_fiber(&test_main.core, WEFT_WAKE_FIRED); }
+static void wake_main_by_name(void) { fbl_wake_fiber(&test_main.core, FBL_WAKE_FIRED); }
 
 static void a_deadline_or_an_expected_wake_is_no_dead_end(void)
 {
@@ -149,7 +149,7 @@ static void a_deadline_or_an_expected_wake_is_no_dead_end(void)
     test_sleep_until(test_hub.now(&test_hub) + 1);
     test_hub.expected = 1;
     test_on_block = wake_main_by_name; /* the promised one */
-    CHECK_EQUAL(weft_park_wait(&test_hub, WEFT_NEVER), WEFT_WAKE_FIRED);
+    CHECK_EQUAL(fbl_park_wait(&test_hub, FBL_NEVER), FBL_WAKE_FIRED);
     CHECK_EQUAL(test_stall_count, 0);
     test_close();
 }
@@ -159,10 +159,10 @@ static void a_waiter_on_a_descriptor_is_a_dead_end_where_nothing_is_fed(void)
     open_quietly();
     test_spawn(&fibers[0], wait_readable, NULL);
     test_yield();
-    CHECK_EQUAL(weft_park_wait(&test_hub, WEFT_NEVER), WEFT_WAKE_THROWN);
+    CHECK_EQUAL(fbl_park_wait(&test_hub, FBL_NEVER), FBL_WAKE_THROWN);
     CHECK_EQUAL(test_stall_count, 1);
     CHECK_EQUAL(test_interrupt_error, 0);
-    weft_sim_feed(&test_hub, 5, WEFT_READ);
+    fbl_sim_feed(&test_hub, 5, FBL_READ);
     test_sleep_until(test_hub.now(&test_hub) + 1);
     CHECK(is_over);
     test_close();
@@ -174,22 +174,22 @@ static void a_dead_end_in_the_test_world_that_nobody_ends_is_an_error(void)
 {
     open_quietly();
     test_on_stall = stay_silent;
-    CHECK_EQUAL(weft_park_wait(&test_hub, WEFT_NEVER), WEFT_WAKE_THROWN);
+    CHECK_EQUAL(fbl_park_wait(&test_hub, FBL_NEVER), FBL_WAKE_THROWN);
     CHECK_EQUAL(test_interrupt_error, -EDEADLK);
     test_close();
 }
 
 static void wait_for_ever(test_fiber *self)
 {
-    weft_wake why = weft_park_wait(&test_hub, WEFT_NEVER);
+    fbl_wake why = fbl_park_wait(&test_hub, FBL_NEVER);
     test_arrive();
     self->error = (int)why;
 }
 
 static bool wake_first_fiber(void)
 {
-    weft_wake_fiber(&fibers[0].core, WEFT_WAKE_CLOSED);
-    weft_wake_fiber(&test_main.core, WEFT_WAKE_FIRED);
+    fbl_wake_fiber(&fibers[0].core, FBL_WAKE_CLOSED);
+    fbl_wake_fiber(&test_main.core, FBL_WAKE_FIRED);
     return true;
 }
 
@@ -199,9 +199,9 @@ static void whoever_is_told_of_a_dead_end_may_make_somebody_ready(void)
     test_spawn(&fibers[0], wait_for_ever, NULL);
     test_yield();
     test_on_stall = wake_first_fiber;
-    CHECK_EQUAL(weft_park_wait(&test_hub, WEFT_NEVER), WEFT_WAKE_FIRED);
+    CHECK_EQUAL(fbl_park_wait(&test_hub, FBL_NEVER), FBL_WAKE_FIRED);
     test_arrive();
-    CHECK_EQUAL(fibers[0].error, WEFT_WAKE_CLOSED);
+    CHECK_EQUAL(fibers[0].error, FBL_WAKE_CLOSED);
     CHECK_EQUAL(test_stall_count, 1);
     test_close();
 }
@@ -216,27 +216,27 @@ static void an_ending_fiber_may_have_to_wait_for_the_next(void)
     test_spawn(&fibers[0], sleep_to_argument, &soon_ns);
     test_sleep_until(2000000000u);
     CHECK_EQUAL(test_hub.now(&test_hub), 2000000000u);
-    CHECK_EQUAL(fibers[0].core.state, WEFT_FIBER_DONE);
+    CHECK_EQUAL(fibers[0].core.state, FBL_FIBER_DONE);
     test_close();
 }
 
 static void events_come_in_the_order_in_which_they_were_fed(void)
 {
     open_quietly();
-    weft_fd *entries[3];
+    fbl_fd *entries[3];
     for (int fd = 0; fd < 3; fd++) {
-        CHECK_EQUAL(weft_fd_get(&test_hub, fd, &entries[fd]), 0);
+        CHECK_EQUAL(fbl_fd_get(&test_hub, fd, &entries[fd]), 0);
         entries[fd]->ready = 0;
     }
-    weft_sim_feed(&test_hub, 2, WEFT_READ);
-    weft_sim_feed(&test_hub, 0, WEFT_WRITE | WEFT_HANGUP);
-    CHECK_EQUAL(weft_hub_open(&test_hub), 0);
+    fbl_sim_feed(&test_hub, 2, FBL_READ);
+    fbl_sim_feed(&test_hub, 0, FBL_WRITE | FBL_HANGUP);
+    CHECK_EQUAL(fbl_hub_open(&test_hub), 0);
     CHECK_EQUAL(test_hub.poller->wait(&test_hub, 0), 2);
     CHECK_EQUAL(test_hub.events[0].fd, 2);
     CHECK_EQUAL(test_hub.events[1].fd, 0);
-    weft_hub_dispatch(&test_hub, 2);
-    CHECK_EQUAL(entries[2]->ready, WEFT_READ);
-    CHECK_EQUAL(entries[0]->ready, WEFT_WRITE);
+    fbl_hub_dispatch(&test_hub, 2);
+    CHECK_EQUAL(entries[2]->ready, FBL_READ);
+    CHECK_EQUAL(entries[0]->ready, FBL_WRITE);
     CHECK(entries[0]->is_hungup && !entries[2]->is_hungup);
     test_close();
 }
@@ -259,16 +259,16 @@ static void prepare_block_and_dispatch_can_be_driven_by_hand(void)
 {
     uint64_t soon_ns = 1000000500u;
     open_quietly();
-    CHECK_EQUAL(weft_hub_prepare(&test_hub), WEFT_NEVER);
+    CHECK_EQUAL(fbl_hub_prepare(&test_hub), FBL_NEVER);
     test_spawn(&fibers[0], sleep_to_argument, &soon_ns);
-    CHECK_EQUAL(weft_hub_prepare(&test_hub), 0);
+    CHECK_EQUAL(fbl_hub_prepare(&test_hub), 0);
     test_yield();
-    CHECK_EQUAL(weft_hub_prepare(&test_hub), 500);
-    CHECK_EQUAL(weft_hub_block(&test_hub, 500), 0);
-    CHECK_EQUAL(weft_hub_prepare(&test_hub), 0);
-    CHECK(weft_fiber_is_ready(&fibers[0].core));
+    CHECK_EQUAL(fbl_hub_prepare(&test_hub), 500);
+    CHECK_EQUAL(fbl_hub_block(&test_hub, 500), 0);
+    CHECK_EQUAL(fbl_hub_prepare(&test_hub), 0);
+    CHECK(fbl_fiber_is_ready(&fibers[0].core));
     test_yield();
-    CHECK_EQUAL(fibers[0].core.state, WEFT_FIBER_DONE);
+    CHECK_EQUAL(fibers[0].core.state, FBL_FIBER_DONE);
     test_close();
 }
 

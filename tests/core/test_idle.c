@@ -17,10 +17,10 @@ static void open_quietly(void)
 
 static void note(test_fiber *self) { order[order_count++] = (int)(self - fibers); }
 
-static weft_wake wait_quiet(uint64_t cushion_ns, int priority)
+static fbl_wake wait_quiet(uint64_t cushion_ns, int priority)
 {
-    weft_idle idle = {.cushion_ns = cushion_ns, .priority = priority};
-    weft_wake why = weft_idle_wait(&test_hub, &idle);
+    fbl_idle idle = {.cushion_ns = cushion_ns, .priority = priority};
+    fbl_wake why = fbl_idle_wait(&test_hub, &idle);
     test_arrive();
     return why;
 }
@@ -28,14 +28,14 @@ static weft_wake wait_quiet(uint64_t cushion_ns, int priority)
 static void wait_idle(test_fiber *self)
 {
     const int *numbers = self->argument;
-    CHECK_EQUAL(wait_quiet((uint64_t)numbers[0], numbers[1]), WEFT_WAKE_FIRED);
+    CHECK_EQUAL(wait_quiet((uint64_t)numbers[0], numbers[1]), FBL_WAKE_FIRED);
     woken_ns[self - fibers] = test_hub.now(&test_hub);
     note(self);
 }
 
 static void yield_often(test_fiber *self)
 {
-    for (int turn = 0; turn < 3 * WEFT_HUB_BUDGET; turn++)
+    for (int turn = 0; turn < 3 * FBL_HUB_BUDGET; turn++)
         test_yield();
     note(self);
 }
@@ -53,9 +53,9 @@ static void it_is_idle_when_all_others_are_parked_and_no_time_has_passed(void)
     test_spawn(&fibers[0], yield_often, NULL);
     test_spawn(&fibers[1], yield_often, NULL);
     test_spawn(&fibers[2], sleep_to_argument, &later_ns);
-    CHECK_EQUAL(wait_quiet(0, 0), WEFT_WAKE_FIRED);
+    CHECK_EQUAL(wait_quiet(0, 0), FBL_WAKE_FIRED);
     CHECK_EQUAL(order_count, 2);
-    CHECK_EQUAL(fibers[2].core.state, WEFT_FIBER_PARKED);
+    CHECK_EQUAL(fibers[2].core.state, FBL_FIBER_PARKED);
     CHECK_EQUAL(test_hub.now(&test_hub), NS_PER_S);
     test_sleep_until(later_ns + 1);
     test_close();
@@ -65,7 +65,7 @@ static void it_is_idle_at_once_when_alone(void)
 {
     open_quietly();
     for (int round = 0; round < 3; round++)
-        CHECK_EQUAL(wait_quiet(0, 0), WEFT_WAKE_FIRED);
+        CHECK_EQUAL(wait_quiet(0, 0), FBL_WAKE_FIRED);
     CHECK_EQUAL(test_stall_count, 0);
     test_close();
 }
@@ -76,12 +76,12 @@ static void all_equals_are_woken_in_the_order_they_came(void)
     open_quietly();
     for (int i = 0; i < MANY; i++)
         test_spawn(&fibers[i], wait_idle, numbers);
-    CHECK_EQUAL(wait_quiet(0, 0), WEFT_WAKE_FIRED);
+    CHECK_EQUAL(wait_quiet(0, 0), FBL_WAKE_FIRED);
     test_yield();
     CHECK_EQUAL(order_count, MANY);
     for (int i = 0; i < MANY; i++)
         CHECK_EQUAL(order[i], i);
-    CHECK(weft_list_is_empty(&test_hub.idle));
+    CHECK(fbl_list_is_empty(&test_hub.idle));
     test_close();
 }
 
@@ -92,7 +92,7 @@ static void higher_priorities_are_woken_first_and_alone(void)
     open_quietly();
     for (int i = 0; i < MANY; i++)
         test_spawn(&fibers[i], wait_idle, numbers[i]);
-    CHECK_EQUAL(wait_quiet(0, -100), WEFT_WAKE_FIRED);
+    CHECK_EQUAL(wait_quiet(0, -100), FBL_WAKE_FIRED);
     CHECK_EQUAL(order_count, MANY);
     for (int i = 0; i < MANY; i++)
         CHECK_EQUAL(order[i], wanted[i]);
@@ -102,7 +102,7 @@ static void higher_priorities_are_woken_first_and_alone(void)
 static void a_cushion_lets_that_much_time_pass(void)
 {
     open_quietly();
-    CHECK_EQUAL(wait_quiet(500, 0), WEFT_WAKE_FIRED);
+    CHECK_EQUAL(wait_quiet(500, 0), FBL_WAKE_FIRED);
     CHECK_EQUAL(test_hub.now(&test_hub), NS_PER_S + 500);
     test_close();
 }
@@ -114,7 +114,7 @@ static void whatever_happens_starts_the_cushion_anew(void)
     open_quietly();
     for (int i = 0; i < 2; i++)
         test_spawn(&fibers[i], sleep_to_argument, &times_ns[i]);
-    CHECK_EQUAL(wait_quiet(400, 0), WEFT_WAKE_FIRED);
+    CHECK_EQUAL(wait_quiet(400, 0), FBL_WAKE_FIRED);
     CHECK_EQUAL(order_count, 2);
     CHECK_EQUAL(test_hub.now(&test_hub), NS_PER_S + 1000);
     test_close();
@@ -125,7 +125,7 @@ static void what_is_due_when_the_cushion_ends_comes_first(void)
     uint64_t end_ns = NS_PER_S + 400;
     open_quietly();
     test_spawn(&fibers[0], sleep_to_argument, &end_ns);
-    CHECK_EQUAL(wait_quiet(400, 0), WEFT_WAKE_FIRED);
+    CHECK_EQUAL(wait_quiet(400, 0), FBL_WAKE_FIRED);
     CHECK_EQUAL(order_count, 1);
     CHECK_EQUAL(test_hub.now(&test_hub), NS_PER_S + 800);
     test_close();
@@ -137,7 +137,7 @@ static void waking_the_smallest_cushion_ends_the_quiet_for_the_others(void)
     open_quietly();
     for (int i = 0; i < 3; i++)
         test_spawn(&fibers[i], wait_idle, numbers[i]);
-    CHECK_EQUAL(wait_quiet(1000, 0), WEFT_WAKE_FIRED);
+    CHECK_EQUAL(wait_quiet(1000, 0), FBL_WAKE_FIRED);
     CHECK_EQUAL(woken_ns[1], NS_PER_S + 100);
     CHECK_EQUAL(woken_ns[2], NS_PER_S + 100);
     CHECK_EQUAL(woken_ns[0], NS_PER_S + 400);
@@ -147,11 +147,11 @@ static void waking_the_smallest_cushion_ends_the_quiet_for_the_others(void)
 
 static void wait_readable(test_fiber *self)
 {
-    weft_fd *entry;
+    fbl_fd *entry;
     int err = 0;
-    CHECK_EQUAL(weft_fd_get(&test_hub, *(int *)self->argument, &entry), 0);
+    CHECK_EQUAL(fbl_fd_get(&test_hub, *(int *)self->argument, &entry), 0);
     entry->ready = 0;
-    CHECK_EQUAL(weft_fd_wait(&test_hub, entry, WEFT_READ, WEFT_NEVER, &err), WEFT_WAKE_FIRED);
+    CHECK_EQUAL(fbl_fd_wait(&test_hub, entry, FBL_READ, FBL_NEVER, &err), FBL_WAKE_FIRED);
     test_arrive();
     note(self);
 }
@@ -162,8 +162,8 @@ static void what_a_descriptor_has_to_tell_comes_first(void)
     open_quietly();
     test_spawn(&fibers[0], wait_readable, &fd);
     test_yield();
-    weft_sim_feed(&test_hub, fd, WEFT_READ);
-    CHECK_EQUAL(wait_quiet(0, 0), WEFT_WAKE_FIRED);
+    fbl_sim_feed(&test_hub, fd, FBL_READ);
+    CHECK_EQUAL(wait_quiet(0, 0), FBL_WAKE_FIRED);
     CHECK_EQUAL(order_count, 1);
     test_close();
 }
@@ -175,13 +175,13 @@ static void the_real_kernel_is_asked_as_well(void)
     order_count = 0;
     CHECK_EQUAL(pipe(ends), 0);
     test_spawn(&fibers[0], wait_readable, &ends[0]);
-    CHECK_EQUAL(wait_quiet(0, 0), WEFT_WAKE_FIRED);
+    CHECK_EQUAL(wait_quiet(0, 0), FBL_WAKE_FIRED);
     CHECK_EQUAL(order_count, 0);
     CHECK_EQUAL(write(ends[1], "x", 1), 1);
-    CHECK_EQUAL(wait_quiet(0, 0), WEFT_WAKE_FIRED);
+    CHECK_EQUAL(wait_quiet(0, 0), FBL_WAKE_FIRED);
     CHECK_EQUAL(order_count, 1);
     uint64_t began_ns = test_hub.now(&test_hub);
-    CHECK_EQUAL(wait_quiet(1000000, 0), WEFT_WAKE_FIRED);
+    CHECK_EQUAL(wait_quiet(1000000, 0), FBL_WAKE_FIRED);
     CHECK(test_hub.now(&test_hub) >= began_ns + 1000000);
     close(ends[0]);
     close(ends[1]);
@@ -195,10 +195,10 @@ static void who_waits_for_idleness_may_be_woken_by_name(void)
     open_quietly();
     test_spawn(&fibers[0], end_of_wait, NULL);
     test_yield();
-    weft_wake_fiber(&fibers[0].core, WEFT_WAKE_THROWN);
-    CHECK(weft_list_is_empty(&test_hub.idle));
+    fbl_wake_fiber(&fibers[0].core, FBL_WAKE_THROWN);
+    CHECK(fbl_list_is_empty(&test_hub.idle));
     test_yield();
-    CHECK_EQUAL(fibers[0].error, WEFT_WAKE_THROWN);
+    CHECK_EQUAL(fibers[0].error, FBL_WAKE_THROWN);
     test_close();
 }
 

@@ -4,29 +4,29 @@
 #define BYTES (256u * 1024u)
 #define MANY 400
 
-static weft_stack_pool pool;
-static weft_stack *stacks[MANY];
+static fbl_stack_pool pool;
+static fbl_stack *stacks[MANY];
 
-static weft_stack *take(void)
+static fbl_stack *take(void)
 {
-    weft_stack *stack = NULL;
-    CHECK_EQUAL(weft_stack_take(&pool, &stack), 0);
+    fbl_stack *stack = NULL;
+    CHECK_EQUAL(fbl_stack_take(&pool, &stack), 0);
     return stack;
 }
 
 /* Straight to the slab, as the pool does when it has enough. */
-static void give_cold(weft_stack *stack)
+static void give_cold(fbl_stack *stack)
 {
     pool.live_count--;
-    weft_slab_give(stack);
+    fbl_slab_give(stack);
 }
 
 static size_t take_many(size_t stack_bytes, size_t count)
 {
-    weft_stack_pool_init(&pool, stack_bytes);
+    fbl_stack_pool_init(&pool, stack_bytes);
     for (size_t i = 0; i < count; i++) {
         stacks[i] = take();
-        memset(weft_stack_top(stacks[i]) - 100, 1, 100);
+        memset(fbl_stack_top(stacks[i]) - 100, 1, 100);
     }
     return count;
 }
@@ -45,7 +45,7 @@ static void they_do_not_overlap(void)
                   stacks[j]->base >= stacks[i]->base + BYTES);
     for (int i = 0; i < MANY; i++)
         give_cold(stacks[i]);
-    CHECK(weft_list_is_empty(&pool.slabs));
+    CHECK(fbl_list_is_empty(&pool.slabs));
 }
 
 static void few_fibers_take_little_address_space(void)
@@ -54,7 +54,7 @@ static void few_fibers_take_little_address_space(void)
     CHECK_EQUAL(stacks[0]->slab->count, 4);
     give_cold(stacks[0]);
     take_many(BYTES, MANY);
-    CHECK_EQUAL(stacks[MANY - 1]->slab->count, WEFT_SLAB_STACKS_MAX);
+    CHECK_EQUAL(stacks[MANY - 1]->slab->count, FBL_SLAB_STACKS_MAX);
     for (int i = 0; i < MANY; i++)
         give_cold(stacks[i]);
 }
@@ -62,7 +62,7 @@ static void few_fibers_take_little_address_space(void)
 static void a_slab_is_unmapped_when_all_of_it_is_back(void)
 {
     take_many(BYTES, MANY);
-    weft_slab *slab = stacks[MANY / 2]->slab;
+    fbl_slab *slab = stacks[MANY / 2]->slab;
     char *mapping = slab->mapping;
     size_t others = 0;
     for (int i = 0; i < MANY; i++) {
@@ -71,12 +71,12 @@ static void a_slab_is_unmapped_when_all_of_it_is_back(void)
         else
             stacks[others++] = stacks[i];
     }
-    CHECK(!is_mapped(mapping + WEFT_STACK_GUARD_BYTES));
+    CHECK(!is_mapped(mapping + FBL_STACK_GUARD_BYTES));
     for (size_t i = 0; i < others; i++) {
-        CHECK(is_mapped(weft_stack_low(stacks[i])));
+        CHECK(is_mapped(fbl_stack_low(stacks[i])));
         give_cold(stacks[i]);
     }
-    CHECK(weft_list_is_empty(&pool.slabs));
+    CHECK(fbl_list_is_empty(&pool.slabs));
 }
 
 static bool is_guarded(char *at)
@@ -96,17 +96,17 @@ static bool is_guarded(char *at)
 static void a_cold_stack_gives_its_pages_back_when_there_is_time_and_keeps_its_guard(void)
 {
     take_many(BYTES, 3);
-    char *base = stacks[1]->base, *top = weft_stack_top(stacks[1]);
+    char *base = stacks[1]->base, *top = fbl_stack_top(stacks[1]);
     give_cold(stacks[1]);
     CHECK_EQUAL(top[-1], 1);
-    CHECK(weft_stack_pool_clean(&pool));
-    CHECK(!weft_stack_pool_clean(&pool));
+    CHECK(fbl_stack_pool_clean(&pool));
+    CHECK(!fbl_stack_pool_clean(&pool));
     CHECK_EQUAL(top[-1], 0);
-    CHECK_EQUAL(weft_stack_top(stacks[0])[-1], 1);
-    weft_stack *again = take();
+    CHECK_EQUAL(fbl_stack_top(stacks[0])[-1], 1);
+    fbl_stack *again = take();
     CHECK(again->base == base && again->bytes == BYTES);
-    CHECK(is_guarded(base) && is_guarded(base + WEFT_STACK_GUARD_BYTES - 1));
-    CHECK(!is_guarded(weft_stack_low(again)));
+    CHECK(is_guarded(base) && is_guarded(base + FBL_STACK_GUARD_BYTES - 1));
+    CHECK(!is_guarded(fbl_stack_low(again)));
     stacks[1] = again;
     for (int i = 0; i < 3; i++)
         give_cold(stacks[i]);
@@ -117,13 +117,13 @@ static void the_dirty_one_is_used_again_first(void)
     take_many(BYTES, 4);
     char *clean = stacks[0]->base, *dirty = stacks[2]->base;
     give_cold(stacks[0]);
-    weft_slab_clean(&pool, 0, SIZE_MAX);
+    fbl_slab_clean(&pool, 0, SIZE_MAX);
     give_cold(stacks[2]);
     CHECK_EQUAL(pool.dirty_count, 1);
     stacks[2] = take();
     CHECK(stacks[2]->base == dirty);
     CHECK_EQUAL(pool.dirty_count, 0);
-    CHECK(weft_list_is_empty(&pool.dirty));
+    CHECK(fbl_list_is_empty(&pool.dirty));
     stacks[0] = take();
     CHECK(stacks[0]->base == clean);
     for (int i = 0; i < 4; i++)
@@ -136,16 +136,16 @@ static void few_dirty_ones_are_kept_when_few_are_alive(void)
 {
     take_many(BYTES, MANY);
     for (int i = 0; i < MANY; i += 6)
-        weft_stack_give(stacks[i]);
+        fbl_stack_give(stacks[i]);
     for (int i = 0; i < MANY; i++)
         if (i % 6 != 0)
-            weft_stack_give(stacks[i]);
+            fbl_stack_give(stacks[i]);
     CHECK_EQUAL(pool.live_count, 0);
     CHECK(pool.dirty_count > 0 && pool.dirty_count <= 128);
-    weft_stack_pool_trim(&pool);
+    fbl_stack_pool_trim(&pool);
     CHECK_EQUAL(pool.dirty_count, 0);
-    weft_stack_pool_clear(&pool);
-    CHECK(weft_list_is_empty(&pool.slabs));
+    fbl_stack_pool_clear(&pool);
+    CHECK(fbl_list_is_empty(&pool.slabs));
 }
 
 static void the_oldest_are_cleaned_first_and_no_more_than_asked(void)
@@ -155,15 +155,15 @@ static void the_oldest_are_cleaned_first_and_no_more_than_asked(void)
         give_cold(stacks[i]);
     size_t dirty_count = pool.dirty_count;
     CHECK(dirty_count > 20); /* those of whole slabs are gone */
-    weft_slab_clean(&pool, 0, 5);
+    fbl_slab_clean(&pool, 0, 5);
     CHECK_EQUAL(pool.dirty_count, dirty_count - 5);
-    weft_slab_clean(&pool, 10, SIZE_MAX);
+    fbl_slab_clean(&pool, 10, SIZE_MAX);
     CHECK_EQUAL(pool.dirty_count, 10);
     for (int i = 90; i < 100; i++) {
-        CHECK_EQUAL(weft_stack_top(stacks[i])[-1], 1);
+        CHECK_EQUAL(fbl_stack_top(stacks[i])[-1], 1);
         give_cold(stacks[i]);
     }
-    weft_stack_pool_clear(&pool);
+    fbl_stack_pool_clear(&pool);
     CHECK_EQUAL(pool.dirty_count, 0);
 }
 
@@ -172,15 +172,15 @@ static void where_address_space_is_short_a_slab_is_small(void)
     take_many(BYTES, 40);
     size_t taken = 40;
     test_bytes_left = 20 * BYTES;
-    weft_stack *unset = NULL;
-    while (taken < MANY && weft_stack_take(&pool, &stacks[taken]) == 0)
+    fbl_stack *unset = NULL;
+    while (taken < MANY && fbl_stack_take(&pool, &stacks[taken]) == 0)
         taken++;
     CHECK(taken >= 60);
-    CHECK_EQUAL(weft_stack_take(&pool, &unset), -ENOMEM);
+    CHECK_EQUAL(fbl_stack_take(&pool, &unset), -ENOMEM);
     test_bytes_left = -1;
     for (size_t i = 0; i < taken; i++)
         give_cold(stacks[i]);
-    CHECK(weft_list_is_empty(&pool.slabs));
+    CHECK(fbl_list_is_empty(&pool.slabs));
 }
 
 /* The pages that each fiber touches cost one page of page tables, which maps 2 MiB. */
@@ -189,8 +189,8 @@ static void the_top_of_a_large_stack_and_the_guard_above_are_in_one_page_table(v
     const uintptr_t span = 2u << 20;
     take_many(3u << 20, 80);
     for (int i = 0; i < 80; i++) {
-        uintptr_t hot = (uintptr_t)weft_stack_top(stacks[i]) - 20 * 1024;
-        uintptr_t end = (uintptr_t)stacks[i]->base + stacks[i]->bytes + WEFT_STACK_GUARD_BYTES - 1;
+        uintptr_t hot = (uintptr_t)fbl_stack_top(stacks[i]) - 20 * 1024;
+        uintptr_t end = (uintptr_t)stacks[i]->base + stacks[i]->bytes + FBL_STACK_GUARD_BYTES - 1;
         CHECK_EQUAL(hot / span, end / span);
     }
     for (int i = 0; i < 80; i++)
@@ -200,12 +200,12 @@ static void the_top_of_a_large_stack_and_the_guard_above_are_in_one_page_table(v
 static void clearing_the_pool_leaves_the_slab_of_who_is_lost(void)
 {
     take_many(BYTES, 3);
-    weft_stack_give(stacks[0]);
-    weft_stack_give(stacks[2]);
-    weft_slab *slab = stacks[1]->slab;
-    weft_stack_pool_clear(&pool);
-    CHECK(weft_list_is_empty(&pool.slabs));
-    CHECK_EQUAL(weft_stack_top(stacks[1])[-1], 1);
+    fbl_stack_give(stacks[0]);
+    fbl_stack_give(stacks[2]);
+    fbl_slab *slab = stacks[1]->slab;
+    fbl_stack_pool_clear(&pool);
+    CHECK(fbl_list_is_empty(&pool.slabs));
+    CHECK_EQUAL(fbl_stack_top(stacks[1])[-1], 1);
     munmap(slab->mapping, slab->mapping_bytes);
     free(slab);
 }

@@ -25,7 +25,7 @@ static int stillborn_count(void)
     int count = 0;
     for (int i = 0; i < MANY; i++) {
         CHECK(fibers[i].error == 0 || fibers[i].error == -ENOMEM);
-        CHECK_EQUAL(fibers[i].core.state, WEFT_FIBER_DONE);
+        CHECK_EQUAL(fibers[i].core.state, FBL_FIBER_DONE);
         CHECK_EQUAL(fibers[i].references, 0);
         count += fibers[i].error != 0;
     }
@@ -87,10 +87,10 @@ static void a_switch_by_hand_says_that_there_is_no_memory(void)
     test_make(&fibers[0], run, NULL);
     test_bytes_left = 0;
     CHECK_EQUAL(test_switch(&fibers[0].core), -ENOMEM);
-    CHECK_EQUAL(fibers[0].core.state, WEFT_FIBER_NEW);
-    CHECK_EQUAL(test_main.core.state, WEFT_FIBER_RUNNING);
+    CHECK_EQUAL(fibers[0].core.state, FBL_FIBER_NEW);
+    CHECK_EQUAL(test_main.core.state, FBL_FIBER_RUNNING);
     test_bytes_left = -1;
-    weft_ready_fiber(&fibers[0].core);
+    fbl_ready_fiber(&fibers[0].core);
     test_yield();
     CHECK_EQUAL(ran_count, 1);
     test_yield();
@@ -101,7 +101,7 @@ static void sleepers_wake_whatever_happens_to_those_without_a_stack(void)
 {
     open_quietly();
     test_make(&fibers[0], run, NULL);
-    weft_ready_fiber_at(&fibers[0].core, test_hub.now(&test_hub) + 10);
+    fbl_ready_fiber_at(&fibers[0].core, test_hub.now(&test_hub) + 10);
     test_bytes_left = 0;
     test_sleep_until(test_hub.now(&test_hub) + 20);
     CHECK_EQUAL(fibers[0].error, -ENOMEM);

@@ -10,7 +10,7 @@ static void look_around(test_fiber *self)
     char probe[16] __attribute__((aligned(16)));
     volatile uintptr_t at = (uintptr_t)probe;
     CHECK_EQUAL(at % 16, 0);
-    CHECK(probe > weft_stack_low(self->core.stack) && probe < weft_stack_top(self->core.stack));
+    CHECK(probe > fbl_stack_low(self->core.stack) && probe < fbl_stack_top(self->core.stack));
     CHECK(self->argument == &fibers[0]);
     self->error++;
 }

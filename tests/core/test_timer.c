@@ -5,25 +5,25 @@
 #define NS_PER_S 1000000000u
 
 typedef struct {
-    weft_timer core;
+    fbl_timer core;
     int number;
-    weft_timer *restarts;   /* started again by fire() */
-    weft_timer *cancels;    /* cancelled by fire() */
+    fbl_timer *restarts;   /* started again by fire() */
+    fbl_timer *cancels;    /* cancelled by fire() */
     uint64_t restart_after; /* ns */
 } numbered;
 
 static int fired[4096], fired_count;
 
-static void numbered_fire(weft_hub *hub, weft_timer *timer)
+static void numbered_fire(fbl_hub *hub, fbl_timer *timer)
 {
-    numbered *self = weft_container_of(timer, numbered, core);
+    numbered *self = fbl_container_of(timer, numbered, core);
     CHECK(!timer->is_started);
     CHECK(timer->deadline_ns <= hub->now(hub));
     fired[fired_count++] = self->number;
     if (self->cancels != NULL)
-        weft_timer_cancel(hub, self->cancels);
+        fbl_timer_cancel(hub, self->cancels);
     if (self->restarts != NULL)
-        weft_timer_start(hub, self->restarts, hub->now(hub) + self->restart_after);
+        fbl_timer_start(hub, self->restarts, hub->now(hub) + self->restart_after);
 }
 
 static numbered *numbered_make(numbered *timer, int number)
@@ -45,7 +45,7 @@ static void ties_fire_in_the_order_in_which_they_were_started(void)
     static numbered timers[TIMERS];
     open_quietly();
     for (int i = 0; i < TIMERS; i++)
-        weft_timer_start(&test_hub, &numbered_make(&timers[i], i)->core, 5 * NS_PER_S);
+        fbl_timer_start(&test_hub, &numbered_make(&timers[i], i)->core, 5 * NS_PER_S);
     run_until(6 * (uint64_t)NS_PER_S);
     CHECK_EQUAL(fired_count, TIMERS);
     for (int i = 0; i < fired_count; i++)
@@ -58,14 +58,14 @@ static void earlier_deadlines_fire_first_whenever_they_were_started(void)
     static numbered timers[TIMERS];
     open_quietly();
     for (int i = 0; i < TIMERS; i++)
-        weft_timer_start(&test_hub, &numbered_make(&timers[i], i)->core,
-                         (2 + (uint64_t)(TIMERS - i)) * NS_PER_S);
-    CHECK_EQUAL(weft_timer_next(&test_hub), 3ull * NS_PER_S);
+        fbl_timer_start(&test_hub, &numbered_make(&timers[i], i)->core,
+                        (2 + (uint64_t)(TIMERS - i)) * NS_PER_S);
+    CHECK_EQUAL(fbl_timer_next(&test_hub), 3ull * NS_PER_S);
     run_until(100 * (uint64_t)NS_PER_S);
     CHECK_EQUAL(fired_count, TIMERS);
     for (int i = 0; i < fired_count; i++)
         CHECK_EQUAL(fired[i], TIMERS - 1 - i);
-    CHECK_EQUAL(weft_timer_next(&test_hub), WEFT_NEVER);
+    CHECK_EQUAL(fbl_timer_next(&test_hub), FBL_NEVER);
     test_close();
 }
 
@@ -74,14 +74,14 @@ static void a_cancelled_timer_does_not_fire_and_may_start_again(void)
     numbered timer;
     open_quietly();
     numbered_make(&timer, 1);
-    weft_timer_cancel(&test_hub, &timer.core);
-    weft_timer_start(&test_hub, &timer.core, 2 * NS_PER_S);
-    weft_timer_cancel(&test_hub, &timer.core);
-    weft_timer_cancel(&test_hub, &timer.core);
+    fbl_timer_cancel(&test_hub, &timer.core);
+    fbl_timer_start(&test_hub, &timer.core, 2 * NS_PER_S);
+    fbl_timer_cancel(&test_hub, &timer.core);
+    fbl_timer_cancel(&test_hub, &timer.core);
     CHECK(!timer.core.is_started);
     run_until(3 * (uint64_t)NS_PER_S);
     CHECK_EQUAL(fired_count, 0);
-    weft_timer_start(&test_hub, &timer.core, 4 * (uint64_t)NS_PER_S);
+    fbl_timer_start(&test_hub, &timer.core, 4 * (uint64_t)NS_PER_S);
     run_until(5 * (uint64_t)NS_PER_S);
     CHECK_EQUAL(fired_count, 1);
     test_close();
@@ -92,8 +92,8 @@ static void fire_may_cancel_another_that_is_due_as_well(void)
     numbered first, second;
     open_quietly();
     numbered_make(&first, 1)->cancels = &numbered_make(&second, 2)->core;
-    weft_timer_start(&test_hub, &first.core, 2 * NS_PER_S);
-    weft_timer_start(&test_hub, &second.core, 2 * NS_PER_S);
+    fbl_timer_start(&test_hub, &first.core, 2 * NS_PER_S);
+    fbl_timer_start(&test_hub, &second.core, 2 * NS_PER_S);
     run_until(3 * (uint64_t)NS_PER_S);
     CHECK_EQUAL(fired_count, 1);
     CHECK_EQUAL(fired[0], 1);
@@ -106,28 +106,28 @@ static void a_timer_that_restarts_itself_for_now_fires_once_a_turn(void)
     numbered timer;
     open_quietly();
     numbered_make(&timer, 1)->restarts = &timer.core;
-    weft_timer_start(&test_hub, &timer.core, NS_PER_S);
-    weft_timer_fire_due(&test_hub);
+    fbl_timer_start(&test_hub, &timer.core, NS_PER_S);
+    fbl_timer_fire_due(&test_hub);
     CHECK_EQUAL(fired_count, 1);
-    weft_timer_fire_due(&test_hub);
+    fbl_timer_fire_due(&test_hub);
     CHECK_EQUAL(fired_count, 2);
-    weft_timer_cancel(&test_hub, &timer.core);
+    fbl_timer_cancel(&test_hub, &timer.core);
     test_close();
 }
 
 /* Or whoever waits for the kernel would wait until the last of a million had fired. */
 static void of_a_crowd_that_is_due_only_so_many_fire_between_two_looks_at_the_kernel(void)
 {
-    static numbered timers[2 * WEFT_HUB_DUE + 1];
+    static numbered timers[2 * FBL_HUB_DUE + 1];
     open_quietly();
-    for (int i = 0; i <= 2 * WEFT_HUB_DUE; i++)
-        weft_timer_start(&test_hub, &numbered_make(&timers[i], i)->core, 0);
+    for (int i = 0; i <= 2 * FBL_HUB_DUE; i++)
+        fbl_timer_start(&test_hub, &numbered_make(&timers[i], i)->core, 0);
     for (int turn = 1; turn <= 2; turn++) {
-        CHECK_EQUAL(weft_hub_prepare(&test_hub), 0);
-        CHECK_EQUAL(fired_count, turn * WEFT_HUB_DUE);
+        CHECK_EQUAL(fbl_hub_prepare(&test_hub), 0);
+        CHECK_EQUAL(fired_count, turn * FBL_HUB_DUE);
     }
-    CHECK_EQUAL(weft_hub_prepare(&test_hub), WEFT_NEVER);
-    CHECK_EQUAL(fired_count, 2 * WEFT_HUB_DUE + 1);
+    CHECK_EQUAL(fbl_hub_prepare(&test_hub), FBL_NEVER);
+    CHECK_EQUAL(fired_count, 2 * FBL_HUB_DUE + 1);
     for (int i = 0; i < fired_count; i++)
         CHECK_EQUAL(fired[i], i);
     test_close();
@@ -138,13 +138,13 @@ static void clear_takes_all_out_and_each_may_still_be_cancelled(void)
     static numbered timers[TIMERS];
     open_quietly();
     for (int i = 0; i < TIMERS; i++)
-        weft_timer_start(&test_hub, &numbered_make(&timers[i], i)->core, (uint64_t)(i * 7 % 13));
-    weft_timer_clear(&test_hub);
+        fbl_timer_start(&test_hub, &numbered_make(&timers[i], i)->core, (uint64_t)(i * 7 % 13));
+    fbl_timer_clear(&test_hub);
     for (int i = 0; i < TIMERS; i++) {
         CHECK(!timers[i].core.is_started);
-        weft_timer_cancel(&test_hub, &timers[i].core);
+        fbl_timer_cancel(&test_hub, &timers[i].core);
     }
-    weft_timer_fire_due(&test_hub);
+    fbl_timer_fire_due(&test_hub);
     CHECK_EQUAL(fired_count, 0);
     test_close();
 }
@@ -153,13 +153,13 @@ static void deadlines_are_rounded_up_and_never_overflow(void)
 {
     open_quietly();
     uint64_t now_ns = test_hub.now(&test_hub);
-    CHECK_EQUAL(weft_hub_deadline(&test_hub, 0), now_ns);
-    CHECK_EQUAL(weft_hub_deadline(&test_hub, -1), now_ns);
-    CHECK_EQUAL(weft_hub_deadline(&test_hub, 1e-12), now_ns + 1);
-    CHECK_EQUAL(weft_hub_deadline(&test_hub, 1.5), now_ns + 1500000000u);
-    CHECK_EQUAL(weft_hub_deadline(&test_hub, 1e300), WEFT_NEVER - 1);
-    CHECK_EQUAL(weft_hub_deadline(&test_hub, INFINITY), WEFT_NEVER - 1);
-    CHECK_EQUAL(weft_hub_deadline(&test_hub, 18446744073.709551), WEFT_NEVER - 1);
+    CHECK_EQUAL(fbl_hub_deadline(&test_hub, 0), now_ns);
+    CHECK_EQUAL(fbl_hub_deadline(&test_hub, -1), now_ns);
+    CHECK_EQUAL(fbl_hub_deadline(&test_hub, 1e-12), now_ns + 1);
+    CHECK_EQUAL(fbl_hub_deadline(&test_hub, 1.5), now_ns + 1500000000u);
+    CHECK_EQUAL(fbl_hub_deadline(&test_hub, 1e300), FBL_NEVER - 1);
+    CHECK_EQUAL(fbl_hub_deadline(&test_hub, INFINITY), FBL_NEVER - 1);
+    CHECK_EQUAL(fbl_hub_deadline(&test_hub, 18446744073.709551), FBL_NEVER - 1);
     test_close();
 }
 
@@ -174,16 +174,16 @@ static void random_starts_and_cancels_fire_what_is_left_in_order(void)
         numbered *timer = &timers[test_random(&state) % TIMERS];
         uint64_t now_ns = test_hub.now(&test_hub);
         if (timer->core.is_started)
-            weft_timer_cancel(&test_hub, &timer->core);
+            fbl_timer_cancel(&test_hub, &timer->core);
         else
-            weft_timer_start(&test_hub, &timer->core, now_ns + test_random(&state) % 1000);
+            fbl_timer_start(&test_hub, &timer->core, now_ns + test_random(&state) % 1000);
         if (test_random(&state) % 8 != 0)
             continue;
         fired_count = 0;
         uint64_t until_ns = now_ns + test_random(&state) % 300 + 1;
         run_until(until_ns);
         for (int i = 1; i < fired_count; i++) {
-            weft_timer *former = &timers[fired[i - 1]].core, *latter = &timers[fired[i]].core;
+            fbl_timer *former = &timers[fired[i - 1]].core, *latter = &timers[fired[i]].core;
             CHECK(former->deadline_ns < latter->deadline_ns ||
                   (former->deadline_ns == latter->deadline_ns && former->order < latter->order));
         }
@@ -192,7 +192,7 @@ static void random_starts_and_cancels_fire_what_is_left_in_order(void)
     }
     if (test_failures != 0)
         printf("SEED=%llu\n", (unsigned long long)seed);
-    weft_timer_clear(&test_hub);
+    fbl_timer_clear(&test_hub);
     test_close();
 }
 

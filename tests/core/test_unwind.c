@@ -27,7 +27,7 @@ static void unwind_here(test_fiber *self)
     walk seen = {0};
     CHECK_EQUAL(_Unwind_Backtrace(note_frame, &seen), _URC_END_OF_STACK);
     CHECK(seen.count > 1 && seen.count < FRAMES_MAX);
-    CHECK(seen.outermost == (void *)weft_context_start);
+    CHECK(seen.outermost == (void *)fbl_context_start);
     self->error++;
 }
 
@@ -70,11 +70,11 @@ static void backtrace_of_glibc_ends(void)
 
 /* As a profiler walks it. Each frame begins with the caller's frame pointer. */
 __attribute__((noinline, optimize("no-omit-frame-pointer"))) static int
-count_frame_pointers(const weft_stack *stack, void **frame)
+count_frame_pointers(const fbl_stack *stack, void **frame)
 {
     int count = 0;
     while (frame != NULL && count < FRAMES_MAX) {
-        CHECK((char *)frame >= weft_stack_low(stack) && (char *)frame < (char *)stack);
+        CHECK((char *)frame >= fbl_stack_low(stack) && (char *)frame < (char *)stack);
         frame = *frame;
         count++;
     }
@@ -88,13 +88,13 @@ walk_frame_pointers(void *argument)
     self->error = count_frame_pointers(self->core.stack, __builtin_frame_address(0));
 }
 
-static weft_context thread_context;
+static fbl_context thread_context;
 
 __attribute__((optimize("no-omit-frame-pointer"))) static void walk_and_leave(void *argument)
 {
     test_fiber *self = argument;
     walk_frame_pointers(self);
-    weft_context_switch(&self->core.context, &thread_context);
+    fbl_context_switch(&self->core.context, &thread_context);
 }
 
 /* The first frame alone, with functions above it that all keep frame pointers: the core's own do
@@ -103,11 +103,11 @@ static void the_chain_of_frame_pointers_ends_at_the_first_frame(void)
 {
     test_open(true);
     test_fiber *self = &fibers[0];
-    CHECK_EQUAL(weft_stack_take(&test_hub.stacks, &self->core.stack), 0);
-    weft_context_make(&self->core.context, weft_stack_top(self->core.stack), walk_and_leave, self);
-    weft_context_switch(&thread_context, &self->core.context);
+    CHECK_EQUAL(fbl_stack_take(&test_hub.stacks, &self->core.stack), 0);
+    fbl_context_make(&self->core.context, fbl_stack_top(self->core.stack), walk_and_leave, self);
+    fbl_context_switch(&thread_context, &self->core.context);
     CHECK_EQUAL(self->error, 2);
-    weft_stack_give(self->core.stack);
+    fbl_stack_give(self->core.stack);
     self->core.stack = NULL;
     test_close();
 }

@@ -5,8 +5,8 @@
 #define MANY 50
 
 static test_fiber fibers[MANY];
-static weft_link lists[LISTS];
-static weft_wake woken_by[MANY];
+static fbl_link lists[LISTS];
+static fbl_wake woken_by[MANY];
 static bool fired_in[MANY][LISTS];
 static int order[MANY], order_count;
 
@@ -17,13 +17,13 @@ static void open_quietly(void)
     memset(woken_by, 0, sizeof woken_by);
     memset(fired_in, 0, sizeof fired_in);
     for (int i = 0; i < LISTS; i++)
-        weft_list_init(&lists[i]);
+        fbl_list_init(&lists[i]);
 }
 
 static bool all_lists_are_empty(void)
 {
     for (int i = 0; i < LISTS; i++) {
-        if (!weft_list_is_empty(&lists[i]))
+        if (!fbl_list_is_empty(&lists[i]))
             return false;
     }
     return true;
@@ -33,15 +33,15 @@ static bool all_lists_are_empty(void)
 static void wait_in_all(test_fiber *self)
 {
     int number = (int)(self - fibers);
-    weft_waiter waiters[LISTS];
+    fbl_waiter waiters[LISTS];
     for (int i = 0; i < LISTS; i++)
-        weft_waiter_add(&waiters[i], &test_hub, &lists[i]);
-    uint64_t deadline_ns = self->argument != NULL ? *(uint64_t *)self->argument : WEFT_NEVER;
-    woken_by[number] = weft_park_wait(&test_hub, deadline_ns);
+        fbl_waiter_add(&waiters[i], &test_hub, &lists[i]);
+    uint64_t deadline_ns = self->argument != NULL ? *(uint64_t *)self->argument : FBL_NEVER;
+    woken_by[number] = fbl_park_wait(&test_hub, deadline_ns);
     test_arrive();
     for (int i = 0; i < LISTS; i++) {
         fired_in[number][i] = waiters[i].is_fired;
-        CHECK(!weft_list_has(&waiters[i].link));
+        CHECK(!fbl_list_has(&waiters[i].link));
     }
     CHECK(self->core.waiters == NULL && !self->core.timer.is_started);
     order[order_count++] = number;
@@ -60,12 +60,12 @@ static void the_first_to_fire_cancels_the_rest(void)
     open_quietly();
     test_spawn(&fibers[0], wait_in_all, NULL);
     test_yield();
-    CHECK(weft_waiter_fire_first(&lists[2]));
+    CHECK(fbl_waiter_fire_first(&lists[2]));
     CHECK(all_lists_are_empty());
     for (int i = 0; i < LISTS; i++)
-        CHECK(!weft_waiter_fire_first(&lists[i]));
+        CHECK(!fbl_waiter_fire_first(&lists[i]));
     test_yield();
-    CHECK_EQUAL(woken_by[0], WEFT_WAKE_FIRED);
+    CHECK_EQUAL(woken_by[0], FBL_WAKE_FIRED);
     CHECK(fired_in[0][2]);
     CHECK_EQUAL(fired_count(0), 1);
     test_close();
@@ -78,7 +78,7 @@ static void lists_are_first_come_first_served(void)
         test_spawn(&fibers[i], wait_in_all, NULL);
     test_yield();
     for (int i = 0; i < MANY; i++)
-        CHECK(weft_waiter_fire_first(&lists[i % LISTS]));
+        CHECK(fbl_waiter_fire_first(&lists[i % LISTS]));
     test_yield();
     CHECK_EQUAL(order_count, MANY);
     for (int i = 0; i < MANY; i++) {
@@ -94,7 +94,7 @@ static void the_deadline_takes_it_out_of_every_list(void)
     uint64_t deadline_ns = test_hub.now(&test_hub) + 1000;
     test_spawn(&fibers[0], wait_in_all, &deadline_ns);
     test_sleep_until(deadline_ns + 1);
-    CHECK_EQUAL(woken_by[0], WEFT_WAKE_TIMEOUT);
+    CHECK_EQUAL(woken_by[0], FBL_WAKE_TIMEOUT);
     CHECK_EQUAL(fired_count(0), 0);
     CHECK(all_lists_are_empty());
     test_close();
@@ -106,10 +106,10 @@ static void firing_cancels_the_deadline(void)
     uint64_t deadline_ns = test_hub.now(&test_hub) + 1000;
     test_spawn(&fibers[0], wait_in_all, &deadline_ns);
     test_yield();
-    CHECK(weft_waiter_fire_first(&lists[0]));
-    CHECK_EQUAL(weft_timer_next(&test_hub), WEFT_NEVER);
+    CHECK(fbl_waiter_fire_first(&lists[0]));
+    CHECK_EQUAL(fbl_timer_next(&test_hub), FBL_NEVER);
     test_sleep_until(deadline_ns + 1);
-    CHECK_EQUAL(woken_by[0], WEFT_WAKE_FIRED);
+    CHECK_EQUAL(woken_by[0], FBL_WAKE_FIRED);
     CHECK_EQUAL(order_count, 1);
     test_close();
 }
@@ -119,11 +119,11 @@ static void the_first_reason_wins(void)
     open_quietly();
     test_spawn(&fibers[0], wait_in_all, NULL);
     test_yield();
-    weft_wake_fiber(&fibers[0].core, WEFT_WAKE_THROWN);
-    weft_wake_fiber(&fibers[0].core, WEFT_WAKE_CLOSED);
-    CHECK(!weft_waiter_fire_first(&lists[0]));
+    fbl_wake_fiber(&fibers[0].core, FBL_WAKE_THROWN);
+    fbl_wake_fiber(&fibers[0].core, FBL_WAKE_CLOSED);
+    CHECK(!fbl_waiter_fire_first(&lists[0]));
     test_yield();
-    CHECK_EQUAL(woken_by[0], WEFT_WAKE_THROWN);
+    CHECK_EQUAL(woken_by[0], FBL_WAKE_THROWN);
     CHECK_EQUAL(fired_count(0), 0);
     CHECK_EQUAL(order_count, 1);
     test_close();
@@ -133,13 +133,13 @@ static void waking_who_is_not_parked_does_nothing(void)
 {
     open_quietly();
     test_make(&fibers[0], wait_in_all, NULL);
-    weft_wake_fiber(&fibers[0].core, WEFT_WAKE_FIRED);
+    fbl_wake_fiber(&fibers[0].core, FBL_WAKE_FIRED);
     CHECK_EQUAL(fibers[0].references, 0);
-    weft_wake_fiber(&test_main.core, WEFT_WAKE_FIRED);
-    CHECK(weft_list_is_empty(&test_hub.ready));
-    weft_fiber_cancel(&fibers[0].core);
-    weft_wake_fiber(&fibers[0].core, WEFT_WAKE_FIRED);
-    CHECK(weft_list_is_empty(&test_hub.ready));
+    fbl_wake_fiber(&test_main.core, FBL_WAKE_FIRED);
+    CHECK(fbl_list_is_empty(&test_hub.ready));
+    fbl_fiber_cancel(&fibers[0].core);
+    fbl_wake_fiber(&fibers[0].core, FBL_WAKE_FIRED);
+    CHECK(fbl_list_is_empty(&test_hub.ready));
     test_close();
 }
 
@@ -152,7 +152,7 @@ static void a_switch_by_hand_takes_a_parked_fiber_out_of_its_waits(void)
     fibers[0].next = &test_main.core;
     test_main.references++;
     CHECK_EQUAL(test_switch(&fibers[0].core), 0);
-    CHECK_EQUAL(woken_by[0], WEFT_WAKE_SWITCHED);
+    CHECK_EQUAL(woken_by[0], FBL_WAKE_SWITCHED);
     CHECK_EQUAL(fired_count(0), 0);
     CHECK(all_lists_are_empty());
     CHECK_EQUAL(fibers[0].references, 0);
@@ -165,21 +165,21 @@ static void a_switch_by_hand_to_a_woken_fiber_keeps_what_fired(void)
     open_quietly();
     test_spawn(&fibers[0], wait_in_all, NULL);
     test_yield();
-    CHECK(weft_waiter_fire_first(&lists[1]));
+    CHECK(fbl_waiter_fire_first(&lists[1]));
     fibers[0].next = &test_main.core;
     test_main.references++;
     CHECK_EQUAL(test_switch(&fibers[0].core), 0);
-    CHECK_EQUAL(woken_by[0], WEFT_WAKE_SWITCHED);
+    CHECK_EQUAL(woken_by[0], FBL_WAKE_SWITCHED);
     CHECK(fired_in[0][1]);
-    CHECK(weft_list_is_empty(&test_hub.ready));
+    CHECK(fbl_list_is_empty(&test_hub.ready));
     test_close();
 }
 
 static bool is_owner_of(int list, int number)
 {
-    weft_waiter *waiter = weft_container_of(lists[list].next, weft_waiter, link);
+    fbl_waiter *waiter = fbl_container_of(lists[list].next, fbl_waiter, link);
     CHECK(waiter->fiber == &fibers[number].core);
-    return weft_waiter_is_owner(waiter);
+    return fbl_waiter_is_owner(waiter);
 }
 
 static int owners_of_first(void)
@@ -198,7 +198,7 @@ static void exactly_one_list_owns_a_fiber_and_none_if_a_timer_does(void)
     test_spawn(&fibers[0], wait_in_all, NULL);
     test_yield();
     CHECK_EQUAL(owners_of_first(), 1);
-    CHECK(weft_waiter_fire_first(&lists[0]));
+    CHECK(fbl_waiter_fire_first(&lists[0]));
     test_yield();
     test_spawn(&fibers[0], wait_in_all, &deadline_ns);
     test_yield();
@@ -220,12 +220,12 @@ static void random_wakes_wake_each_exactly_once(void)
         }
         test_yield();
         while (order_count < MANY) {
-            weft_fiber *fiber = &fibers[test_random(&state) % MANY].core;
+            fbl_fiber *fiber = &fibers[test_random(&state) % MANY].core;
             uint64_t what = test_random(&state) % 8;
             if (what < LISTS)
-                weft_waiter_fire_first(&lists[what]);
+                fbl_waiter_fire_first(&lists[what]);
             else if (what == 4)
-                weft_wake_fiber(fiber, WEFT_WAKE_CLOSED);
+                fbl_wake_fiber(fiber, FBL_WAKE_CLOSED);
             else if (what == 5)
                 test_yield();
             else
@@ -234,7 +234,7 @@ static void random_wakes_wake_each_exactly_once(void)
         CHECK(all_lists_are_empty());
         for (int i = 0; i < MANY; i++) {
             CHECK(fired_count(i) <= 1);
-            CHECK_EQUAL(fired_count(i) == 1, woken_by[i] == WEFT_WAKE_FIRED);
+            CHECK_EQUAL(fired_count(i) == 1, woken_by[i] == FBL_WAKE_FIRED);
         }
     }
     if (test_failures != 0)

@@ -19,7 +19,7 @@ HANDS_OFF = {
 
 # Nested iterators call each other in C without any count, in every version.
 OVERFLOW = """
-    import faulthandler, itertools, sys, weft
+    import faulthandler, itertools, sys, fibril
     faulthandler.enable()
 
     def overflow():
@@ -36,9 +36,9 @@ OVERFLOW = """
 @pytest.mark.parametrize(
     "start",
     [
-        "weft.Fiber(overflow).switch()",
-        "weft.spawn(overflow).get()",
-        "weft.Fiber(lambda: weft.Fiber(overflow).switch()).switch()",
+        "fibril.Fiber(overflow).switch()",
+        "fibril.spawn(overflow).get()",
+        "fibril.Fiber(lambda: fibril.Fiber(overflow).switch()).switch()",
     ],
 )
 def test_faulthandler_names_the_line_of_an_overflow(start: str, interpreter: Interpreter) -> None:
@@ -49,11 +49,13 @@ def test_faulthandler_names_the_line_of_an_overflow(start: str, interpreter: Int
     assert 'program.py", line 8 in overflow' in done.err
 
 
-@pytest.mark.parametrize("start", ["weft.Fiber(overflow).switch()", "weft.spawn(overflow).get()"])
+@pytest.mark.parametrize(
+    "start", ["fibril.Fiber(overflow).switch()", "fibril.spawn(overflow).get()"]
+)
 def test_faulthandler_names_the_line_in_another_thread_too(
     start: str, interpreter: Interpreter
 ) -> None:
-    """faulthandler gives an alternate stack to the thread that enables it; weft to the others."""
+    """faulthandler gives an alternate stack to the thread that enables it; fibril to the others."""
     in_thread = f"import threading; threading.Thread(target=lambda: {start}).start()"
     done = interpreter.run(OVERFLOW.replace("{start}", in_thread), **HANDS_OFF)
     assert done.status == -signal.SIGSEGV
@@ -65,7 +67,7 @@ def test_a_thread_keeps_the_signal_stack_that_it_has(interpreter: Interpreter) -
     """A thread without one gets one with its first fiber; the next thread gets the same memory."""
     out = interpreter.out(
         """
-        import ctypes, mmap, threading, weft
+        import ctypes, mmap, threading, fibril
         class Stack(ctypes.Structure):
             _fields_ = [("at", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
         libc = ctypes.CDLL(None, use_errno=True)
@@ -81,21 +83,21 @@ def test_a_thread_keeps_the_signal_stack_that_it_has(interpreter: Interpreter) -
             return seen[0]
         def without():
             before = present()
-            weft.Fiber(int).switch()
+            fibril.Fiber(int).switch()
             return before, present()
         def with_one():
             memory = mmap.mmap(-1, 65536)
             at = ctypes.addressof(ctypes.c_char.from_buffer(memory))
             own = Stack(at, 0, 65536)
             assert libc.sigaltstack(ctypes.byref(own), None) == 0
-            weft.Fiber(int).switch()
+            fibril.Fiber(int).switch()
             kept = present() == at
             libc.sigaltstack(ctypes.byref(Stack(None, 2, 0)), None)
             return kept
         first, second = in_thread(without), in_thread(without)
         print(first[0], first[1] is not None, second == first, in_thread(with_one))
         main = present()
-        weft.Fiber(int).switch()
+        fibril.Fiber(int).switch()
         print(present() == main)
     """,
         **HANDS_OFF,
@@ -107,13 +109,13 @@ def test_an_overflow_stays_inside_its_own_stack(interpreter: Interpreter) -> Non
     """Neighbouring stacks are untouched: in the parent of the one that dies all is as it was."""
     out = interpreter.out(
         """
-        import itertools, os, weft
-        main = weft.getcurrent()
+        import itertools, os, fibril
+        main = fibril.getcurrent()
         def keep(number):
             kept = [number] * 100
             main.switch()
             return kept == [number] * 100
-        fibers = [weft.Fiber(keep) for _ in range(50)]
+        fibers = [fibril.Fiber(keep) for _ in range(50)]
         for number, fiber in enumerate(fibers):
             fiber.switch(number)
         def overflow():
@@ -124,7 +126,7 @@ def test_an_overflow_stays_inside_its_own_stack(interpreter: Interpreter) -> Non
         pid = os.fork()
         if not pid:
             os.close(2)
-            weft.Fiber(overflow).switch()
+            fibril.Fiber(overflow).switch()
             os._exit(0)
         print(os.waitpid(pid, 0)[1] & 127)
         print(all(fiber.switch() for fiber in fibers))
@@ -136,12 +138,12 @@ def test_an_overflow_stays_inside_its_own_stack(interpreter: Interpreter) -> Non
 
 def test_faulthandler_dumps_the_stack_of_a_running_fiber(interpreter: Interpreter) -> None:
     done = interpreter.run("""
-        import faulthandler, weft
+        import faulthandler, fibril
         def inner():
             faulthandler.dump_traceback()
         def outer():
             sorted([1], key=lambda _: inner())
-        weft.Fiber(outer).switch()
+        fibril.Fiber(outer).switch()
     """)
     assert done.status == 0
     lines = [line.strip() for line in done.err.split("\n") if "program.py" in line]
@@ -150,14 +152,14 @@ def test_faulthandler_dumps_the_stack_of_a_running_fiber(interpreter: Interprete
 
 def test_without_address_space_a_fiber_is_a_memory_error(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import resource, weft
-        main = weft.getcurrent()
-        weft.stack_size(8 << 20)  # so large that CPython's own memory fits beside the last of them
+        import resource, fibril
+        main = fibril.getcurrent()
+        fibril.stack_size(8 << 20)  # so large that CPython's own memory fits beside the last one
         used = int(open("/proc/self/statm").read().split()[0]) * 4096
         resource.setrlimit(resource.RLIMIT_AS, (used + (100 << 20),) * 2)
         fibers, refused = [], 0
         for _ in range(50):
-            fiber = weft.Fiber(main.switch)
+            fiber = fibril.Fiber(main.switch)
             try:
                 fiber.switch()
             except MemoryError as error:
@@ -167,18 +169,18 @@ def test_without_address_space_a_fiber_is_a_memory_error(interpreter: Interprete
         print(5 < len(fibers) <= 100 / 8, len(fibers) + refused)
         import sys, io
         sys.stderr = io.StringIO()
-        tasks = [weft.spawn(weft.sleep, 0.01) for _ in range(100)]
-        weft.joinall(tasks)
+        tasks = [fibril.spawn(fibril.sleep, 0.01) for _ in range(100)]
+        fibril.joinall(tasks)
         print(all(isinstance(task.exception, MemoryError) for task in tasks))
         fibers.clear()
-        tasks = [weft.spawn(weft.sleep, 0.01) for _ in range(5)]
-        weft.joinall(tasks)
+        tasks = [fibril.spawn(fibril.sleep, 0.01) for _ in range(5)]
+        fibril.joinall(tasks)
         print(all(task.successful() for task in tasks))
     """)
     assert out == "True 50\nTrue\nTrue\n"
 
 
-def test_a_version_of_python_that_weft_does_not_know_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_version_of_python_that_fibril_does_not_know_is_refused_by_name(tmp_path: Path) -> None:
     compiler = shutil.which("cc") or shutil.which("gcc")
     include = Path(sysconfig.get_path("include"))
     if compiler is None or not (include / "Python.h").exists():
@@ -187,20 +189,20 @@ def test_a_version_of_python_that_weft_does_not_know_is_refused_by_name(tmp_path
     source = tmp_path / "later.c"
     source.write_text(
         "#define _GNU_SOURCE 1\n#define PY_SSIZE_T_CLEAN\n#include <Python.h>\n"
-        "#undef PY_VERSION_HEX\n#define PY_VERSION_HEX 0x04020000\n#include <weft.c>\n"
+        "#undef PY_VERSION_HEX\n#define PY_VERSION_HEX 0x04020000\n#include <fibril.c>\n"
     )
     command = [compiler, "-fsyntax-only", f"-I{include}", f"-I{csrc}", str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert "weft knows the inside of CPython" in done.stderr
+    assert "fibril knows the inside of CPython" in done.stderr
 
 
 def test_the_module_refuses_to_be_imported_by_another_version(interpreter: Interpreter) -> None:
     """The file name's tag keeps the wrong one from being found; this is for those who rename."""
     out = interpreter.out("""
         import sys
-        import weft._core
-        print(weft._core.python_version == "%d.%d" % sys.version_info[:2])
+        import fibril._core
+        print(fibril._core.python_version == "%d.%d" % sys.version_info[:2])
     """)
     assert out == "True\n"
     assert sys.version_info >= (3, 11)

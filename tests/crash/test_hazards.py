@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from fibril import _core
 from tests.conftest import Interpreter
-from weft import _core
 
 SWITCH = Path(__file__).parents[2] / "csrc" / "switch" / "x86_64_sysv.S"
 
@@ -20,16 +20,16 @@ def test_a_handler_that_switches_nests_in_the_fiber_it_interrupted(
     interpreter: Interpreter,
 ) -> None:
     out = interpreter.out("""
-        import signal, weft
-        main = weft.getcurrent()
+        import signal, fibril
+        main = fibril.getcurrent()
         def handler(*_):
-            seen.append(("handler", weft.getcurrent() is fiber, main.switch("from the handler")))
+            seen.append(("handler", fibril.getcurrent() is fiber, main.switch("from the handler")))
         def work():
             signal.raise_signal(signal.SIGUSR1)
             return seen
         seen = []
         signal.signal(signal.SIGUSR1, handler)
-        fiber = weft.Fiber(work)
+        fiber = fibril.Fiber(work)
         print(fiber.switch())
         print(fiber.switch("back"))
     """)
@@ -38,7 +38,7 @@ def test_a_handler_that_switches_nests_in_the_fiber_it_interrupted(
 
 def test_a_handler_that_raises_raises_in_the_fiber_that_runs(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import signal, weft
+        import signal, fibril
         def handler(*_): raise KeyError("by the handler")
         def work():
             try:
@@ -46,24 +46,24 @@ def test_a_handler_that_raises_raises_in_the_fiber_that_runs(interpreter: Interp
             except KeyError as error:
                 return f"caught {error}"
         signal.signal(signal.SIGUSR1, handler)
-        print(weft.spawn(work).get())
+        print(fibril.spawn(work).get())
     """)
     assert out == "caught 'by the handler'\n"
 
 
 def test_a_handler_that_waits_lets_others_run_and_comes_back(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import signal, weft
+        import signal, fibril
         order = []
         def handler(*_):
             order.append("wait")
-            weft.sleep(0)
+            fibril.sleep(0)
             order.append("waited")
         def work():
             signal.raise_signal(signal.SIGUSR1)
             order.append("work")
         signal.signal(signal.SIGUSR1, handler)
-        weft.joinall([weft.spawn(work), weft.spawn(order.append, "other")])
+        fibril.joinall([fibril.spawn(work), fibril.spawn(order.append, "other")])
         print(order)
     """)
     assert out == "['wait', 'other', 'waited', 'work']\n"
@@ -72,16 +72,16 @@ def test_a_handler_that_waits_lets_others_run_and_comes_back(interpreter: Interp
 def test_a_handler_on_an_alternate_stack_leaves_the_fiber_alone(interpreter: Interpreter) -> None:
     """faulthandler's own handler of SIGUSR1 runs there, in the middle of a fiber."""
     done = interpreter.run("""
-        import faulthandler, signal, weft
+        import faulthandler, signal, fibril
         faulthandler.enable()
         faulthandler.register(signal.SIGUSR1)
         def work(number):
             kept = [number] * 100
-            weft.sleep(0)
+            fibril.sleep(0)
             signal.raise_signal(signal.SIGUSR1)
-            weft.sleep(0)
+            fibril.sleep(0)
             return sum(kept)
-        print(sum(task.get() for task in [weft.spawn(work, n) for n in range(20)]))
+        print(sum(task.get() for task in [fibril.spawn(work, n) for n in range(20)]))
     """)
     assert (done.status, done.out) == (0, "19000\n")
     assert done.err.count("line 7 in work") == 20
@@ -92,13 +92,13 @@ def test_a_handler_on_an_alternate_stack_leaves_the_fiber_alone(interpreter: Int
 
 def test_stacks_are_mapped_without_swap_space_and_huge_pages(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import weft
+        import fibril
         here = []
         def work():
             maps = open("/proc/self/smaps").read()
             here.append(maps)
-            weft.getcurrent().parent.switch()
-        fiber = weft.Fiber(work)
+            fibril.getcurrent().parent.switch()
+        fiber = fibril.Fiber(work)
         fiber.switch()
         print(here[0])
         fiber.switch()

@@ -9,13 +9,13 @@ from tests.conftest import Interpreter
 # ---- no memory, at every point ----
 
 SWEEP = """
-    import _testcapi, faulthandler, sys, weft
+    import _testcapi, faulthandler, sys, fibril
     from contextvars import ContextVar
-    from weft import Fiber, Task, Timeout, getcurrent, get_hub, joinall, kill, sleep, spawn
-    from weft.event import AsyncResult, Event
-    from weft.lock import RLock, Semaphore
-    from weft.queue import Queue
-    weft._core.sim_install()
+    from fibril import Fiber, Task, Timeout, getcurrent, get_hub, joinall, kill, sleep, spawn
+    from fibril.event import AsyncResult, Event
+    from fibril.lock import RLock, Semaphore
+    from fibril.queue import Queue
+    fibril._core.sim_install()
     variable = ContextVar("variable")
     main = getcurrent()
     sys.unraisablehook = lambda _: None
@@ -39,7 +39,7 @@ SWEEP = """
     def throw():
         fiber = Fiber(main.switch)
         fiber.switch()
-        fiber.throw(weft.GreenletExit("x"))
+        fiber.throw(fibril.GreenletExit("x"))
     def killing():
         task = spawn(sleep, 5)
         sleep(0)
@@ -137,8 +137,8 @@ def test_memory_that_runs_out_at_any_point_is_survived(
 
 def test_tracing_follows_each_fiber(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import sys, weft
-        main = weft.getcurrent()
+        import sys, fibril
+        main = fibril.getcurrent()
         events = []
         def trace(frame, event, _):
             if frame.f_code.co_filename == __file__:
@@ -149,7 +149,7 @@ def test_tracing_follows_each_fiber(interpreter: Interpreter) -> None:
             x = 1
         def outer():
             inner()
-        fiber = weft.Fiber(outer)
+        fiber = fibril.Fiber(outer)
         sys.settrace(trace)
         fiber.switch()
         fiber.switch()
@@ -163,8 +163,8 @@ def test_tracing_follows_each_fiber(interpreter: Interpreter) -> None:
 
 def test_tracing_may_begin_and_end_while_fibers_are_away(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import sys, weft
-        main = weft.getcurrent()
+        import sys, fibril
+        main = fibril.getcurrent()
         lines = []
         def trace(frame, event, _):
             lines.append(frame.f_code.co_name)
@@ -174,7 +174,7 @@ def test_tracing_may_begin_and_end_while_fibers_are_away(interpreter: Interprete
             while True:
                 main.switch()
                 called()
-        fibers = [weft.Fiber(work) for _ in range(3)]
+        fibers = [fibril.Fiber(work) for _ in range(3)]
         for fiber in fibers: fiber.switch()
         counts = []
         for is_on in (True, False, True, False):
@@ -189,14 +189,14 @@ def test_tracing_may_begin_and_end_while_fibers_are_away(interpreter: Interprete
 
 def test_a_trace_function_may_switch(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import sys, weft
-        main = weft.getcurrent()
+        import sys, fibril
+        main = fibril.getcurrent()
         visits = []
         def other():
             while True:
                 visits.append(1)
                 main.switch()
-        fiber = weft.Fiber(other)
+        fiber = fibril.Fiber(other)
         def trace(frame, event, _):
             fiber.switch()
             return trace
@@ -214,13 +214,13 @@ def test_a_trace_function_may_switch(interpreter: Interpreter) -> None:
 
 def test_profilers_see_every_fiber(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import cProfile, pstats, weft
-        def leaf(): weft.sleep(0)
+        import cProfile, pstats, fibril
+        def leaf(): fibril.sleep(0)
         def work():
             for _ in range(10): leaf()
         profile = cProfile.Profile()
         profile.enable()
-        weft.joinall([weft.spawn(work) for _ in range(5)])
+        fibril.joinall([fibril.spawn(work) for _ in range(5)])
         profile.disable()
         stats = pstats.Stats(profile).stats
         calls = {key[2]: value[1] for key, value in stats.items()}
@@ -231,11 +231,11 @@ def test_profilers_see_every_fiber(interpreter: Interpreter) -> None:
 
 def test_tracemalloc_and_audit_hooks_do_not_mind(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import sys, tracemalloc, weft
+        import sys, tracemalloc, fibril
         tracemalloc.start(25)
         seen = []
         sys.addaudithook(lambda name, _: seen.append(name))
-        weft.joinall([weft.spawn(lambda: [bytearray(1000), weft.sleep(0)]) for _ in range(50)])
+        fibril.joinall(fibril.spawn(lambda: [bytearray(1000), fibril.sleep(0)]) for _ in range(50))
         print(len(tracemalloc.take_snapshot().statistics("lineno")) > 0)
     """)
     assert out == "True\n"
@@ -244,15 +244,15 @@ def test_tracemalloc_and_audit_hooks_do_not_mind(interpreter: Interpreter) -> No
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="sys.monitoring is new in 3.12")
 def test_monitoring_sees_every_fiber(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import sys, weft
+        import sys, fibril
         events = sys.monitoring.events
         seen = []
         sys.monitoring.use_tool_id(2, "test")
         def note(code, _): seen.append(code.co_name)
         sys.monitoring.register_callback(2, events.PY_START, note)
         sys.monitoring.set_events(2, events.PY_START)
-        def leaf(): weft.sleep(0)
-        weft.joinall([weft.spawn(leaf) for _ in range(5)])
+        def leaf(): fibril.sleep(0)
+        fibril.joinall([fibril.spawn(leaf) for _ in range(5)])
         sys.monitoring.set_events(2, 0)
         print(seen.count("leaf"))
     """)
@@ -264,22 +264,22 @@ def test_monitoring_sees_every_fiber(interpreter: Interpreter) -> None:
 
 def test_a_storm_of_signals_breaks_nothing(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import signal, weft
-        from weft.queue import Queue
+        import signal, fibril
+        from fibril.queue import Queue
         hits = [0]
         def handler(*_):
             hits[0] += 1
-            weft.spawn(len, "")
-            weft.getcurrent(), weft.get_hub().parked()
+            fibril.spawn(len, "")
+            fibril.getcurrent(), fibril.get_hub().parked()
         signal.signal(signal.SIGALRM, handler)
         signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
         queue = Queue(1)
-        feeder = weft.spawn(lambda: [queue.put(n) for n in range(3000)])
+        feeder = fibril.spawn(lambda: [queue.put(n) for n in range(3000)])
         total = sum(queue.get() for _ in range(3000))
-        ring = [weft.spawn(weft.sleep, 0.001 * n) for n in range(100)]
-        weft.joinall(ring)
+        ring = [fibril.spawn(fibril.sleep, 0.001 * n) for n in range(100)]
+        fibril.joinall(ring)
         while hits[0] < 50:
-            weft.sleep(0.001)
+            fibril.sleep(0.001)
         signal.setitimer(signal.ITIMER_REAL, 0)
         print(total)
     """)
@@ -288,8 +288,8 @@ def test_a_storm_of_signals_breaks_nothing(interpreter: Interpreter) -> None:
 
 def test_ctrl_c_in_storms_only_ever_interrupts_python(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import os, signal, sys, threading, time, weft
-        from weft.event import Event
+        import os, signal, sys, threading, time, fibril
+        from fibril.event import Event
         sys.stderr = open(os.devnull, "w")
         pid, stop = os.getpid(), []
         def storm():
@@ -299,9 +299,9 @@ def test_ctrl_c_in_storms_only_ever_interrupts_python(interpreter: Interpreter) 
         caught = 0
         thread = threading.Thread(target=storm)
         def work():
-            tasks = [weft.spawn(weft.sleep, 0.001) for _ in range(20)]
-            weft.joinall(tasks)
-            weft.Fiber(weft.sleep).switch(0)
+            tasks = [fibril.spawn(fibril.sleep, 0.001) for _ in range(20)]
+            fibril.joinall(tasks)
+            fibril.Fiber(fibril.sleep).switch(0)
             Event().wait(0.001)
         is_started = False
         while caught < 20:
@@ -313,17 +313,17 @@ def test_ctrl_c_in_storms_only_ever_interrupts_python(interpreter: Interpreter) 
                     work()
             except KeyboardInterrupt:
                 caught += 1
-            except (weft.LoopExit, AssertionError):
+            except (fibril.LoopExit, AssertionError):
                 pass
         while True:
             try:
                 stop.append(1)
                 thread.join()
-                weft.sleep(0.01)
+                fibril.sleep(0.01)
                 break
             except KeyboardInterrupt:
                 pass
-        print(weft.spawn(lambda: "alive").get())
+        print(fibril.spawn(lambda: "alive").get())
     """)
     assert out == "alive\n"
 
@@ -333,10 +333,10 @@ def test_ctrl_c_in_storms_only_ever_interrupts_python(interpreter: Interpreter) 
 
 def test_a_fiber_that_is_being_destroyed_is_not_told_of(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import gc, weakref, weft
-        main = weft.getcurrent()
+        import gc, weakref, fibril
+        main = fibril.getcurrent()
         def look(*_):
-            for fiber, *_ in weft.get_hub().parked():
+            for fiber, *_ in fibril.get_hub().parked():
                 repr(fiber)
         class Looking:
             __del__ = look
@@ -344,10 +344,10 @@ def test_a_fiber_that_is_being_destroyed_is_not_told_of(interpreter: Interpreter
             while True:
                 try:
                     main.switch()
-                except weft.GreenletExit:
+                except fibril.GreenletExit:
                     pass
         for _ in range(5):
-            fiber = weft.Fiber(stubborn)
+            fiber = fibril.Fiber(stubborn)
             fiber.switch()
             fiber.looking = Looking()
             reference = weakref.ref(fiber, look)
@@ -363,48 +363,48 @@ def test_a_fiber_that_the_collector_has_cleared_cannot_be_reached(
     interpreter: Interpreter,
 ) -> None:
     out = interpreter.out("""
-        import gc, weft
-        main = weft.getcurrent()
+        import gc, fibril
+        main = fibril.getcurrent()
         def stubborn():
-            me, kept = weft.getcurrent(), [1, 2, 3]
+            me, kept = fibril.getcurrent(), [1, 2, 3]
             def nested():
                 return kept
             while True:
                 try:
                     main.switch()
-                except weft.GreenletExit:
+                except fibril.GreenletExit:
                     assert nested() == [1, 2, 3]
-        fiber = weft.Fiber(stubborn)
+        fiber = fibril.Fiber(stubborn)
         fiber.switch()
         del fiber
         for _ in range(3):
             gc.collect()
-        print([fiber.throw() for fiber, *_ in weft.get_hub().parked()])
+        print([fiber.throw() for fiber, *_ in fibril.get_hub().parked()])
     """)
     assert out in ("[]\n", "[()]\n")
 
 
 def test_a_destructor_that_runs_on_arrival_cannot_swallow_a_kill(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import weft
-        from weft import spawn, sleep
-        from weft.event import Event
-        from weft.lock import RLock, Semaphore
-        from weft.queue import Queue
-        weft._core.sim_install()
+        import fibril
+        from fibril import spawn, sleep
+        from fibril.event import Event
+        from fibril.lock import RLock, Semaphore
+        from fibril.queue import Queue
+        fibril._core.sim_install()
         class Waiting:
             def __del__(self):
                 try:
                     sleep(0)
-                except weft.GreenletExit:
+                except fibril.GreenletExit:
                     print("swallowed")
         def last():
-            weft.getcurrent().waiting = Waiting()
+            fibril.getcurrent().waiting = Waiting()
         def outcome(wait):
             def work():
                 try:
                     return wait()
-                except weft.GreenletExit:
+                except fibril.GreenletExit:
                     return "killed"
             task = spawn(work)
             sleep(0)
@@ -425,19 +425,19 @@ def test_a_destructor_that_runs_on_arrival_cannot_swallow_a_kill(interpreter: In
 
 def test_what_a_context_drags_along_may_kill_who_runs_next(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import weft
+        import fibril
         from contextvars import ContextVar
         variable = ContextVar("variable")
         class Killing:
             def __del__(self):
                 for victim in victims:
-                    if victim is not weft.getcurrent():
+                    if victim is not fibril.getcurrent():
                         victim.kill(block=False)
         for _ in range(200):
-            weft.spawn(lambda: variable.set(Killing()))  # its context goes with the task itself
-            victims = [weft.spawn(len, ""), weft.spawn(weft.sleep, 1)]
-            weft.sleep(0)
-            weft.sleep(0)
+            fibril.spawn(lambda: variable.set(Killing()))  # its context goes with the task itself
+            victims = [fibril.spawn(len, ""), fibril.spawn(fibril.sleep, 1)]
+            fibril.sleep(0)
+            fibril.sleep(0)
         victims = []  # what is left ends with the interpreter, where nobody can be killed
         print("alive")
     """)
@@ -448,19 +448,19 @@ def test_a_collection_inside_a_switch_may_end_its_target(interpreter: Interprete
     """3.11 collects inside allocations, so also between choosing a target and entering it."""
     numbers = ", ".join(map(str, range(25)))
     out = interpreter.out(f"""
-        import gc, weft
-        main = weft.getcurrent()
+        import gc, fibril
+        main = fibril.getcurrent()
         class Bomb:
             def __del__(self):
                 try:
                     self.target.throw()
-                except weft.GreenletExit:
+                except fibril.GreenletExit:
                     pass
         def work(*args):
             while True:
                 main.switch()
         def once(use):
-            fiber = weft.Fiber(work)
+            fiber = fibril.Fiber(work)
             fiber.switch()
             gc.disable()
             gc.collect()
@@ -472,7 +472,7 @@ def test_a_collection_inside_a_switch_may_end_its_target(interpreter: Interprete
             use(fiber)
         for use in (lambda f: f.switch({numbers}), lambda f: f.switch(1, a=1),
                     lambda f: f.switch(a=1), lambda f: f.throw(KeyError),
-                    lambda f: f.throw(weft.GreenletExit, "x")):
+                    lambda f: f.throw(fibril.GreenletExit, "x")):
             for _ in range(5):
                 try:
                     once(use)
@@ -485,17 +485,17 @@ def test_a_collection_inside_a_switch_may_end_its_target(interpreter: Interprete
 
 def test_a_link_may_be_removed_while_it_is_compared(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import weft
+        import fibril
         class Callback:
             def __call__(self, task): pass
             def __eq__(self, other):
                 task.kill(block=False)
-                weft.sleep(0)
+                fibril.sleep(0)
                 return True
             __hash__ = None
         for _ in range(50):
-            task = weft.spawn(weft.sleep, 10)
-            weft.sleep(0)
+            task = fibril.spawn(fibril.sleep, 10)
+            fibril.sleep(0)
             for _ in range(3):
                 task.link(Callback())
             task.unlink(print)
@@ -506,21 +506,21 @@ def test_a_link_may_be_removed_while_it_is_compared(interpreter: Interpreter) ->
 
 def test_a_task_may_be_the_parent_of_a_fiber(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import sys, weft
+        import sys, fibril
         sys.stderr = None
         def fail():
             raise ValueError
-        for end in (len, fail, weft.getcurrent().switch):
+        for end in (len, fail, fibril.getcurrent().switch):
             for state in ("unstarted", "spawned", "parked", "ended"):
-                task = weft.Task(weft.sleep, 0.001)
+                task = fibril.Task(fibril.sleep, 0.001)
                 if state != "unstarted": task.start()
-                if state == "parked": weft.sleep(0)
+                if state == "parked": fibril.sleep(0)
                 if state == "ended": task.join()
                 def use(task=task, end=end):
-                    weft.Fiber(end, task).switch(*([""] if end is len else []))
-                weft.spawn(use)
+                    fibril.Fiber(end, task).switch(*([""] if end is len else []))
+                fibril.spawn(use)
                 try:
-                    weft.sleep(0.003)
+                    fibril.sleep(0.003)
                 except AssertionError:
                     pass
                 task.kill()
@@ -531,17 +531,17 @@ def test_a_task_may_be_the_parent_of_a_fiber(interpreter: Interpreter) -> None:
 
 def test_daemon_threads_in_fibers_do_not_disturb_the_end(interpreter: Interpreter) -> None:
     program = """
-        import os, threading, time, weft
-        from weft.event import Event
+        import os, threading, time, fibril
+        from fibril.event import Event
         reader, writer = os.pipe()
         def busy():
             while True: pass
         def serve(use):
-            weft.spawn(weft.sleep, 100)
-            weft.Fiber(use).switch()
-        for use in (lambda: weft.sleep(100), lambda: time.sleep(100), busy,
-                    lambda: weft._core.wait_read(reader), lambda: Event().wait(50),
-                    lambda: weft.spawn(weft.sleep, 100).join()):
+            fibril.spawn(fibril.sleep, 100)
+            fibril.Fiber(use).switch()
+        for use in (lambda: fibril.sleep(100), lambda: time.sleep(100), busy,
+                    lambda: fibril._core.wait_read(reader), lambda: Event().wait(50),
+                    lambda: fibril.spawn(fibril.sleep, 100).join()):
             threading.Thread(target=serve, args=(use,), daemon=True).start()
         time.sleep(0.02)
         print("end")

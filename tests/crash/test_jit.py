@@ -1,6 +1,6 @@
 """Fibers that are parked inside machine code of CPython's compiler, which is given up meanwhile.
 
-Not by replacing a function's __code__, though: that crashes CPython 3.15.0 without weft as well.
+Not by replacing a function's __code__, though: that crashes CPython 3.15.0 without fibril as well.
 """
 
 import sys
@@ -16,11 +16,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 PRELUDE = """
-    import gc, sys, weft
+    import gc, sys, fibril
 
     def make(factor):
         # A function with code of its own, so that the machine code goes when it goes.
-        names = {"switch": weft.getcurrent().switch, "is_active": sys._jit.is_active, "seen": seen}
+        switch = fibril.getcurrent().switch
+        names = {"switch": switch, "is_active": sys._jit.is_active, "seen": seen}
         exec(SOURCE.replace("FACTOR", str(factor)), names)
         return names
 
@@ -45,7 +46,7 @@ PRELUDE = """
 
 def test_fibers_inside_machine_code_go_on_where_they_were(interpreter: Interpreter) -> None:
     program = """
-    fibers = [weft.Fiber(make(n)["work"]) for n in range(5)]
+    fibers = [fibril.Fiber(make(n)["work"]) for n in range(5)]
     for fiber in fibers:
         fiber.switch(LIMIT)
     for _ in range(LIMIT // 2):
@@ -64,7 +65,7 @@ def test_machine_code_that_is_given_up_lives_until_its_fibers_have_left(
     program = """
     def start(n):
         names = make(n)
-        fiber = weft.Fiber(names["work"])
+        fiber = fibril.Fiber(names["work"])
         fiber.switch(LIMIT)
         for _ in range(LIMIT - 500):
             fiber.switch()

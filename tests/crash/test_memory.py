@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import Interpreter
 
 pytestmark = pytest.mark.skipif(
-    "WEFT_SANITIZER" in os.environ, reason="a sanitizer's own memory is larger than all of this"
+    "FIBRIL_SANITIZER" in os.environ, reason="a sanitizer's own memory is larger than all of this"
 )
 
 # Resident memory, page tables and objects, with 20,000 bare fibers that are two frames deep.
@@ -22,8 +22,8 @@ PARKED_BYTES_MAX = {(3, 11): 9_500, (3, 12): 7_200, (3, 13): 7_200}.get(sys.vers
 ARENAS_KIB = 2048
 
 PROGRAM = """
-    import gc, weft
-    from weft import Fiber, getcurrent
+    import gc, fibril
+    from fibril import Fiber, getcurrent
 
     main = getcurrent()
 
@@ -76,11 +76,12 @@ def test_a_parked_fiber_costs_a_page_and_its_share_of_page_tables(interpreter: I
 
 
 @pytest.mark.parametrize(
-    "burst", ["burst(20_000)", "weft.joinall([weft.spawn(weft.sleep, 0) for _ in range(20_000)])"]
+    "burst",
+    ["burst(20_000)", "fibril.joinall([fibril.spawn(fibril.sleep, 0) for _ in range(20_000)])"],
 )
 def test_after_a_burst_memory_is_as_before(burst: str, interpreter: Interpreter) -> None:
     out = interpreter.out(f"""{PROGRAM}
-    weft.spawn(weft.sleep, 0).join()
+    fibril.spawn(fibril.sleep, 0).join()
     sizes = [kib("VmRSS")]
     for _ in range(3):
         {burst}
@@ -109,13 +110,13 @@ def test_what_ended_among_those_that_stay_is_given_back_when_there_is_time(
     interpreter: Interpreter,
 ) -> None:
     out = interpreter.out(f"""{PROGRAM}
-    tasks = [weft.spawn(weft.sleep, 0.02 if number % 8 else 1000) for number in range(4000)]
-    weft.sleep(0)
+    tasks = [fibril.spawn(fibril.sleep, 0.02 if number % 8 else 1000) for number in range(4000)]
+    fibril.sleep(0)
     full = kib("VmRSS") - before
-    weft.sleep(0.5)
-    print(weft.get_hub().statistics()["stacks_dirty"], full, kib("VmRSS") - before)
-    weft.killall(tasks)
-    print(weft.get_hub().statistics()["stacks_dirty"] <= 128)
+    fibril.sleep(0.5)
+    print(fibril.get_hub().statistics()["stacks_dirty"], full, kib("VmRSS") - before)
+    fibril.killall(tasks)
+    print(fibril.get_hub().statistics()["stacks_dirty"] <= 128)
     """)
     counts, is_bounded = out.splitlines()
     dirty, full, rest = map(int, counts.split())
@@ -139,12 +140,12 @@ def test_trim_gives_back_what_parked_fibers_touched_when_they_were_deeper(
     out = interpreter.out(f"""{PROGRAM}
     fibers = park(500, deep_then_parked)
     deep = kib("VmRSS") - before
-    weft.get_hub().trim()
+    fibril.get_hub().trim()
     print(deep, kib("VmRSS") - before)
-    print({{fiber.switch() for fiber in fibers}}, weft.get_hub().statistics()["stacks_free"] > 0)
+    print({{fiber.switch() for fiber in fibers}}, fibril.get_hub().statistics()["stacks_free"] > 0)
     del fibers
-    weft.get_hub().trim()
-    print(weft.get_hub().statistics()["stacks_free"])
+    fibril.get_hub().trim()
+    print(fibril.get_hub().statistics()["stacks_free"])
     """)
     sizes, alive, none = out.splitlines()
     deep, trimmed = map(int, sizes.split())
@@ -155,20 +156,20 @@ def test_trim_gives_back_what_parked_fibers_touched_when_they_were_deeper(
 
 def test_trim_is_for_the_own_thread(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import threading, weft
-        hub = weft.get_hub()
+        import threading, fibril
+        hub = fibril.get_hub()
         def work():
             try:
                 hub.trim()
-            except weft.FiberError as error:
+            except fibril.FiberError as error:
                 print(error)
         thread = threading.Thread(target=work)
         thread.start()
         thread.join()
         hub.trim()
-        weft.spawn(hub.trim).get()
+        fibril.spawn(hub.trim).get()
         hub.call_soon(hub.trim)
-        weft.sleep(0)
+        fibril.sleep(0)
     """)
     assert out.startswith("cannot trim the stacks of another native thread")
 

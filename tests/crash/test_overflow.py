@@ -130,7 +130,7 @@ HARMLESS = {
     "drop a line of fibers": (
         "f = None\nfor _ in range(50_000): g = Fiber(len); g.f = f; f = g\ndel f, g"
     ),
-    "drop a line of tasks": "t = None\nfor _ in range(50_000): t = weft.Task(len, t)\ndel t",
+    "drop a line of tasks": "t = None\nfor _ in range(50_000): t = fibril.Task(len, t)\ndel t",
     "collect a deep list": (
         "import gc\nfirst = nested = []\nfor _ in range(100_000): nested = [nested]\n"
         "first.append(nested)\ndel first, nested\ngc.collect()"
@@ -164,8 +164,8 @@ HARMLESS = {
 }
 
 PROGRAM = """
-    import copy, functools, json, pickle, re, sys, weft
-    from weft import Fiber
+    import copy, functools, json, pickle, re, sys, fibril
+    from fibril import Fiber
 
     def work():
 {body}
@@ -181,7 +181,7 @@ PROGRAM = """
         return deeper(levels - 1) if levels else guarded()
 
     print(Fiber(guarded).switch())
-    print(weft.spawn(guarded).get())
+    print(fibril.spawn(guarded).get())
     print(Fiber(deeper).switch(100))
     print(Fiber(lambda: Fiber(guarded).switch()).switch())
     try:
@@ -219,13 +219,13 @@ def test_a_thousand_parked_fibers_do_not_use_up_the_recursion_of_c(
 ) -> None:
     """3.12 and 3.13 count C recursion for the thread: each fiber must have its own count."""
     out = interpreter.out("""
-        import functools, weft
-        main = weft.getcurrent()
+        import functools, fibril
+        main = fibril.getcurrent()
         def work():
             sorted([1], key=lambda _: functools.partial(main.switch)())
             json = __import__("json")
             return json.dumps([[[1]]])
-        fibers = [weft.Fiber(work) for _ in range(3000)]
+        fibers = [fibril.Fiber(work) for _ in range(3000)]
         for fiber in fibers:
             fiber.switch()
         print({fiber.switch() for fiber in fibers})
@@ -236,10 +236,10 @@ def test_a_thousand_parked_fibers_do_not_use_up_the_recursion_of_c(
 def test_after_a_fiber_the_thread_has_all_of_its_own_stack_again(interpreter: Interpreter) -> None:
     """From 3.14 on the bounds of the stack are swapped with it; before, what is left to count."""
     out = interpreter.out("""
-        import functools, sys, weft
+        import functools, sys, fibril
         if sys.version_info >= (3, 12):
             sys.setrecursionlimit(1_000_000)  # only the recursion of C is limited
-        main = weft.getcurrent()
+        main = fibril.getcurrent()
 
         def depth():
             levels = 0
@@ -254,11 +254,11 @@ def test_after_a_fiber_the_thread_has_all_of_its_own_stack_again(interpreter: In
 
         depth()  # the first time, not yet specialised, needs a little more stack: plain Python too
         before = depth()
-        fiber = weft.Fiber(lambda: (depth(), main.switch(), depth()))
+        fiber = fibril.Fiber(lambda: (depth(), main.switch(), depth()))
         for _ in range(2):
             fiber.switch()
             print(depth() == before)
-        weft.spawn(depth).join()
+        fibril.spawn(depth).join()
         print(depth() == before)
     """)
     assert out == "True\nTrue\nTrue\n"
@@ -269,10 +269,10 @@ def test_with_a_higher_limit_python_recursion_alone_needs_no_stack(
     interpreter: Interpreter,
 ) -> None:
     out = interpreter.out("""
-        import sys, weft
+        import sys, fibril
         def recurse(levels):
             return 0 if levels == 0 else 1 + recurse(levels - 1)
         sys.setrecursionlimit(200_000)
-        print(weft.Fiber(recurse).switch(100_000))
+        print(fibril.Fiber(recurse).switch(100_000))
     """)
     assert out == "100000\n"

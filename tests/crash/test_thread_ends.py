@@ -11,24 +11,24 @@ import pytest
 
 from tests.conftest import Interpreter
 
-IS_SANITIZED = "WEFT_SANITIZER" in os.environ
+IS_SANITIZED = "FIBRIL_SANITIZER" in os.environ
 THREADS = 400 if IS_SANITIZED else 3000
 
 PROGRAM = f"""
-    import gc, os, sys, threading, weft
-    from weft import native
-    from weft.event import Event
+    import gc, os, sys, threading, fibril
+    from fibril import native
+    from fibril.event import Event
 
     def use_hub(go, answers):
-        task = weft.spawn(weft.sleep, 0)
-        weft.spawn(Event().wait)  # unwound when the thread ends
+        task = fibril.spawn(fibril.sleep, 0)
+        fibril.spawn(Event().wait)  # unwound when the thread ends
         go.wait()
-        weft.joinall([task, weft.spawn(pow, 2, 3)])
+        fibril.joinall([task, fibril.spawn(pow, 2, 3)])
         reader, writer = os.pipe()
-        weft.spawn(os.write, writer, b"x")
-        weft._core.wait_read(reader)
+        fibril.spawn(os.write, writer, b"x")
+        fibril._core.wait_read(reader)
         os.close(reader), os.close(writer)
-        answers.append(weft.offload(int) + LAST)
+        answers.append(fibril.offload(int) + LAST)
 
     def batch(count):
         go, answers = Event(), []
@@ -37,7 +37,7 @@ PROGRAM = f"""
             thread.start()
         go.set()
         for thread in threads:
-            weft.offload(thread.join)
+            fibril.offload(thread.join)
         return len(answers)
 
     def state():
@@ -46,7 +46,7 @@ PROGRAM = f"""
             kib = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
         return len(os.listdir("/proc/self/fd")), kib, sys.getallocatedblocks()
 
-    pool = weft.get_hub().threadpool
+    pool = fibril.get_hub().threadpool
     pool.size = pool.maxsize
     ended = sum(batch(50) for _ in range(10))  # malloc's arenas, what the pool's threads keep
     before = state()

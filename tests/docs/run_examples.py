@@ -15,7 +15,7 @@ def documented(module: Any) -> Iterator[tuple[str, Any]]:
     yield module.__name__, module
     for name in getattr(module, "__all__", ()):
         thing = getattr(module, name)
-        if not str(getattr(thing, "__module__", "")).startswith("weft"):
+        if not str(getattr(thing, "__module__", "")).startswith("fibril"):
             continue  # the standard library's, passed on
         yield name, thing
         if isinstance(thing, type):

@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 
-import weft
+import fibril
 
 RUNNER = Path(__file__).with_name("run_examples.py")
 NOT_FOR_IMPORT = {
-    "weft.__main__",
-    "weft.weft-gdb",
-    "weft.monkey.thread_3_11",
-    "weft.monkey.thread_3_13",
-    "weft.monkey.thread_3_14",
+    "fibril.__main__",
+    "fibril.fibril-gdb",
+    "fibril.monkey.thread_3_11",
+    "fibril.monkey.thread_3_13",
+    "fibril.monkey.thread_3_14",
 }
 
 
 def modules():
-    found = pkgutil.walk_packages(weft.__path__, "weft.", onerror=lambda name: None)
-    names = [module.name for module in found if not module.name.startswith("weft.compat.")]
-    return ["weft", *(name for name in names if name not in NOT_FOR_IMPORT)]
+    found = pkgutil.walk_packages(fibril.__path__, "fibril.", onerror=lambda name: None)
+    names = [module.name for module in found if not module.name.startswith("fibril.compat.")]
+    return ["fibril", *(name for name in names if name not in NOT_FOR_IMPORT)]
 
 
 @pytest.mark.parametrize("name", modules())
@@ -33,5 +33,5 @@ def test_examples_in_docstrings_run(name):
 
 
 def test_the_most_used_names_have_examples():
-    for thing in (weft.spawn, weft.Fiber, weft.Task, weft.joinall, weft.Timeout):
+    for thing in (fibril.spawn, fibril.Fiber, fibril.Task, fibril.joinall, fibril.Timeout):
         assert ">>> " in thing.__doc__, thing

@@ -1,8 +1,8 @@
 """The reference for fibers: native threads that pass a baton. Slow, plain, shares nothing.
 
-A Baton has the interface of weft.Fiber. Each runs on a native thread of its own, and only who holds
-its world's baton runs; a World stands for the native thread that the fibers would belong to. The
-rules (who gets a value, whose parent is whose, when what is dropped is unwound) are greenlet's.
+A Baton has the interface of fibril.Fiber. Each runs on a native thread of its own, and only who
+holds its world's baton runs; a World stands for the native thread that the fibers would belong to.
+The rules (who gets a value, whose parent is whose, when what is dropped is unwound) are greenlet's.
 
 Who is parked is known to nobody but its references, as a fiber is: a thread keeps the handle only
 while it runs. What a parked fiber's call refers to is in `pending`, where the collector sees it.
@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from weft import FiberError, GreenletExit
+from fibril import FiberError, GreenletExit
 
 NEW, RUNNING, AWAY, DEAD = range(4)
 here = threading.local()  # .world: whose threads they are
@@ -132,7 +132,7 @@ class Core:
 
 
 class Baton:
-    """Looks like weft.Fiber."""
+    """Looks like fibril.Fiber."""
 
     number: int
     me: "Baton"

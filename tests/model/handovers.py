@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import weft
-from weft import GreenletExit, Timeout, native
-from weft.event import AsyncResult, Event
-from weft.lock import BoundedSemaphore, Condition, RLock, Semaphore
-from weft.queue import Channel, Empty, Full, LifoQueue, PriorityQueue, Queue
+import fibril
+from fibril import GreenletExit, Timeout, native
+from fibril.event import AsyncResult, Event
+from fibril.lock import BoundedSemaphore, Condition, RLock, Semaphore
+from fibril.queue import Channel, Empty, Full, LifoQueue, PriorityQueue, Queue
 
 THREADS = 8
 STALL_S = 60  # without a hand-over for so long, it hangs
@@ -39,7 +39,7 @@ class Victims:
     @contextmanager
     def one_more(self) -> Iterator[None]:
         """The current task may be killed in this block, and not after."""
-        me = weft.getcurrent()
+        me = fibril.getcurrent()
         with self.lock:
             self.tasks[me] = None
         try:
@@ -49,7 +49,7 @@ class Victims:
                 del self.tasks[me]
             for _ in range(9):
                 with suppress(GreenletExit):  # those that were on their way
-                    weft.sleep(0)
+                    fibril.sleep(0)
 
     def kill_one(self, choose: random.Random) -> None:
         with self.lock:
@@ -172,7 +172,7 @@ class Permits(Part):
         with victims.one_more():
             for number in range(self.each // 2):
                 patiently(self.semaphore.acquire, True)
-                self.hold(id(weft.getcurrent()), number)
+                self.hold(id(fibril.getcurrent()), number)
                 self.done_counts[thread] += 1
 
     def hold(self, me: int, number: int) -> None:
@@ -180,7 +180,7 @@ class Permits(Part):
         assert len(self.holders) <= self.value
         with suppress(GreenletExit):
             if number % 4 == 0:
-                weft.sleep(0)
+                fibril.sleep(0)
         self.holders.remove(me)
         self.semaphore.release()
 
@@ -276,7 +276,7 @@ class Exclusion(Part):
         before = self.sum
         with suppress(GreenletExit):
             if number % 4 == 0:
-                weft.sleep(0)
+                fibril.sleep(0)
         self.sum = before + 1
 
     def check(self) -> None:
@@ -348,11 +348,11 @@ class Run:
 
     def work(self, thread: int) -> None:
         try:
-            tasks = [weft.spawn(body) for part in self.parts for body in part.bodies(thread)]
-            killer = weft.spawn(self.kill, random.Random(self.seed * THREADS + thread))
-            weft.joinall(tasks, raise_error=True)
+            tasks = [fibril.spawn(body) for part in self.parts for body in part.bodies(thread)]
+            killer = fibril.spawn(self.kill, random.Random(self.seed * THREADS + thread))
+            fibril.joinall(tasks, raise_error=True)
             killer.kill()
-            assert weft.get_hub().parked() == []
+            assert fibril.get_hub().parked() == []
         except BaseException as error:
             self.errors.append(error)
 
@@ -360,7 +360,7 @@ class Run:
     def kill(choose: random.Random) -> None:
         """Kills anybody, of any thread."""
         while True:
-            weft.sleep(choose.random() * 0.002)
+            fibril.sleep(choose.random() * 0.002)
             victims.kill_one(choose)
 
     def go(self) -> None:

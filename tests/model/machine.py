@@ -1,6 +1,6 @@
-"""Random programs of tasks that use one primitive, run by weft and by the model: what happens must
-be the same, to the order of each wake-up. WEFT_EXAMPLES=n: so many programs of each kind instead of
-200; with it they are drawn anew each time: `WEFT_EXAMPLES=10000 make test K=model`.
+"""Random programs of tasks that use one primitive, run by fibril and by the model: what happens
+must be the same, to the order of each wake-up. FIBRIL_EXAMPLES=n: so many programs of each kind
+instead of 200; with it they are drawn anew each time: `FIBRIL_EXAMPLES=10000 make test K=model`.
 
 A program is a list of steps of the main fiber: it spawns a task with a script of its own, kills
 one, sleeps, or uses the primitive. At the end it kills who is left, as often as need be. A step or
@@ -21,14 +21,14 @@ from typing import Any, NamedTuple
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import weft
+import fibril
+from fibril import GreenletExit, Timeout, get_hub
+from fibril.testing import SimClock
 from tests.conftest import run_in_thread
 from tests.model.world import Body, World
 from tests.model.world import Task as ModelTask
-from weft import GreenletExit, Timeout, get_hub
-from weft.testing import SimClock
 
-EXAMPLES = os.environ.get("WEFT_EXAMPLES", "")
+EXAMPLES = os.environ.get("FIBRIL_EXAMPLES", "")
 CAUGHT = (Exception, GreenletExit, Timeout)
 LONG_S = 1000  # longer than all timeouts of a program together
 
@@ -40,12 +40,12 @@ Trace = list[tuple[Any, ...]]
 class Machine(NamedTuple):
     """A primitive on both sides, and what a program may do with it."""
 
-    weft: Callable[["Side"], Any]
+    fibril: Callable[["Side"], Any]
     model: Callable[["Side"], Any]
     operations: st.SearchStrategy[Operation]  # in tasks
     instant: st.SearchStrategy[Operation]  # in the main fiber: those that never wait
     state: Callable[[Any], Any] = lambda subject: None  # what can be seen of the subject
-    check: Callable[[Any, Trace], None] = lambda subject, trace: None  # laws, by weft's trace
+    check: Callable[[Any, Trace], None] = lambda subject, trace: None  # laws, by fibril's trace
 
 
 class Side:
@@ -93,38 +93,38 @@ def name_of(value: Any) -> Any:
     return type(value).__name__ if isinstance(value, BaseException) else value
 
 
-class Weft(Side):
-    """weft: calls block."""
+class Fibril(Side):
+    """fibril: calls block."""
 
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine)
-        self.subject = machine.weft(self)
+        self.subject = machine.fibril(self)
 
     def now(self) -> float:
         return SimClock.current().now()
 
     def me(self) -> int:
-        return getattr(weft.getcurrent(), "number", -1)
+        return getattr(fibril.getcurrent(), "number", -1)
 
     def sleep(self, seconds: float) -> None:
-        weft.sleep(seconds)
+        fibril.sleep(seconds)
 
     def spin(self, times: int) -> None:
         """Give way so many times: the hub looks at its timers only now and then."""
         for _ in range(times):
-            weft.sleep(0)
+            fibril.sleep(0)
 
     def spawn(self, script: Script, is_stubborn: bool) -> None:
-        self.enlist(weft.spawn(self.live, script, is_stubborn))
+        self.enlist(fibril.spawn(self.live, script, is_stubborn))
 
     def spawn_later(self, seconds: float, script: Script, is_stubborn: bool) -> None:
-        self.enlist(weft.spawn_later(seconds, self.live, script, is_stubborn))
+        self.enlist(fibril.spawn_later(seconds, self.live, script, is_stubborn))
 
-    def enlist(self, task: weft.Task) -> None:
+    def enlist(self, task: fibril.Task) -> None:
         task.number = len(self.tasks)  # type: ignore[attr-defined]
         self.tasks.append(task)
 
-    def kill_one(self, task: weft.Task) -> None:
+    def kill_one(self, task: fibril.Task) -> None:
         task.kill(block=False)
 
     def live(self, script: Script, is_stubborn: bool) -> str:
@@ -260,12 +260,12 @@ def programs(machine: Machine) -> st.SearchStrategy[Script]:
     return st.tuples(crowd, steps.map(joined)).map(joined)
 
 
-def run_on_weft(machine: Machine, program: Script) -> Weft:
+def run_on_fibril(machine: Machine, program: Script) -> Fibril:
     """Run it in a fresh world, which must be empty again at the end."""
-    sides: list[Weft] = []
+    sides: list[Fibril] = []
 
     def run() -> None:
-        side = Weft(machine)
+        side = Fibril(machine)
         sides.append(side)
         side.run(program)
         assert get_hub().parked() == []
@@ -287,7 +287,7 @@ def first_difference(ours: Trace, models: Trace) -> str:
         left, right = ours[place : place + 1], models[place : place + 1]
         if left != right:
             before = "\n".join(f"      {entry}" for entry in ours[max(0, place - 15) : place])
-            return f"\n{before}\nweft  {left}\nmodel {right}"
+            return f"\n{before}\nfibril  {left}\nmodel {right}"
     return ""
 
 
@@ -309,7 +309,7 @@ def compare(machine: Machine) -> None:
     @given(programs(machine))
     def check(program: Script) -> None:
         model = run_on_model(machine, program)
-        ours = run_on_weft(machine, program)
+        ours = run_on_fibril(machine, program)
         difference = first_difference(ours.trace, model.trace)
         assert not difference, difference
         machine.check(ours.subject, ours.trace)

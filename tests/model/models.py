@@ -7,9 +7,9 @@ operation says in a few lines who gets what.
 from collections.abc import Callable
 from typing import Any
 
+from fibril import GreenletExit, Timeout
+from fibril.pool import PoolFull
 from tests.model.world import Body, Failure, Waiter, World
-from weft import GreenletExit, Timeout
-from weft.pool import PoolFull
 
 
 class Linked:

@@ -1,15 +1,15 @@
 """What each queue does, in plain Python, on the model's world: the reference.
 
-There are two, as in weft. A Queue hands an item to who waits for it; a HookedQueue keeps all items
-and promises them, so that what a task gets is what comes first when it runs.
+There are two, as in fibril. A Queue hands an item to who waits for it; a HookedQueue keeps all
+items and promises them, so that what a task gets is what comes first when it runs.
 """
 
 import math
 from queue import Empty, Full
 from typing import Any
 
+from fibril.queue import ShutDown
 from tests.model.world import Body, Waiter, World
-from weft.queue import ShutDown
 
 
 class Joinable:

@@ -1,4 +1,4 @@
-"""Random programs of fibers on several native threads, run by weft and by the reference: what
+"""Random programs of fibers on several native threads, run by fibril and by the reference: what
 happens must be the same. `python -m tests.model.random_fibers FIRST_SEED PROGRAMS SECONDS` compares
 that many, or as many as it can in that time, and prints how many.
 
@@ -19,9 +19,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-import weft
+import fibril
+from fibril import FiberError, GreenletExit
 from tests.model import baton
-from weft import FiberError, GreenletExit
 
 Trace = list[tuple[Any, ...]]
 
@@ -33,8 +33,8 @@ class Failure(Exception):
 class Side:
     """One of the two that are compared."""
 
-    fiber: Callable[..., Any] = weft.Fiber
-    getcurrent: Callable[[], Any] = staticmethod(weft.getcurrent)
+    fiber: Callable[..., Any] = fibril.Fiber
+    getcurrent: Callable[[], Any] = staticmethod(fibril.getcurrent)
 
     @staticmethod
     def begin(report: Callable[[BaseException], None]) -> None:
@@ -261,7 +261,7 @@ def difference(seed: int) -> str:
     for place, (left, right) in enumerate(zip(ours, reference, strict=False)):
         if left != right:
             before = "\n".join(map(str, ours[max(0, place - 12) : place]))
-            return f"seed {seed}, step {place}:\n{before}\nweft      {left}\nreference {right}"
+            return f"seed {seed}, step {place}:\n{before}\nfibril      {left}\nreference {right}"
     if len(ours) != len(reference):
         return f"seed {seed}: {len(ours)} and {len(reference)} steps"
     return ""

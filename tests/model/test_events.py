@@ -6,24 +6,24 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-import weft
+import fibril
+from fibril.event import AsyncResult, Event
+from fibril.lock import Semaphore
 from tests.model import models
 from tests.model.machine import NUMBERS, TIMEOUTS, Machine, Model, Side, compare, operation
 from tests.model.world import Body, Failure
-from weft.event import AsyncResult, Event
-from weft.lock import Semaphore
 
 # ---- one of them ----
 
 
-class WeftResult(AsyncResult):
+class FibrilResult(AsyncResult):
     def fail(self) -> None:
         self.set_exception(Failure())
 
 
 FLAG = st.one_of(*[operation("set")] * 2, operation("clear"))
 EVENT = Machine(
-    weft=lambda side: Event(),
+    fibril=lambda side: Event(),
     model=lambda side: models.Event(side.world),
     operations=st.one_of(
         *[operation("wait", TIMEOUTS)] * 4, *[FLAG] * 2, operation("spin", st.integers(20, 70))
@@ -33,7 +33,7 @@ EVENT = Machine(
 )
 SETTLE = st.one_of(operation("fail"), *[operation("set", NUMBERS)] * 2, operation("get", False))
 RESULT = Machine(
-    weft=lambda side: WeftResult(),
+    fibril=lambda side: FibrilResult(),
     model=lambda side: models.Result(side.world),
     operations=st.one_of(
         *[operation("get", True, TIMEOUTS)] * 3, operation("wait", TIMEOUTS), SETTLE
@@ -79,26 +79,26 @@ class Things:
         return self.things[3].acquire(True, timeout)
 
 
-class WeftThings(Things):
+class FibrilThings(Things):
     def __init__(self, side: Side) -> None:
         super().__init__(side, [Event(), Event(), AsyncResult(), Semaphore(0)])
 
     def wait(self, numbers: list[int], timeout: float | None, count: int | None) -> list[int]:
-        return self.names(weft.wait(self.chosen(numbers), timeout, count))
+        return self.names(fibril.wait(self.chosen(numbers), timeout, count))
 
     def take(self, numbers: list[int], timeout: float | None, seconds: float) -> list[int]:
         """Two of them, with a pause between."""
         taken = []
-        with weft.iwait(self.chosen(numbers), timeout) as ready:
+        with fibril.iwait(self.chosen(numbers), timeout) as ready:
             for thing in ready:
                 taken.append(thing)
                 if len(taken) == 2:
                     break
-                weft.sleep(seconds)
+                fibril.sleep(seconds)
         return self.names(taken)
 
     def joinall(self, timeout: float | None, count: int | None) -> list[int]:
-        return self.names(weft.joinall(self.side.tasks, timeout, count=count))
+        return self.names(fibril.joinall(self.side.tasks, timeout, count=count))
 
 
 class ModelThings(Things):
@@ -178,7 +178,7 @@ MAKE_READY = st.one_of(
     *[operation("release")] * 2,
 )
 SEVERAL = Machine(
-    weft=WeftThings,
+    fibril=FibrilThings,
     model=ModelThings,
     operations=st.one_of(
         *[operation("wait", CHOICES, TIMEOUTS, COUNTS)] * 3,

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from fibril import Fiber, GreenletExit, Task, get_hub, getcurrent, sleep, spawn
+from fibril.event import Event
 from tests.conftest import Interpreter
-from weft import Fiber, GreenletExit, Task, get_hub, getcurrent, sleep, spawn
-from weft.event import Event
 
 
 class Failure(Exception):
@@ -298,8 +298,8 @@ def test_a_fiber_that_nobody_waits_for(how: str, fresh: None) -> None:
 
 AT_EXIT = """
     import sys
-    import weft
-    from weft.event import Event
+    import fibril
+    from fibril.event import Event
 
     def live(event):
         print("begun")
@@ -315,15 +315,15 @@ AT_EXIT = """
         try:
             task.join()
             outcome(task)
-        except weft.GreenletExit:
+        except fibril.GreenletExit:
             print("joiner unwound")
 
-    task = weft.spawn(live, Event())
+    task = fibril.spawn(live, Event())
     if sys.argv[1:] == ["joined"]:
-        weft.spawn(join, task)
+        fibril.spawn(join, task)
     elif sys.argv[1:] == ["linked"]:
         task.link(outcome)
-    weft.sleep(0)
+    fibril.sleep(0)
     if sys.argv[1:] == ["dropped"]:
         del task
     """

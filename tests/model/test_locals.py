@@ -5,8 +5,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from fibril.local import local
 from tests.model.machine import SECONDS, Machine, Side, compare, operation
-from weft.local import local
 
 
 class Mine(local):
@@ -18,7 +18,7 @@ class Mine(local):
         self.first = [value]
 
 
-class WeftValues:
+class FibrilValues:
     def __init__(self, side: Side) -> None:
         self.mine = Mine(7)
 
@@ -46,7 +46,7 @@ class Values:
         self.first = [7]
 
 
-class ModelValues(WeftValues):
+class ModelValues(FibrilValues):
     """An object for each task."""
 
     def __init__(self, side: Any) -> None:
@@ -67,7 +67,7 @@ USE = st.one_of(
     operation("names"),
 )
 VALUES = Machine(
-    weft=WeftValues,
+    fibril=FibrilValues,
     model=ModelValues,
     operations=st.one_of(*[USE] * 2, operation("sleep", SECONDS)),
     instant=USE,

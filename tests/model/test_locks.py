@@ -6,22 +6,22 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-import weft
+import fibril
+from fibril.lock import BoundedSemaphore, Condition, RLock, Semaphore
 from tests.model import models
 from tests.model.machine import TIMEOUTS, Machine, Model, Side, Trace, compare, operation, outcomes
 from tests.model.world import Body
-from weft.lock import BoundedSemaphore, Condition, RLock, Semaphore
 
 # ---- semaphores: "told" waits by a link ----
 
 
-class WeftSemaphore(Semaphore):
+class FibrilSemaphore(Semaphore):
     def told(self, timeout: float | None) -> bool:
-        return bool(weft.wait([self], timeout))
+        return bool(fibril.wait([self], timeout))
 
 
-class WeftBounded(BoundedSemaphore):
-    told = WeftSemaphore.told
+class FibrilBounded(BoundedSemaphore):
+    told = FibrilSemaphore.told
 
 
 class ModelSemaphore(models.Semaphore):
@@ -48,10 +48,10 @@ def permits_are_conserved(value: int) -> Callable[[Any, Trace], None]:
     return check
 
 
-def semaphores(of_weft: type[Semaphore], of_model: type[ModelSemaphore], value: int) -> Machine:
+def semaphores(of_fibril: type[Semaphore], of_model: type[ModelSemaphore], value: int) -> Machine:
     instant = st.one_of(*[operation("release")] * 3, operation("acquire", False))
     return Machine(
-        weft=lambda side: of_weft(value),
+        fibril=lambda side: of_fibril(value),
         model=lambda side: of_model(side.world, value),
         operations=st.one_of(
             *[operation("acquire", True, TIMEOUTS)] * 3,
@@ -70,7 +70,7 @@ def semaphores(of_weft: type[Semaphore], of_model: type[ModelSemaphore], value: 
 HOLD = [operation("acquire", True, TIMEOUTS), operation("release")]
 TRY = st.one_of(operation("acquire", False), operation("release"))
 RLOCK = Machine(
-    weft=lambda side: RLock(),
+    fibril=lambda side: RLock(),
     model=lambda side: models.RLock(side.world),
     operations=st.one_of(*HOLD * 3, operation("acquire", False)),
     instant=TRY,
@@ -85,7 +85,7 @@ class Conditional:
         self.side, self.lock, self.condition = side, lock, condition
 
 
-class WeftConditional(Conditional):
+class FibrilConditional(Conditional):
     def wait(self, depth: int, timeout: float | None) -> Any:
         """With the lock taken so many times; who is killed must have it again as often."""
         try:
@@ -99,7 +99,7 @@ class WeftConditional(Conditional):
         with self.condition:
             self.condition.notify(count)
             if seconds:
-                weft.sleep(seconds)
+                fibril.sleep(seconds)
 
     def let_go(self) -> None:
         for _ in range(3):
@@ -135,7 +135,7 @@ class ModelConditional(Conditional):
         finally:
             self.condition.release()
 
-    let_go = WeftConditional.let_go
+    let_go = FibrilConditional.let_go
 
     def tell(self, count: int) -> Body:
         if (yield from self.condition.acquire(False)):
@@ -144,9 +144,9 @@ class ModelConditional(Conditional):
             self.side.note("told")
 
 
-def weft_condition(side: Side) -> WeftConditional:
+def fibril_condition(side: Side) -> FibrilConditional:
     lock = RLock()
-    return WeftConditional(side, lock, Condition(lock))
+    return FibrilConditional(side, lock, Condition(lock))
 
 
 def model_condition(side: Model) -> ModelConditional:
@@ -156,7 +156,7 @@ def model_condition(side: Model) -> ModelConditional:
 
 COUNTS = st.integers(1, 3)
 CONDITION = Machine(
-    weft=weft_condition,
+    fibril=fibril_condition,
     model=model_condition,
     operations=st.one_of(
         *[operation("wait", st.integers(0, 2), TIMEOUTS)] * 3,
@@ -167,9 +167,9 @@ CONDITION = Machine(
 )
 
 MACHINES = {
-    "Semaphore(0)": semaphores(WeftSemaphore, ModelSemaphore, 0),
-    "Semaphore(2)": semaphores(WeftSemaphore, ModelSemaphore, 2),
-    "BoundedSemaphore(2)": semaphores(WeftBounded, ModelBounded, 2),
+    "Semaphore(0)": semaphores(FibrilSemaphore, ModelSemaphore, 0),
+    "Semaphore(2)": semaphores(FibrilSemaphore, ModelSemaphore, 2),
+    "BoundedSemaphore(2)": semaphores(FibrilBounded, ModelBounded, 2),
     "RLock": RLOCK,
     "Condition": CONDITION,
 }

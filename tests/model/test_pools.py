@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import weft
+import fibril
+from fibril.pool import Group, Pool
 from tests.conftest import run_in_thread
 from tests.model import models
 from tests.model.machine import (
@@ -22,10 +23,9 @@ from tests.model.machine import (
     settled,
 )
 from tests.model.world import Body, Task
-from weft.pool import Group, Pool
 
 
-class WeftMember(weft.Task):
+class FibrilMember(fibril.Task):
     """Members hash alike on both sides, so that sets of them have the same order."""
 
     index = 0
@@ -66,14 +66,14 @@ class Members:
             self.side.note("leaves", member.index)
 
 
-class WeftMembers(Members):
-    def make(self, seconds: float) -> WeftMember:
-        return WeftMember(self.live, len(self.members), seconds)
+class FibrilMembers(Members):
+    def make(self, seconds: float) -> FibrilMember:
+        return FibrilMember(self.live, len(self.members), seconds)
 
     def live(self, number: int, seconds: float) -> None:
         self.side.note("begins", number)
         try:
-            weft.sleep(seconds)
+            fibril.sleep(seconds)
         finally:
             self.side.note("ends", number)
 
@@ -130,7 +130,7 @@ def pools(size: int | None) -> Machine:
         *[operation("discard", NUMBERS)] * 2,
     )
     return Machine(
-        weft=lambda side: WeftMembers(side, Counting() if size is None else Pool(size)),
+        fibril=lambda side: FibrilMembers(side, Counting() if size is None else Pool(size)),
         model=lambda side: ModelMembers(side, models.Pool(side.world, size)),
         operations=st.one_of(
             *[start] * 6,
@@ -158,7 +158,7 @@ def test_a_pool_does_what_the_model_does(size: int | None) -> None:
 )
 def test_a_pool_maps_as_map_does(size: int, seconds: list[int], maxsize: int | None) -> None:
     def work(task: tuple[int, int]) -> int:
-        weft.sleep(task[1])
+        fibril.sleep(task[1])
         return task[0]
 
     def run() -> None:
@@ -169,7 +169,7 @@ def test_a_pool_maps_as_map_does(size: int, seconds: list[int], maxsize: int | N
         assert sorted(unordered) == list(range(len(tasks)))
         if maxsize is None:
             assert unordered == order_of_end(size, seconds)
-        assert weft.get_hub().parked() == []
+        assert fibril.get_hub().parked() == []
 
     run_in_thread(run, is_sim=True)
 

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import strategies as st
 
+from fibril import queue as ours
+from fibril.queue import ShutDown
 from tests.model.machine import TIMEOUTS, Machine, Operation, Trace, compare, operation, outcomes
 from tests.model.queue_models import (
     Channel,
@@ -21,8 +23,6 @@ from tests.model.queue_models import (
     Queue,
 )
 from tests.model.world import Body, World
-from weft import queue as ours
-from weft.queue import ShutDown
 
 
 class Kind(NamedTuple):
@@ -34,7 +34,7 @@ class Kind(NamedTuple):
 
 
 class Hooked(ours.Queue):
-    """A subclass as people write them for the standard library: it is the slow way of weft's."""
+    """A subclass as people write them for the standard library: it is the slow way of fibril's."""
 
     def _get(self) -> Any:
         return super()._get()
@@ -69,7 +69,7 @@ class Counted:
         return (*counts, queue.unfinished_tasks) if self.kind.is_joinable else counts
 
 
-class WeftQueue(Counted):
+class FibrilQueue(Counted):
     def __init__(self, kind: Kind, queue: Any) -> None:
         super().__init__(kind, queue)
         self.accepted: set[Any] = set()
@@ -133,12 +133,12 @@ def instant(kind: Kind) -> st.SearchStrategy[Operation]:
 
 def machine(kind: Kind, size: int) -> Machine:
     return Machine(
-        weft=lambda side: WeftQueue(kind, kind.make(size)),
+        fibril=lambda side: FibrilQueue(kind, kind.make(size)),
         model=lambda side: ModelQueue(kind, kind.model(side.world, size or math.inf)),
         operations=operations(kind),
         instant=instant(kind),
         state=lambda subject: subject.state(),
-        check=WeftQueue.check,
+        check=FibrilQueue.check,
     )
 
 

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-import weft
+import fibril
+from fibril import Timeout
 from tests.model.machine import SECONDS, TIMEOUTS, Machine, Side, compare, operation
 from tests.model.world import Body, Broken
-from weft import Timeout
 
 
 def ending_of(task: Any) -> Any:
     """How it ended, on either side; None if it has not."""
     if not task.ready():
         return None
-    error = task.exception if isinstance(task, weft.Task) else task.error
+    error = task.exception if isinstance(task, fibril.Task) else task.error
     return type(task.value if error is None else error).__name__
 
 
@@ -49,7 +49,7 @@ class Family:
         self.side.task(number).unlink(self.links.pop((number, kind), None))
 
 
-class WeftFamily(Family):
+class FibrilFamily(Family):
     def join(self, number: int, timeout: float | None) -> None:
         self.side.task(number).join(timeout)
 
@@ -63,7 +63,7 @@ class WeftFamily(Family):
         self.side.task(number).kill(timeout=timeout)
 
     def killall(self, block: bool, timeout: float | None) -> None:
-        weft.killall(self.side.tasks, block=block, timeout=timeout)
+        fibril.killall(self.side.tasks, block=block, timeout=timeout)
 
 
 class ModelFamily(Family):
@@ -82,7 +82,7 @@ class ModelFamily(Family):
 
     def end(self, number: int, timeout: float | None) -> Body:
         task = self.side.task(number)
-        task.throw(weft.GreenletExit())
+        task.throw(fibril.GreenletExit())
         if not (yield from task.join(timeout)):
             raise Timeout
 
@@ -91,7 +91,7 @@ class ModelFamily(Family):
         end = None if timeout is None else world.clock + timeout
         tasks = list(self.side.tasks)
         for task in tasks:
-            task.throw(weft.GreenletExit())
+            task.throw(fibril.GreenletExit())
         for task in tasks if block else ():
             yield from task.join(None if end is None else max(0, end - world.clock))
             if not task.is_ended:
@@ -103,7 +103,7 @@ KINDS = st.sampled_from(["rawlink", "link", "link_value", "link_exception"])
 LINK = st.one_of(*[operation("link", FAMILY, KINDS)] * 3, operation("unlink", FAMILY, KINDS))
 NAP = st.lists(operation("sleep", SECONDS), max_size=2)
 TASKS = Machine(
-    weft=WeftFamily,
+    fibril=FibrilFamily,
     model=ModelFamily,
     operations=st.one_of(
         *[operation("join", FAMILY, TIMEOUTS)] * 2,

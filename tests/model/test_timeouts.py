@@ -4,15 +4,15 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-import weft
+import fibril
+from fibril import Timeout
+from fibril.event import Event
 from tests.model import models
 from tests.model.machine import SECONDS, TIMEOUTS, Machine, Script, Side, compare, operation
 from tests.model.world import Body, Failure
-from weft import Timeout
-from weft.event import Event
 
 
-class WeftBlocks:
+class FibrilBlocks:
     def __init__(self, side: Side) -> None:
         self.side = side
         event = Event()
@@ -29,7 +29,7 @@ class WeftBlocks:
         return "over"
 
     def limited(self, seconds: float | None, inner: Script) -> Any:
-        return weft.with_timeout(seconds, self.side.run_all, inner, timeout_value="late")
+        return fibril.with_timeout(seconds, self.side.run_all, inner, timeout_value="late")
 
 
 class ModelBlocks:
@@ -80,7 +80,7 @@ def block(inside: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 NESTED = block(st.one_of(PLAIN, block(st.one_of(PLAIN, block(PLAIN)))))
 BLOCKS = Machine(
-    weft=WeftBlocks,
+    fibril=FibrilBlocks,
     model=ModelBlocks,
     operations=st.one_of(*[NESTED] * 3, PLAIN),
     instant=st.one_of(operation("set"), operation("clear")),

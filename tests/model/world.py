@@ -3,7 +3,7 @@
 The idea: a task is a generator that yields where it parks, so the model has no stacks and no
 switches, only the rules: who is made ready is appended, who is first runs next, and the first
 reason to go on takes a task out of everything else that it waits for. The primitives are built on
-park() (models.py), and the random programs run on both this and weft (machine.py).
+park() (models.py), and the random programs run on both this and fibril (machine.py).
 
 Rules that look arbitrary are the hub's, on purpose: timers are looked at when nobody is ready, or
 after BUDGET switches; equal deadlines come in the order in which they were set; callbacks run in a
@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import Any
 
-from weft import GreenletExit
+from fibril import GreenletExit
 
 BUDGET = 64
 

@@ -1,8 +1,8 @@
 """What runs the programs under test, and the certain end of all that a test started.
 
-WEFT_TEST_RUNNER says what runs a program, one or more of these, separated by commas:
-- weft    `python -m weft run --gevent program.py` (the default)
-- shim    `python program.py` with the gevent and greenlet packages that `weft shim` wrote
+FIBRIL_TEST_RUNNER says what runs a program, one or more of these, separated by commas:
+- fibril    `python -m fibril run --gevent program.py` (the default)
+- shim    `python program.py` with the gevent and greenlet packages that `fibril shim` wrote
 - plain   `python program.py`: the real gevent and greenlet, which proves that the tests are right
 
 SEED=n repeats a failed run; the seed of a failed test is in its captured output.
@@ -20,7 +20,7 @@ import pytest
 from tests.programs.child import LIMIT_S, Child, Start, child_env
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-RUNNERS = os.environ.get("WEFT_TEST_RUNNER", "weft").split(",")
+RUNNERS = os.environ.get("FIBRIL_TEST_RUNNER", "fibril").split(",")
 
 
 @pytest.fixture
@@ -41,12 +41,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
 @pytest.fixture(params=RUNNERS)
 def run_under(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     """The command, without the program's name, that runs a program written for gevent."""
-    if request.param == "weft":
-        return [sys.executable, "-m", "weft", "run", "--gevent"]
+    if request.param == "fibril":
+        return [sys.executable, "-m", "fibril", "run", "--gevent"]
     if request.param == "plain":
         return [sys.executable]
     packages = str(tmp_path / "shim")
-    subprocess.run([sys.executable, "-m", "weft", "shim", packages], check=True, timeout=LIMIT_S)
+    subprocess.run([sys.executable, "-m", "fibril", "shim", packages], check=True, timeout=LIMIT_S)
     path = os.pathsep.join([packages, child_env()["PYTHONPATH"]])
     return ["env", f"PYTHONPATH={path}", sys.executable]
 

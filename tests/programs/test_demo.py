@@ -22,15 +22,15 @@ from tests.programs.child import LIMIT_S, Start, child_env
 
 pytest.importorskip("requests")
 pytestmark = pytest.mark.skipif(
-    os.environ.get("WEFT_TEST_RUNNER") == "plain" and not importlib.util.find_spec("weft"),
-    reason="the demo imports weft",
+    os.environ.get("FIBRIL_TEST_RUNNER") == "plain" and not importlib.util.find_spec("fibril"),
+    reason="the demo imports fibril",
 )
 
 LITTLE = ["--pages=5", "--latency=0.1", "--connections=50", "--seconds=0.2"]
 LEAST = ["--pages=2", "--latency=0", "--connections=2", "--seconds=0.1"]
 FIGURES = [
     r"5 pages one after another +0\.\d\d s",
-    r"5 pages with weft +0\.\d\d s",
+    r"5 pages with fibril +0\.\d\d s",
     r"speed-up +\d+\.\d times",
     r"pages on their way at once +5",
     r"echo connections, a task each +50",

@@ -1,7 +1,7 @@
 """Every stand-alone example runs and prints what its docstring says.
 
-The examples import weft itself. Under WEFT_TEST_RUNNER=plain they are skipped, unless something
-that is importable as weft stands in for it.
+The examples import fibril itself. Under FIBRIL_TEST_RUNNER=plain they are skipped, unless something
+that is importable as fibril stands in for it.
 """
 
 import ast
@@ -23,9 +23,9 @@ PRINTING = ["fibers", "hello", "queue_pipeline", "timeouts"]
 SIZES = {5: 15400, 1: 1000, 3: 4600}
 SERVING = ["echo_server", "fetch_many"]
 
-needs_weft = pytest.mark.skipif(
-    os.environ.get("WEFT_TEST_RUNNER") == "plain" and not importlib.util.find_spec("weft"),
-    reason="the examples import weft",
+needs_fibril = pytest.mark.skipif(
+    os.environ.get("FIBRIL_TEST_RUNNER") == "plain" and not importlib.util.find_spec("fibril"),
+    reason="the examples import fibril",
 )
 
 
@@ -41,7 +41,7 @@ def test_no_example_is_without_a_test(examples: Path) -> None:
     assert sorted(path.stem for path in examples.glob("*.py")) == sorted(PRINTING + SERVING)
 
 
-@needs_weft
+@needs_fibril
 @pytest.mark.parametrize("name", PRINTING)
 def test_example_prints_what_its_docstring_says(name: str, start: Start, examples: Path) -> None:
     program = examples / f"{name}.py"
@@ -51,7 +51,7 @@ def test_example_prints_what_its_docstring_says(name: str, start: Start, example
     assert child.errors() == ""
 
 
-@needs_weft
+@needs_fibril
 def test_fetch_many_prints_the_pages_in_the_order_of_the_addresses(
     start: Start, examples: Path
 ) -> None:
@@ -70,7 +70,7 @@ def test_fetch_many_prints_the_pages_in_the_order_of_the_addresses(
     assert json.loads(server.line()) == {"served": 3, "peak": 3}
 
 
-@needs_weft
+@needs_fibril
 def test_echo_server_serves_two_at_once_and_ends_with_ctrl_c(start: Start, examples: Path) -> None:
     server = start([sys.executable, str(examples / "echo_server.py"), "0"])
     address, _, port = server.line().removeprefix("listening on ").rpartition(":")

@@ -28,7 +28,7 @@ def mended(examples: Path, tmp_path: Path) -> str:
 @pytest.fixture
 def output(start: Start, run_under: list[str], mended: str, seed: int) -> list[tuple[str, int]]:
     """The first lines of the mended program, as (what was done, number)."""
-    child = start([*run_under, mended], WEFT_TEST_SEED=str(seed))
+    child = start([*run_under, mended], FIBRIL_TEST_SEED=str(seed))
     verbs_and_numbers = [line.partition("了") for line in child.lines(LINES)]
     assert child.errors() == ""
     child.terminate()

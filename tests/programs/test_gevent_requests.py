@@ -52,7 +52,7 @@ def server(start: Start, examples: Path, tmp_path: Path) -> Server:
 def world(server: Server, tmp_path: Path) -> dict[str, str]:
     """The environment in which the host's name means our server and our CA is trusted."""
     return {
-        "WEFT_TEST_HOST": f"{HOST}=127.0.0.1:{server.port}",
+        "FIBRIL_TEST_HOST": f"{HOST}=127.0.0.1:{server.port}",
         "REQUESTS_CA_BUNDLE": f"{tmp_path}/ca.pem",
     }
 
@@ -81,7 +81,9 @@ def test_twenty_requests_overlap_and_take_less_than_four_single_ones(
     assert lines == ["start"] * TASKS + ["end"] * TASKS
     assert child.rest() == ""
     assert child.finish() == 0
-    if "WEFT_SANITIZER" not in os.environ:  # there the handshakes' computation outweighs the waits
+    if (
+        "FIBRIL_SANITIZER" not in os.environ
+    ):  # there the handshakes' computation outweighs the waits
         assert all_s <= 4 * single_s, (
             f"{TASKS} requests took {all_s:.2f} s, one alone {single_s:.2f} s"
         )

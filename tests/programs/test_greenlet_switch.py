@@ -16,7 +16,9 @@ def test_producer_and_consumer_alternate_with_the_same_number(
     start: Start, run_under: list[str], examples: Path, seed: int
 ) -> None:
     program = str(examples / "seed" / "1_greenlet_switch.py")
-    child = start([*run_under, program], WEFT_TEST_SLEEP_FACTOR="0.001", WEFT_TEST_SEED=str(seed))
+    child = start(
+        [*run_under, program], FIBRIL_TEST_SLEEP_FACTOR="0.001", FIBRIL_TEST_SEED=str(seed)
+    )
     for line in range(ROUNDS):
         produced, consumed = child.lines(2)
         assert produced.startswith("pro生产了"), f"round {line}: {produced}"

@@ -1,6 +1,6 @@
 """The seed programs are the user's own, byte for byte.
 
-What weft promises about them is worth nothing if they were adapted to make them run. So the tests
+What fibril promises about them is worth nothing if they were adapted to make them run. So the tests
 beside this one change the world around a program, never the program, and this one keeps it so.
 """
 

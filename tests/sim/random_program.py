@@ -14,11 +14,11 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
-import weft
-from weft import Fiber, GreenletExit, Task, Timeout, get_hub, getcurrent, kill, sleep, spawn
-from weft.event import AsyncResult, Event
-from weft.lock import RLock, Semaphore
-from weft.queue import Queue
+import fibril
+from fibril import Fiber, GreenletExit, Task, Timeout, get_hub, getcurrent, kill, sleep, spawn
+from fibril.event import AsyncResult, Event
+from fibril.lock import RLock, Semaphore
+from fibril.queue import Queue
 
 
 class Failure(Exception):
@@ -124,7 +124,7 @@ def make_task() -> None:
     if way < 0.6:
         task = spawn(live, Acting() if chance() < 0.1 else 1)
     elif way < 0.8:
-        task = weft.spawn_later(chance() * 2, live)
+        task = fibril.spawn_later(chance() * 2, live)
     else:
         task = choice([Task, OwnTask])(live)
         if chance() < 0.5:
@@ -260,7 +260,7 @@ def kill_all_tasks() -> None:
 
 
 def main() -> None:
-    weft._core.sim_install()
+    fibril._core.sim_install()
     sys.stderr = None  # type: ignore[assignment]
     sys.unraisablehook = lambda _: None
     for _ in range(steps_left * 5):

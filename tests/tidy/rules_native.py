@@ -99,10 +99,10 @@ def gil_is_lost(tree: Tree) -> Iterator[Breach]:
                 yield Breach(path, start + line - 1, f"{word[1]} inside {match[1]}")
 
 
-@rule("Include it where it belongs in weft.c's order, name it in meson.build, or delete it.")
+@rule("Include it where it belongs in fibril.c's order, name it in meson.build, or delete it.")
 def c_file_is_dead(tree: Tree) -> Iterator[Breach]:
     alive: set[str] = set()
-    waiting = [*tree.paths("csrc/weft.c", "tests/core/*.c")]
+    waiting = [*tree.paths("csrc/fibril.c", "tests/core/*.c")]
     while waiting:
         path = waiting.pop()
         if path not in alive:

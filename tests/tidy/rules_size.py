@@ -90,11 +90,11 @@ def core_is_large(tree: Tree) -> Iterator[Breach]:
 
 @rule("Take something out, or move it into a package of its own.")
 def surface_is_large(tree: Tree) -> Iterator[Breach]:
-    outside = set(tree.paths("src/weft/compat/*"))
-    paths = [path for path in tree.paths("src/weft/*.py") if path not in outside]
+    outside = set(tree.paths("src/fibril/compat/*"))
+    paths = [path for path in tree.paths("src/fibril/*.py") if path not in outside]
     count = sum(tree.python[path].code_lines for path in paths)
     if count >= SURFACE_LINES:
-        yield Breach("src/weft", 1, f"{count} code lines", count)
+        yield Breach("src/fibril", 1, f"{count} code lines", count)
 
 
 def _functions(tree: Tree, measure: str) -> Iterator[tuple[str, str, int, int]]:

@@ -13,12 +13,12 @@ from tests.tidy.tree import Breach, Tree
 SWITCHES = re.compile(r"\bSwitches: (never|if it must wait|always|as the function does)\b")
 THREADS = re.compile(r"\bThreads: (owner|any)\b")
 # Names without behaviour of their own: what they mean is said where they come from.
-ALIASES = "src/weft/compat/"
+ALIASES = "src/fibril/compat/"
 PRIVATE = re.compile(r"/_(?!_init__)")  # a file or folder
 # Nobody imports these from within: people do, gdb does, and the last ones are imported under the
 # names gevent and greenlet.
-ENTRY_POINTS = {"weft", "weft.__main__", "weft.weft-gdb"}
-SERVED = ("weft.compat.gevent", "weft.compat.greenlet")
+ENTRY_POINTS = {"fibril", "fibril.__main__", "fibril.fibril-gdb"}
+SERVED = ("fibril.compat.gevent", "fibril.compat.greenlet")
 
 Definition = Function | ast.ClassDef
 
@@ -56,20 +56,20 @@ def module_is_dead(tree: Tree) -> Iterator[Breach]:
         name = module_name(path)
         found = source.imports(name, path.endswith("/__init__.py"))
         imported |= {other for other in found if other != name}
-    for path in tree.paths("src/weft/*.py"):
+    for path in tree.paths("src/fibril/*.py"):
         name = module_name(path)
         if name not in imported | ENTRY_POINTS and not name.startswith(SERVED):
             yield Breach(path, 1, f"nothing imports {name}, no test either")
 
 
 def module_name(path: str) -> str:
-    """src/weft/monkey/__init__.py → weft.monkey."""
+    """src/fibril/monkey/__init__.py → fibril.monkey."""
     return path.removeprefix("src/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def _public(tree: Tree) -> Iterator[tuple[str, str, Definition, ast.ClassDef | None]]:
     """Path, name, node and class of every public function, class and method."""
-    for path in tree.paths("src/weft/*.py"):
+    for path in tree.paths("src/fibril/*.py"):
         if PRIVATE.search(path) or path.startswith(ALIASES):
             continue
         for node in _exported(tree.python[path]):

@@ -9,7 +9,10 @@ from tests.tidy.rule import rule
 from tests.tidy.tree import Breach, Tree
 
 EMPTY_WORDS = {"utils", "util", "common", "helpers", "helper", "misc", "impl", "base"}
-GEVENT_NAMES = ("src/weft/util.py", "src/weft/compat/gevent/util.py")  # users import them by these
+GEVENT_NAMES = (
+    "src/fibril/util.py",
+    "src/fibril/compat/gevent/util.py",
+)  # users import them by these
 MARK = re.compile(r"\bFIX[M]E\b|\bX{3}\b|\bTO[D]O\b(?!\(#(?:\d+|n)\))")
 ALLOWED_MARKS = ("tests/tidy/samples.py",)  # it shows the breach
 HEAD_LINES = (5, 25)

@@ -38,7 +38,7 @@ def method(docstring: str, class_docstring: str = "A queue.") -> str:
 SAID = "Take one.\n\n        Switches: if it must wait. Threads: any.\n        "
 
 SAMPLES = {
-    "file_is_long": Sample({"src/weft/a.py": "\n" * 700}, {"src/weft/a.py": "\n" * 699}),
+    "file_is_long": Sample({"src/fibril/a.py": "\n" * 700}, {"src/fibril/a.py": "\n" * 699}),
     "poller_is_long": Sample(
         {"csrc/poll/epoll.c": "\n" * 300},
         {"csrc/poll/epoll.c": "\n" * 299, "csrc/hub.c": "\n" * 600},
@@ -76,8 +76,8 @@ SAMPLES = {
         },
     ),
     "surface_is_large": Sample(
-        {"src/weft/a.py": "x = 1\n" * 9000},
-        {"src/weft/a.py": "x = 1\n" * 8999, "src/weft/compat/b.py": "x = 1\n" * 99},
+        {"src/fibril/a.py": "x = 1\n" * 9000},
+        {"src/fibril/a.py": "x = 1\n" * 8999, "src/fibril/compat/b.py": "x = 1\n" * 99},
     ),
     "name_says_nothing": Sample(
         {"tests/unit/queue_helpers.py": ""}, {"tests/unit/baseline.py": "", "csrc/a.c": ""}
@@ -89,7 +89,8 @@ SAMPLES = {
         {"csrc/a.c": "\n" + HEAD}, {"csrc/a.c": HEAD, "tests/core/test_a.c": "/* One line. */\n"}
     ),
     "module_docstring_is_missing": Sample(
-        {"src/weft/a.py": "import os\n"}, {"src/weft/a.py": '"""One."""\n', "src/weft/b.py": ""}
+        {"src/fibril/a.py": "import os\n"},
+        {"src/fibril/a.py": '"""One."""\n', "src/fibril/b.py": ""},
     ),
     "comments_are_sparse": Sample(
         {"csrc/a.c": density(24)},
@@ -128,9 +129,9 @@ SAMPLES = {
         line=3,
     ),
     "c_file_is_dead": Sample(
-        {"csrc/weft.c": '#include "a.h"\n', "csrc/a.h": "", "csrc/b.c": ""},
+        {"csrc/fibril.c": '#include "a.h"\n', "csrc/a.h": "", "csrc/b.c": ""},
         {
-            "csrc/weft.c": '#include "python/a.h"\n',
+            "csrc/fibril.c": '#include "python/a.h"\n',
             "csrc/python/a.h": '#include "b.h"\n',
             "csrc/python/b.h": '#include "list.h" /* why */\n',
             "csrc/list.h": "",
@@ -139,30 +140,34 @@ SAMPLES = {
         },
     ),
     "public_name_is_undocumented": Sample(
-        {"src/weft/a.py": '"""One."""\n\n\ndef spawn(): ...\n'},
+        {"src/fibril/a.py": '"""One."""\n\n\ndef spawn(): ...\n'},
         {
-            "src/weft/a.py": "def _spawn(): ...\n",
-            "src/weft/b.py": '__all__ = ["x"]\ndef spawn(): ...\n',
-            "src/weft/compat/c.py": "def spawn(): ...\n",
+            "src/fibril/a.py": "def _spawn(): ...\n",
+            "src/fibril/b.py": '__all__ = ["x"]\ndef spawn(): ...\n',
+            "src/fibril/compat/c.py": "def spawn(): ...\n",
         },
         line=4,
     ),
     "switching_is_not_stated": Sample(
-        {"src/weft/a.py": method("Take one.\n\n        Switches: sometimes. Threads: any.")},
+        {"src/fibril/a.py": method("Take one.\n\n        Switches: sometimes. Threads: any.")},
         {
-            "src/weft/a.py": method(SAID),
-            "src/weft/b.py": method("Take one.", "Switches: never. Threads: owner."),
+            "src/fibril/a.py": method(SAID),
+            "src/fibril/b.py": method("Take one.", "Switches: never. Threads: owner."),
         },
         line=7,
     ),
     "module_is_dead": Sample(
-        {"src/weft/__init__.py": "from weft import a\n", "src/weft/a.py": "", "src/weft/b.py": ""},
         {
-            "src/weft/__init__.py": "from .a import x\n",
-            "src/weft/a.py": "from .monkey import saved\n",
-            "src/weft/monkey/__init__.py": 'TABLE = ["weft.monkey.thread_3_13"]\n',
-            "src/weft/monkey/saved.py": "",
-            "src/weft/monkey/thread_3_13.py": "",
+            "src/fibril/__init__.py": "from fibril import a\n",
+            "src/fibril/a.py": "",
+            "src/fibril/b.py": "",
+        },
+        {
+            "src/fibril/__init__.py": "from .a import x\n",
+            "src/fibril/a.py": "from .monkey import saved\n",
+            "src/fibril/monkey/__init__.py": 'TABLE = ["fibril.monkey.thread_3_13"]\n',
+            "src/fibril/monkey/saved.py": "",
+            "src/fibril/monkey/thread_3_13.py": "",
         },
     ),
 }

@@ -44,9 +44,9 @@ def unsaid(names: Mapping[str, object]) -> list[str]:
 
 
 def test_public_native_names_say_whether_they_switch_and_who_may_call_them() -> None:
-    import weft
+    import fibril
 
-    found = unsaid({name: getattr(weft, name) for name in weft.__all__})
+    found = unsaid({name: getattr(fibril, name) for name in fibril.__all__})
     if found:
         pytest.fail("\n".join(found) + "\nWrite it in the C docstring.", pytrace=False)
 

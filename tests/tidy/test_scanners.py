@@ -13,7 +13,7 @@ struct point { int x; };
 static const char *names[] = {"}", "a /* b */"};
 __attribute__((noinline, aligned(8)))
 static int
-weft_a_one(struct point *p, int (*call)(int, int), char c)
+fbl_a_one(struct point *p, int (*call)(int, int), char c)
 {
     if (c == '{') {
         for (;;) { /* deep */
@@ -25,7 +25,7 @@ weft_a_one(struct point *p, int (*call)(int, int), char c)
 
     return call(1, 2);
 }
-int weft_a_two(void) { return 2; }
+int fbl_a_two(void) { return 2; }
 PyMODINIT_FUNC PyInit__core(void)
 {
 #define UNBALANCED {
@@ -37,8 +37,8 @@ PyMODINIT_FUNC PyInit__core(void)
 def test_c_functions_have_their_names_lines_and_measures() -> None:
     found = CSource(C_TEXT).functions
     assert [tuple(function) for function in found] == [
-        ("weft_a_one", 6, 12, 3, 2),
-        ("weft_a_two", 18, 1, 0, 0),
+        ("fbl_a_one", 6, 12, 3, 2),
+        ("fbl_a_two", 18, 1, 0, 0),
         ("PyInit__core", 19, 4, 0, 0),
     ]
 
@@ -96,16 +96,16 @@ def test_python_functions_have_their_names_lines_and_measures() -> None:
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        ("import weft.queue", "weft.queue"),
-        ("from weft import queue", "weft.queue"),
-        ("from . import queue", "weft.queue"),
-        ("from .monkey.saved import get", "weft.monkey.saved"),
+        ("import fibril.queue", "fibril.queue"),
+        ("from fibril import queue", "fibril.queue"),
+        ("from . import queue", "fibril.queue"),
+        ("from .monkey.saved import get", "fibril.monkey.saved"),
     ],
 )
 def test_imports_are_dotted_names_from_the_top(text: str, name: str) -> None:
-    assert name in PythonSource(text).imports("weft.hub", is_package=False)
+    assert name in PythonSource(text).imports("fibril.hub", is_package=False)
 
 
 def test_a_package_imports_relative_to_itself() -> None:
-    found = PythonSource("from . import saved").imports("weft.monkey", is_package=True)
-    assert "weft.monkey.saved" in found
+    found = PythonSource("from . import saved").imports("fibril.monkey", is_package=True)
+    assert "fibril.monkey.saved" in found

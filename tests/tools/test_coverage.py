@@ -70,7 +70,7 @@ BRANCHES = [
 
 PROGRAM = """
     import json, runpy, sys
-    from weft import compat
+    from fibril import compat
     compat.install()
     import coverage
     measure = coverage.Coverage(
@@ -144,13 +144,13 @@ def test_monitoring_sees_the_branches_of_each_fiber(interpreter: Interpreter) ->
 def test_the_command_of_coverage_runs_a_program_under_the_alias(
     interpreter: Interpreter, tmp_path: Path
 ) -> None:
-    """As people run it: `weft run` has the alias in place before coverage asks for greenlet."""
+    """As people run it: `fibril run` has the alias in place before coverage asks for greenlet."""
     path = tmp_path / "measured.py"
     path.write_text(MEASURED)
     (tmp_path / ".coveragerc").write_text("[run]\nconcurrency = greenlet\n")
     program = f"""
         import os, sys
-        from weft import compat
+        from fibril import compat
         compat.install()
         from coverage.cmdline import main
         os.chdir({str(tmp_path)!r})

@@ -1,4 +1,4 @@
-"""gdb on programs with fibers: backtraces that end, and weft-gdb.py's list and stacks of fibers."""
+"""gdb on programs with fibers: backtraces that end, and fibril-gdb.py's list and stacks."""
 
 import os
 import re
@@ -12,20 +12,20 @@ from pathlib import Path
 
 import pytest
 
-import weft
+import fibril
 
-PACKAGE = Path(weft.__file__).resolve().parent
+PACKAGE = Path(fibril.__file__).resolve().parent
 LIMIT_S = 50
 
 PROGRAM = """
 import os
 import signal
 import threading
-import weft
-from weft import _core
-from weft.queue import Queue
+import fibril
+from fibril import _core
+from fibril.queue import Queue
 
-main = weft.getcurrent()
+main = fibril.getcurrent()
 queue = Queue()
 readable, _ = os.pipe()
 
@@ -46,7 +46,7 @@ def stop():
     signal.raise_signal(signal.SIGABRT)
 
 def last():
-    weft.sleep(0)
+    fibril.sleep(0)
     stop()
 
 def beside():
@@ -56,26 +56,26 @@ def beside():
 is_there = threading.Event()
 threading.Thread(target=beside, daemon=True).start()
 is_there.wait()
-fiber = weft.Fiber(by_hand)
+fiber = fibril.Fiber(by_hand)
 fiber.switch()
-unstarted = weft.Fiber(len)
-tasks = [weft.spawn(pump), weft.spawn(Server().serve), weft.spawn_later(1000, pump)]
+unstarted = fibril.Fiber(len)
+tasks = [fibril.spawn(pump), fibril.spawn(Server().serve), fibril.spawn_later(1000, pump)]
 tasks[0].name = "pümp"
-tasks.append(weft.spawn(last))
+tasks.append(fibril.spawn(last))
 queue_of_main = Queue()
 queue_of_main.get()
 """
 
 # As PROGRAM stands when it stops, without what differs each time: see `listed`.
 FIBERS = """
-main fiber waits to get from weft.queue.Queue
+main fiber waits to get from fibril.queue.Queue
 program.py:47 <module>
 fiber by_hand was left by a switch by hand
 program.py:14 leave
 program.py:17 by_hand.<locals>.<lambda>
 program.py:17 by_hand
 fiber of builtin_function_or_method has not started
-task 'pümp' waits to get from weft.queue.Queue
+task 'pümp' waits to get from fibril.queue.Queue
 program.py:20 pump
 task Server.serve waits to read from fd N
 program.py:24 Server.serve
@@ -89,7 +89,7 @@ program.py:31 last
 @cache
 def reason_to_skip() -> str:
     """Why gdb cannot be used here; empty if it can."""
-    if "WEFT_SANITIZER" in os.environ:
+    if "FIBRIL_SANITIZER" in os.environ:
         return "gdb would load the sanitizer, too"
     if shutil.which("gdb") is None:
         return "there is no gdb on this machine (Debian: apt install gdb)"
@@ -133,7 +133,7 @@ class Gdb:
     def _gdb(self, first: str, commands: tuple[str, ...], *arguments: str) -> dict[str, str]:
         script = self.folder / "commands"
         script.write_text(
-            COMMANDS.format(script=PACKAGE / "weft-gdb.py", first=first, all=commands)
+            COMMANDS.format(script=PACKAGE / "fibril-gdb.py", first=first, all=commands)
         )
         done = subprocess.run(
             ["gdb", "-nx", "-batch", "-x", str(script), *arguments],
@@ -165,7 +165,7 @@ for command in {all}:
         print(error, flush=True)
 end
 """
-REFUSED = ("weft-bt", "weft-bt 8", "weft-bt -1", "weft-bt one")
+REFUSED = ("fibril-bt", "fibril-bt 8", "fibril-bt -1", "fibril-bt one")
 
 
 @pytest.fixture
@@ -180,13 +180,13 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What the commands print of PROGRAM, alive, where it stops."""
     if reason_to_skip():
         pytest.skip(reason_to_skip())
-    parked = [f"weft-bt {number}" for number in range(8)]
-    looks = ["bt", "weft-fibers", *parked, *REFUSED, "bt -frame-arguments all"]
+    parked = [f"fibril-bt {number}" for number in range(8)]
+    looks = ["bt", "fibril-fibers", *parked, *REFUSED, "bt -frame-arguments all"]
     return Gdb(tmp_path_factory.mktemp("live")).run(PROGRAM, *looks)
 
 
 def listed(text: str) -> list[str]:
-    """What weft-fibers printed of the main thread's hub, without numbers that differ each time."""
+    """What fibril-fibers printed of the main thread's hub, without numbers that differ."""
     hubs = re.split(r"^hub of thread \d+: \d+ fibers\n", text, flags=re.MULTILINE)
     mine = next(hub for hub in hubs if "by_hand" in hub)
     mine = re.sub(r" at 0x[0-9a-f]+", "", mine)
@@ -210,7 +210,7 @@ def has_python(names: list[str]) -> bool:
 
 
 def test_the_list_shows_every_fiber_of_a_live_process(live: dict[str, str]) -> None:
-    output = live["weft-fibers"]
+    output = live["fibril-fibers"]
     assert listed(output) == FIBERS.strip().splitlines(), output
     beside = r"main fiber at 0x\w+ waits to read from fd \d+\n +\S+program.py:35 beside\n"
     assert re.search(beside, output)
@@ -218,42 +218,42 @@ def test_the_list_shows_every_fiber_of_a_live_process(live: dict[str, str]) -> N
 
 
 def test_the_core_file_of_a_crash_shows_the_same(gdb: Gdb) -> None:
-    output = gdb.open_core(gdb.crash(PROGRAM), "weft-fibers", "weft-bt 1")
-    assert listed(output["weft-fibers"]) == FIBERS.strip().splitlines(), output
-    names = functions(output["weft-bt 1"])
+    output = gdb.open_core(gdb.crash(PROGRAM), "fibril-fibers", "fibril-bt 1")
+    assert listed(output["fibril-fibers"]) == FIBERS.strip().splitlines(), output
+    names = functions(output["fibril-bt 1"])
     assert has_python(names)
-    assert names[-1] == "weft_context_start"
+    assert names[-1] == "fbl_context_start"
 
 
 @pytest.mark.parametrize("number", [1, 3, 4])
 def test_the_stack_of_a_parked_fiber_ends_at_its_entry(live: dict[str, str], number: int) -> None:
-    names = functions(live[f"weft-bt {number}"])
+    names = functions(live[f"fibril-bt {number}"])
     assert has_python(names)
-    assert names[-1] == "weft_context_start"
-    assert names.count("weft_context_start") == 1
+    assert names[-1] == "fbl_context_start"
+    assert names.count("fbl_context_start") == 1
 
 
 def test_the_stack_of_a_parked_main_fiber_is_the_threads(live: dict[str, str]) -> None:
-    names = functions(live["weft-bt 0"])
+    names = functions(live["fibril-bt 0"])
     assert has_python(names)
-    assert "weft_context_start" not in names
+    assert "fbl_context_start" not in names
     assert names[-1] == "_start"
 
 
 def test_a_fiber_that_has_not_started_has_no_stack(live: dict[str, str]) -> None:
-    assert live["weft-bt 2"].endswith("has not started\nIt has no stack yet.\n")
+    assert live["fibril-bt 2"].endswith("has not started\nIt has no stack yet.\n")
 
 
 def test_the_stack_of_the_running_fiber_ends_at_its_entry(live: dict[str, str]) -> None:
     names = functions(live["bt"])
-    assert names[-1] == "weft_context_start"
-    assert names.count("weft_context_start") == 1
-    assert functions(live["weft-bt 6"]) == names
+    assert names[-1] == "fbl_context_start"
+    assert names.count("fbl_context_start") == 1
+    assert functions(live["fibril-bt 6"]) == names
 
 
 def test_the_running_fiber_of_another_thread_is_found_on_its_thread(live: dict[str, str]) -> None:
-    names = functions(live["weft-bt 7"])
-    assert any(name.startswith("weft_hub") for name in names)
+    names = functions(live["fibril-bt 7"])
+    assert any(name.startswith("fbl_hub") for name in names)
     assert has_python(names)
 
 
@@ -265,25 +265,25 @@ def test_looking_at_parked_fibers_leaves_gdb_where_it_was(live: dict[str, str]) 
 def test_a_number_that_is_none_is_refused_with_the_choice(
     live: dict[str, str], command: str
 ) -> None:
-    assert live[command].endswith("say which: 0 to 7, see weft-fibers.\n")
+    assert live[command].endswith("say which: 0 to 7, see fibril-fibers.\n")
 
 
 def test_a_program_goes_on_after_its_fibers_were_looked_at(gdb: Gdb) -> None:
     program = """
         import signal
-        import weft
+        import fibril
 
         def stop():
             signal.raise_signal(signal.SIGTRAP)
             return "well"
 
-        print(weft.spawn(stop).get())
+        print(fibril.spawn(stop).get())
     """
-    output = gdb.run(program, "weft-fibers", "weft-bt 0", "weft-bt 1", "signal 0")
+    output = gdb.run(program, "fibril-fibers", "fibril-bt 0", "fibril-bt 1", "signal 0")
     assert "well\n" in output["signal 0"]
     assert "exited normally" in output["signal 0"]
 
 
-def test_a_program_without_weft_is_told_apart(gdb: Gdb) -> None:
-    output = gdb.run("import signal; signal.raise_signal(6)", "weft-fibers")
-    assert output["weft-fibers"].startswith("there is no weft in this program")
+def test_a_program_without_fibril_is_told_apart(gdb: Gdb) -> None:
+    output = gdb.run("import signal; signal.raise_signal(6)", "fibril-fibers")
+    assert output["fibril-fibers"].startswith("there is no fibril in this program")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from weft import Fiber, getcurrent
+from fibril import Fiber, getcurrent
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="sys.monitoring is new in 3.12")
 
@@ -45,7 +45,7 @@ class Tool:
 
 @pytest.fixture
 def tool() -> Iterator[Tool]:
-    monitoring.use_tool_id(TOOL, "weft's tests")
+    monitoring.use_tool_id(TOOL, "fibril's tests")
     yield Tool()
     monitoring.set_events(TOOL, 0)
     for name in ("PY_START", "PY_RETURN", "PY_UNWIND", "PY_THROW", "LINE", "CALL"):

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from weft import Fiber, getcurrent
+from fibril import Fiber, getcurrent
 
 HAS_MONITORING = sys.version_info >= (3, 12)
 

@@ -16,12 +16,12 @@ from tests.conftest import Interpreter
 
 def test_faulthandler_shows_the_fibers_frames_and_no_others(interpreter: Interpreter) -> None:
     done = interpreter.run("""
-        import faulthandler, weft
+        import faulthandler, fibril
         def inner():
             faulthandler.dump_traceback()
         def outer():
             sorted([1], key=lambda item: inner())
-        weft.Fiber(outer).switch()
+        fibril.Fiber(outer).switch()
     """)
     assert [line.strip() for line in done.err.splitlines()[1:]] == [
         f'File "{interpreter.folder}/program.py", line {line} in {name}'
@@ -31,12 +31,12 @@ def test_faulthandler_shows_the_fibers_frames_and_no_others(interpreter: Interpr
 
 def test_faulthandlers_watchdog_shows_the_fiber_that_hangs(interpreter: Interpreter) -> None:
     done = interpreter.run("""
-        import faulthandler, os, weft
+        import faulthandler, os, fibril
         def hang(readable):
             faulthandler.dump_traceback_later(0.01, exit=True)
             while True: os.read(readable, 1)  # for ever: the watchdog ends the process
         readable, writable = os.pipe()
-        weft.spawn(hang, readable).get()
+        fibril.spawn(hang, readable).get()
     """)
     assert done.status == 1
     assert "Timeout" in done.err
@@ -47,12 +47,12 @@ def test_faulthandlers_watchdog_shows_the_fiber_that_hangs(interpreter: Interpre
 @pytest.mark.parametrize("end", ["faulthandler._sigsegv()", "os.abort()", "ctypes.string_at(0)"])
 def test_a_fatal_error_in_a_fiber_shows_its_line(interpreter: Interpreter, end: str) -> None:
     done = interpreter.run(f"""
-        import ctypes, faulthandler, os, weft
+        import ctypes, faulthandler, os, fibril
         def die():
-            weft.sleep(0)
+            fibril.sleep(0)
             {end}
-        parked = [weft.spawn(weft.sleep, 9) for _ in range(3)]
-        weft.spawn(die).get()
+        parked = [fibril.spawn(fibril.sleep, 9) for _ in range(3)]
+        fibril.spawn(die).get()
     """)
     assert done.status in (-signal.SIGSEGV, -signal.SIGABRT)
     assert "Fatal Python error: " in done.err
@@ -61,16 +61,16 @@ def test_a_fatal_error_in_a_fiber_shows_its_line(interpreter: Interpreter, end: 
 
 def test_a_fatal_error_in_another_thread_shows_the_fibers_of_both(interpreter: Interpreter) -> None:
     done = interpreter.run("""
-        import faulthandler, threading, weft
+        import faulthandler, threading, fibril
         def die():
             faulthandler._sigabrt()
         def beside():
-            weft.spawn(die).get()
+            fibril.spawn(die).get()
         def wait(thread):
-            weft.get_hub().expect(1)
+            fibril.get_hub().expect(1)
             thread.join()
         thread = threading.Thread(target=beside)
-        weft.Fiber(lambda: (thread.start(), wait(thread))).switch()
+        fibril.Fiber(lambda: (thread.start(), wait(thread))).switch()
     """)
     assert done.status == -signal.SIGABRT
     assert 'program.py", line 3 in die\n' in done.err
@@ -81,8 +81,8 @@ def test_a_fatal_error_in_another_thread_shows_the_fibers_of_both(interpreter: I
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="faulthandler dumps C stacks from 3.14 on")
 def test_faulthandlers_c_stack_of_a_fiber_ends(interpreter: Interpreter) -> None:
     done = interpreter.run("""
-        import faulthandler, weft
-        weft.Fiber(faulthandler.dump_c_stack).switch()
+        import faulthandler, fibril
+        fibril.Fiber(faulthandler.dump_c_stack).switch()
         print("on")
     """)
     assert (done.status, done.out) == (0, "on\n")
@@ -93,17 +93,17 @@ def test_faulthandlers_c_stack_of_a_fiber_ends(interpreter: Interpreter) -> None
 # ---- py-spy ----
 
 SPIED = """
-    import ctypes, os, subprocess, weft
+    import ctypes, os, subprocess, fibril
     ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1 & (2**64 - 1)), 0, 0, 0)  # any may look
     def look():
         command = [{py_spy!r}, "dump", "--pid", str(os.getpid()), *{options!r}]
         done = subprocess.run(command, capture_output=True, text=True)
         print(done.stdout, done.stderr)
     def outer():
-        weft.sleep(0)
+        fibril.sleep(0)
         sorted([1], key=lambda item: look())
-    parked = weft.spawn(weft.sleep, 9)
-    weft.spawn(outer).get()
+    parked = fibril.spawn(fibril.sleep, 9)
+    fibril.spawn(outer).get()
 """
 STACK = [("look", "5"), ("<lambda>", "9"), ("outer", "9")]
 
@@ -139,7 +139,7 @@ def test_py_spy_walks_the_native_stack_of_a_fiber_to_its_end(interpreter: Interp
 def test_each_sample_of_the_profiler_comes_to_the_fibers_end(interpreter: Interpreter) -> None:
     """The profiler refuses a sample that does not come to the sentinel at the end of the chain."""
     out = interpreter.out("""
-        import os, weft
+        import os, fibril
         from _remote_debugging import RemoteUnwinder
         def look():
             unwinder = RemoteUnwinder(os.getpid())
@@ -147,9 +147,9 @@ def test_each_sample_of_the_profiler_comes_to_the_fibers_end(interpreter: Interp
             return {tuple(frame.funcname for frame in sample[0].threads[0].frame_info)
                     for sample in samples}
         def outer():
-            weft.sleep(0)
+            fibril.sleep(0)
             return look()
-        print(weft.Fiber(lambda: outer()).switch(), weft.spawn(outer).get())
+        print(fibril.Fiber(lambda: outer()).switch(), fibril.spawn(outer).get())
     """)
     stacks = [("<listcomp>", "look", "outer", "<lambda>"), ("look", "outer", "<lambda>")]
     assert out.strip() in [f"{ {stack} } { {stack[:-1]} }" for stack in stacks]
@@ -161,13 +161,13 @@ def test_each_sample_of_the_profiler_comes_to_the_fibers_end(interpreter: Interp
 def test_pdb_steps_over_a_switch_as_over_a_call(interpreter: Interpreter) -> None:
     path = interpreter.folder / "debugged.py"
     path.write_text("""
-import weft
-main = weft.getcurrent()
+import fibril
+main = fibril.getcurrent()
 def work(value):
     value += 1
     value += main.switch(value)
     return value
-fiber = weft.Fiber(work)
+fiber = fibril.Fiber(work)
 print("got", fiber.switch(1))
 print("end", fiber.switch(5))
 """)
@@ -193,14 +193,14 @@ print("end", fiber.switch(5))
 def test_a_breakpoint_in_a_task_has_the_tasks_stack(interpreter: Interpreter) -> None:
     path = interpreter.folder / "debugged.py"
     path.write_text("""
-import weft
+import fibril
 def inner(number):
-    weft.sleep(0)
+    fibril.sleep(0)
     breakpoint()
     return number
 def outer(number):
     return inner(number)
-print(sum(task.get() for task in [weft.spawn(outer, n) for n in range(3)]))
+print(sum(task.get() for task in [fibril.spawn(outer, n) for n in range(3)]))
 """)
     done = subprocess.run(
         [sys.executable, str(path)],
@@ -221,12 +221,12 @@ print(sum(task.get() for task in [weft.spawn(outer, n) for n in range(3)]))
 def test_fibers_switch_below_perfs_trampolines(interpreter: Interpreter) -> None:
     """Each Python call goes through a piece of machine code made for it, on the fiber's stack."""
     out = interpreter.out("""
-        import os, sys, weft
+        import os, sys, fibril
         sys.activate_stack_trampoline("perf")
-        main = weft.getcurrent()
+        main = fibril.getcurrent()
         def leaf(number): return main.switch(number)
         def work(number): return leaf(number) + 1
-        fibers = [weft.Fiber(work) for _ in range(50)]
+        fibers = [fibril.Fiber(work) for _ in range(50)]
         print(sum(fiber.switch(n) for n, fiber in enumerate(fibers)))
         sys.deactivate_stack_trampoline()
         print(sum(fiber.switch(n) for n, fiber in enumerate(fibers)))

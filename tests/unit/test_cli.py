@@ -1,4 +1,4 @@
-"""`weft run`: a program under weft finds all as under `python`, and ends the same way."""
+"""`fibril run`: a program under fibril finds all as under `python`, and ends the same way."""
 
 import os
 import re
@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import pytest
 
-import weft
+import fibril
 from tests.conftest import LIMIT_S, PACKAGE_PARENT
 
 PYTHON = [sys.executable]
-WEFT = [sys.executable, "-m", "weft", "run"]
+FIBRIL = [sys.executable, "-m", "fibril", "run"]
 
 
 class Finished(NamedTuple):
@@ -44,10 +44,10 @@ def run(*command: str) -> Finished:
 
 
 def same(*arguments: str) -> Finished:
-    """What a program does under weft, which must be what it does under python."""
-    under_weft = run(*WEFT, *arguments)
-    assert under_weft == run(*PYTHON, *arguments)
-    return under_weft
+    """What a program does under fibril, which must be what it does under python."""
+    under_fibril = run(*FIBRIL, *arguments)
+    assert under_fibril == run(*PYTHON, *arguments)
+    return under_fibril
 
 
 SHOW = """
@@ -112,18 +112,18 @@ def test_a_program_ends_as_under_python(folder: Path, program: str) -> None:
 def test_ctrl_c_ends_a_program_as_under_python(folder: Path) -> None:
     program = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nimport time\ntime.sleep(9)\n"
     (folder / "program.py").write_text(program)
-    done = run(*WEFT, "program.py")
+    done = run(*FIBRIL, "program.py")
     assert done.status == -signal.SIGINT
     assert re.search(r'^Traceback .*\n  File ".*/program.py", line [234]', done.err)
     assert done.err.endswith("KeyboardInterrupt\n")
 
 
 WHAT_IS_PATCHED = """
-from weft import monkey
+from fibril import monkey
 import sys
 try:
     import gevent
-    served = gevent.__weft_version__ is not None
+    served = gevent.__fibril_version__ is not None
 except (ImportError, AttributeError):
     served = False
 print(monkey.is_anything_patched(), served)
@@ -144,34 +144,34 @@ def test_options_say_what_is_patched_and_served(
     folder: Path, options: list[str], answer: str
 ) -> None:
     (folder / "program.py").write_text(WHAT_IS_PATCHED)
-    assert run(*WEFT, *options, "program.py") == Finished(0, answer + "\n", "")
+    assert run(*FIBRIL, *options, "program.py") == Finished(0, answer + "\n", "")
 
 
 def test_the_program_runs_in_the_main_fiber(folder: Path) -> None:
     (folder / "program.py").write_text(
-        "import time, weft\n"
-        "assert weft.getcurrent() is weft.get_hub().main\n"
-        "task = weft.spawn_later(0.001, print, 'task')\n"
+        "import time, fibril\n"
+        "assert fibril.getcurrent() is fibril.get_hub().main\n"
+        "task = fibril.spawn_later(0.001, print, 'task')\n"
         "time.sleep(0.01)\n"
-        "weft.spawn(time.sleep, 60)\n"
+        "fibril.spawn(time.sleep, 60)\n"
         "print('end')\n"
     )
-    assert run(*WEFT, "program.py") == Finished(0, "task\nend\n", "")
+    assert run(*FIBRIL, "program.py") == Finished(0, "task\nend\n", "")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "missing.py"], "weft: cannot run 'missing.py': there is no such file."),
-        (["run"], "weft: nothing to run. Give the path of a program"),
-        (["run", "-m"], "weft: nothing to run."),
-        (["run", "--fast", "x.py"], "weft: `weft run` has no option '--fast'."),
-        (["jump"], "weft: there is no command 'jump'."),
-        ([], "weft: no command is given."),
+        (["run", "missing.py"], "fibril: cannot run 'missing.py': there is no such file."),
+        (["run"], "fibril: nothing to run. Give the path of a program"),
+        (["run", "-m"], "fibril: nothing to run."),
+        (["run", "--fast", "x.py"], "fibril: `fibril run` has no option '--fast'."),
+        (["jump"], "fibril: there is no command 'jump'."),
+        ([], "fibril: no command is given."),
     ],
 )
 def test_what_cannot_be_done_is_said(folder: Path, arguments: list[str], message: str) -> None:
-    done = run(sys.executable, "-m", "weft", *arguments)
+    done = run(sys.executable, "-m", "fibril", *arguments)
     assert (done.status, done.out) == (2, "")
     assert done.err.startswith(message)
 
@@ -182,9 +182,9 @@ def test_a_missing_module_is_told_as_by_python(folder: Path) -> None:
 
 def test_version_and_help() -> None:
     for option in ("--version", "-V"):
-        done = run(sys.executable, "-m", "weft", option)
-        assert done == Finished(0, f"weft {weft.__version__}\n", "")
+        done = run(sys.executable, "-m", "fibril", option)
+        assert done == Finished(0, f"fibril {fibril.__version__}\n", "")
     for options in (["--help"], ["-h"], ["run", "--help"]):
-        done = run(sys.executable, "-m", "weft", *options)
+        done = run(sys.executable, "-m", "fibril", *options)
         assert (done.status, done.err) == (0, "")
-        assert done.out.startswith("usage: weft run")
+        assert done.out.startswith("usage: fibril run")

@@ -1,10 +1,10 @@
-"""The gevent and greenlet names: real packages that hold weft's objects, and nothing pretended."""
+"""The gevent and greenlet names: real packages that hold fibril's objects, nothing pretended."""
 
 import pytest
 
 from tests.conftest import Interpreter
 
-INSTALL = "from weft import compat; compat.install(); compat.install()\n"
+INSTALL = "from fibril import compat; compat.install(); compat.install()\n"
 
 
 def test_the_packages_are_real(interpreter: Interpreter) -> None:
@@ -23,7 +23,7 @@ def test_the_packages_are_real(interpreter: Interpreter) -> None:
     assert interpreter.out(INSTALL + _plain(text)) == ""
 
 
-def test_every_way_to_import_gives_wefts_objects(interpreter: Interpreter) -> None:
+def test_every_way_to_import_gives_fibrils_objects(interpreter: Interpreter) -> None:
     text = """
         import gevent
         import gevent.queue
@@ -33,17 +33,18 @@ def test_every_way_to_import_gives_wefts_objects(interpreter: Interpreter) -> No
         from gevent.hub import get_hub
         from greenlet import greenlet, getcurrent, GreenletExit
         import gevent.pool
-        import weft.queue, weft.lock, weft.event, weft.monkey, weft.socket, weft.pool
+        import fibril.queue, fibril.lock, fibril.event, fibril.monkey, fibril.socket, fibril.pool
         pairs = [
-            (gevent.pool.Pool, weft.pool.Pool), (gevent.pool.Group, weft.pool.Group),
-            (gevent.queue.Queue, weft.queue.Queue), (lock.Semaphore, weft.lock.Semaphore),
-            (monkey.patch_all, weft.monkey.patch_all), (socket.socket, weft.socket.socket),
-            (Greenlet, weft.Task), (AsyncResult, weft.event.AsyncResult),
-            (get_hub, weft.hub.get_hub), (greenlet, weft.Fiber), (getcurrent, weft.getcurrent),
-            (GreenletExit, gevent.GreenletExit), (gevent.Timeout, weft.Timeout),
-            (gevent.spawn, weft.spawn), (monkey.saved, weft.monkey.saved),
+            (gevent.pool.Pool, fibril.pool.Pool), (gevent.pool.Group, fibril.pool.Group),
+            (gevent.queue.Queue, fibril.queue.Queue), (lock.Semaphore, fibril.lock.Semaphore),
+            (monkey.patch_all, fibril.monkey.patch_all), (socket.socket, fibril.socket.socket),
+            (Greenlet, fibril.Task), (AsyncResult, fibril.event.AsyncResult),
+            (get_hub, fibril.hub.get_hub), (greenlet, fibril.Fiber),
+            (getcurrent, fibril.getcurrent), (GreenletExit, gevent.GreenletExit),
+            (gevent.Timeout, fibril.Timeout), (gevent.spawn, fibril.spawn),
+            (monkey.saved, fibril.monkey.saved),
         ]
-        assert all(ours is wefts for ours, wefts in pairs)
+        assert all(ours is theirs for ours, theirs in pairs)
         """
     assert interpreter.out(INSTALL + _plain(text)) == ""
 
@@ -73,26 +74,26 @@ def test_every_module_imports_and_has_all_that_it_names(interpreter: Interpreter
 
 def test_fibers_have_greenlets_name_once_greenlet_is_imported(interpreter: Interpreter) -> None:
     text = """
-        import weft
-        print(weft.Fiber, weft.FiberError.__name__, hasattr(weft.Fiber, "settrace"))
+        import fibril
+        print(fibril.Fiber, fibril.FiberError.__name__, hasattr(fibril.Fiber, "settrace"))
         import gevent
-        print(weft.Fiber)
+        print(fibril.Fiber)
         import greenlet
-        assert greenlet.greenlet is weft.Fiber and greenlet.error is weft.FiberError
-        print(weft.Fiber, greenlet.error, hasattr(weft.Fiber, "settrace"))
+        assert greenlet.greenlet is fibril.Fiber and greenlet.error is fibril.FiberError
+        print(fibril.Fiber, greenlet.error, hasattr(fibril.Fiber, "settrace"))
         """
     assert interpreter.out(INSTALL + _plain(text)).splitlines() == [
-        "<class 'weft.Fiber'> FiberError False",
-        "<class 'weft.Fiber'>",
+        "<class 'fibril.Fiber'> FiberError False",
+        "<class 'fibril.Fiber'>",
         "<class 'greenlet.greenlet'> <class 'greenlet.error'> True",
     ]
 
 
 def test_versions_are_those_that_programs_look_for(interpreter: Interpreter) -> None:
     text = """
-        import gevent, greenlet, weft
+        import gevent, greenlet, fibril
         print(gevent.__version__, gevent.version_info[:3], greenlet.__version__)
-        print(gevent.__weft_version__ == greenlet.__weft_version__ == weft.__version__)
+        print(gevent.__fibril_version__ == greenlet.__fibril_version__ == fibril.__version__)
         """
     out = interpreter.out(INSTALL + _plain(text))
     assert out.splitlines() == ["26.9.0 (26, 9, 0) 3.5.6", "True"]
@@ -105,7 +106,7 @@ def test_versions_are_those_that_programs_look_for(interpreter: Interpreter) -> 
         ("import greenlet; greenlet.no_such", "AttributeError: module 'greenlet' has no attr"),
         (
             "import gevent.no_such",
-            "ModuleNotFoundError: cannot import 'gevent.no_such': weft serves",
+            "ModuleNotFoundError: cannot import 'gevent.no_such': fibril serves",
         ),
         ("from gevent import no_such", "ImportError: cannot import name 'no_such' from 'gevent'"),
         ("from gevent.queue import no_such", "ImportError: cannot import name 'no_such'"),
@@ -129,13 +130,13 @@ def test_it_refuses_when_the_real_one_is_imported(interpreter: Interpreter) -> N
     interpreter.folder.joinpath("greenlet.py").write_text("")
     done = interpreter.run("import greenlet\n" + INSTALL)
     assert done.status == 1
-    assert "cannot serve 'greenlet' by weft: it is imported already, from" in done.err
+    assert "cannot serve 'greenlet' by fibril: it is imported already, from" in done.err
 
 
 def test_without_install_nothing_is_served(interpreter: Interpreter) -> None:
     text = """
-        import sys, weft, weft.compat
-        print("gevent" in sys.modules, len([f for f in sys.meta_path if "weft" in repr(f)]))
+        import sys, fibril, fibril.compat
+        print("gevent" in sys.modules, len([f for f in sys.meta_path if "fibril" in repr(f)]))
         """
     assert interpreter.out(_plain(text)) == "False 0\n"
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-import weft
+import fibril
+from fibril import GreenletExit, LoopExit, Timeout, joinall, sleep, spawn
+from fibril.event import Event
+from fibril.lock import Condition, RLock, Semaphore
 from tests.conftest import Growth, Sim
-from weft import GreenletExit, LoopExit, Timeout, joinall, sleep, spawn
-from weft.event import Event
-from weft.lock import Condition, RLock, Semaphore
 
 
 def test_who_waits_longest_is_told_first(sim: Sim) -> None:
@@ -146,7 +146,7 @@ def test_a_dead_end_is_told_though_the_lock_cannot_be_had(sim: Sim) -> None:
     def keep() -> None:
         lock.acquire()
         with pytest.raises(GreenletExit):
-            weft.event.Event().wait()
+            fibril.event.Event().wait()
         raise GreenletExit
 
     changed.acquire()

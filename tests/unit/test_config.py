@@ -1,9 +1,9 @@
-"""gevent's settings: read from the environment, kept, and in effect where weft has the like."""
+"""gevent's settings: read from the environment, kept, and in effect where fibril has the like."""
 
 import pytest
 
+from fibril.config import Config
 from tests.conftest import Interpreter
-from weft.config import Config
 
 
 def test_what_is_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,10 +30,10 @@ def test_a_name_that_gevent_does_not_have_is_refused() -> None:
 
 def test_the_blocking_limit_follows(interpreter: Interpreter) -> None:
     program = """
-        from weft import compat
+        from fibril import compat
         compat.install()
         import gevent
-        from weft.hub import set_blocking_limit
+        from fibril.hub import set_blocking_limit
         def limit():
             former = set_blocking_limit(0)
             set_blocking_limit(former)

@@ -6,10 +6,10 @@ import weakref
 
 import pytest
 
-import weft
+import fibril
+from fibril import Timeout, sleep, spawn
+from fibril.event import AsyncResult, Event
 from tests.conftest import Sim
-from weft import Timeout, sleep, spawn
-from weft.event import AsyncResult, Event
 
 
 def test_everybody_who_waits_is_woken_in_order(sim: Sim) -> None:
@@ -23,7 +23,7 @@ def test_everybody_who_waits_is_woken_in_order(sim: Sim) -> None:
     tasks = [spawn(wait, name) for name in "abc"]
     sleep(0)
     event.set()
-    weft.joinall(tasks)
+    fibril.joinall(tasks)
     assert woken == ["a", "b", "c"]
 
 
@@ -122,18 +122,18 @@ def test_a_link_is_told_once_in_the_hub(sim: Sim) -> None:
     event, told = Event(), []
 
     def tell(source: object) -> None:
-        told.append((source, weft.getcurrent() is weft.get_hub()))
+        told.append((source, fibril.getcurrent() is fibril.get_hub()))
 
     event.rawlink(tell)
     event.set()
     assert told == []  # not in the middle of set()
-    weft.sleep(0)
+    fibril.sleep(0)
     assert told == [(event, True)]
     event.set()
-    weft.sleep(0)
+    fibril.sleep(0)
     assert len(told) == 1
     event.rawlink(tell)  # it is set
-    weft.sleep(0)
+    fibril.sleep(0)
     assert len(told) == 2
 
 
@@ -143,7 +143,7 @@ def test_a_link_that_was_taken_back_is_not_told(sim: Sim) -> None:
     event.unlink(told.append)
     event.unlink(told.append)
     event.set()
-    weft.sleep(0)
+    fibril.sleep(0)
     assert told == []
     with pytest.raises(TypeError, match="not callable"):
         event.rawlink(1)  # type: ignore[arg-type]  # refused
@@ -179,7 +179,7 @@ def test_unlink_survives_an_equality_that_empties_the_list(sim: Sim) -> None:
     told: list[object] = []
     event.rawlink(Odd())
     event.unlink(print)
-    weft.sleep(0)
+    fibril.sleep(0)
     assert told == [event]
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-import weft
+import fibril
+from fibril import native
+from fibril.threadpool import ThreadPoolExecutor
 from tests.conftest import Growth, Interpreter
 from tests.unit.test_threadpool import Gate, until
-from weft import native
-from weft.threadpool import ThreadPoolExecutor
 
 pytestmark = pytest.mark.loses("threads, which end a moment after the test")
 
@@ -53,13 +53,13 @@ def test_waiting_for_a_result_lets_others_run_and_ends_in_time(fresh: None, gate
     future = executor.submit(gate.pass_through, 5)
     until(lambda: gate.arrived == [5])
     ran: list[int] = []
-    weft.spawn(ran.append, 1)
+    fibril.spawn(ran.append, 1)
     for wait in (future.result, future.exception):
         with pytest.raises(TimeoutError):
             wait(0.001)
     assert ran == [1]
     assert future.running()
-    weft.spawn_later(0.001, gate.open)
+    fibril.spawn_later(0.001, gate.open)
     assert future.result(20) == 5
     executor.shutdown()
 
@@ -69,9 +69,9 @@ def test_what_has_not_begun_can_be_cancelled(fresh: None, gate: Gate) -> None:
     running = executor.submit(gate.pass_through, 1)
     until(lambda: gate.arrived == [1])
     waiting = executor.submit(gate.pass_through, 2)
-    waiter = weft.spawn(waiting.result)
-    several = weft.spawn(weft.wait, [waiting, running], count=1)
-    weft.sleep(0)
+    waiter = fibril.spawn(waiting.result)
+    several = fibril.spawn(fibril.wait, [waiting, running], count=1)
+    fibril.sleep(0)
     assert (running.cancel(), waiting.cancel(), waiting.cancel()) == (False, True, True)
     assert (waiting.cancelled(), waiting.done(), running.done()) == (True, True, False)
     assert several.get() == [waiting]
@@ -83,7 +83,7 @@ def test_what_has_not_begun_can_be_cancelled(fresh: None, gate: Gate) -> None:
     assert gate.arrived == [1]
 
 
-def test_links_and_weft_wait(fresh: None, gate: Gate) -> None:
+def test_links_and_fibril_wait(fresh: None, gate: Gate) -> None:
     with ThreadPoolExecutor(2) as executor:
         slow, fast = executor.submit(gate.pass_through, 1), executor.submit(int)
         told: list[Any] = []
@@ -91,12 +91,12 @@ def test_links_and_weft_wait(fresh: None, gate: Gate) -> None:
         slow.rawlink(told.extend)
         slow.unlink(told.extend)
         slow.unlink(print)
-        with weft.iwait([slow, fast], timeout=20) as ready:
+        with fibril.iwait([slow, fast], timeout=20) as ready:
             assert next(ready) is fast
             gate.open()
             assert next(ready) is slow
         fast.rawlink(told.append)
-        weft.sleep(0)
+        fibril.sleep(0)
         assert told == [slow, fast]
 
 
@@ -128,8 +128,8 @@ def test_shutdown_waits_for_calls_and_threads_and_lets_others_run(fresh: None, g
     executor.shutdown(wait=False)
     with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
         executor.submit(int)
-    waiting = weft.spawn(executor.shutdown)
-    weft.sleep(0.001)
+    waiting = fibril.spawn(executor.shutdown)
+    fibril.sleep(0.001)
     assert not waiting.ready()
     gate.open()
     waiting.get()
@@ -142,8 +142,8 @@ def test_shutdown_may_cancel_what_has_not_begun(fresh: None, gate: Gate) -> None
     executor = ThreadPoolExecutor(1)
     futures = [executor.submit(gate.pass_through, number) for number in range(5)]
     until(lambda: len(gate.arrived) == 1)
-    everything = weft.spawn(weft.wait, futures)
-    weft.sleep(0)
+    everything = fibril.spawn(fibril.wait, futures)
+    fibril.sleep(0)
     executor.shutdown(wait=False, cancel_futures=True)
     assert [future.cancelled() for future in futures] == [False, True, True, True, True]
     gate.open()
@@ -225,12 +225,12 @@ def test_what_a_call_held_is_let_go(fresh: None) -> None:
 
 
 PATCHED = """
-    from weft import monkey
+    from fibril import monkey
     monkey.patch_all()
-    import concurrent.futures, threading, time, weft
+    import concurrent.futures, threading, time, fibril
     from concurrent.futures import as_completed
-    from weft import native
-    from weft.threadpool import ThreadPoolExecutor
+    from fibril import native
+    from fibril.threadpool import ThreadPoolExecutor
     executor = ThreadPoolExecutor(4)
     """
 
@@ -246,7 +246,7 @@ def test_the_standard_librarys_waits_let_others_run_when_patched(interpreter: In
 
     futures = [executor.submit(wait_at_gate, number) for number in range(8)]
     assert all(isinstance(each, concurrent.futures.Future) for each in futures)
-    weft.spawn_later(0.01, gate.release)       # runs only if the wait lets it
+    fibril.spawn_later(0.01, gate.release)       # runs only if the wait lets it
     done, not_done = concurrent.futures.wait(futures, 20)
     print(len(done), len(not_done), sorted(each.result() for each in as_completed(futures)))
     print(executor.submit(native.get_ident).result() != native.get_ident())
@@ -265,8 +265,8 @@ def test_no_wake_up_is_lost_when_patched(interpreter: Interpreter) -> None:
             assert not concurrent.futures.wait(futures, 20).not_done
             assert executor.submit(abs, 1).result(20) == 1
 
-    tasks = [weft.spawn(rounds, 50) for _ in range(4)]
-    weft.joinall(tasks, raise_error=True)
+    tasks = [fibril.spawn(rounds, 50) for _ in range(4)]
+    fibril.joinall(tasks, raise_error=True)
     executor.shutdown()
     print("done", executor._pool.size)
     """

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from weft import Fiber, FiberError, GreenletExit, getcurrent
+from fibril import Fiber, FiberError, GreenletExit, getcurrent
 
 
 class Failure(Exception):

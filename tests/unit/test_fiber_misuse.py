@@ -1,7 +1,7 @@
 """Fibers used as they cannot be: greenlet's error each time, and everything goes on afterwards.
 
 What greenlet says to each misuse is asked of greenlet itself, in
-tests/compat/test_greenlet_twin.py; here is what it aborts at, or what only weft has.
+tests/compat/test_greenlet_twin.py; here is what it aborts at, or what only fibril has.
 """
 
 import threading
@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from fibril import Fiber, FiberError, GreenletExit, Task, getcurrent, spawn
 from tests.conftest import Growth, Interpreter
-from weft import Fiber, FiberError, GreenletExit, Task, getcurrent, spawn
 
 
 class Failure(Exception):
@@ -195,7 +195,7 @@ def test_an_exception_thrown_at_an_unstarted_fiber_is_all_it_ever_sees(growth: G
 def test_without_memory_for_a_stack_the_start_is_refused(interpreter: Interpreter) -> None:
     text = """
         import resource
-        from weft import Fiber, getcurrent
+        from fibril import Fiber, getcurrent
         leave = lambda: getcurrent().parent.switch("parked")
         fibers = [Fiber(leave, stack_size=16 << 20) for _ in range(9)]
         size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
@@ -252,12 +252,12 @@ def test_the_context_of_a_fiber_that_runs_elsewhere_is_nobody_elses() -> None:
 def test_getcurrent_is_refused_while_the_interpreter_shuts_down(interpreter: Interpreter) -> None:
     text = """
         import os, threading
-        import weft.monkey
-        weft.monkey.patch_all()
+        import fibril.monkey
+        fibril.monkey.patch_all()
         lock = threading.RLock()
-        weft.spawn(weft.sleep, 0).join()
+        fibril.spawn(fibril.sleep, 0).join()
         class Late:
-            def __del__(self, write=os.write, getcurrent=weft.getcurrent, lock=lock):
+            def __del__(self, write=os.write, getcurrent=fibril.getcurrent, lock=lock):
                 try:
                     getcurrent()
                 except RuntimeError as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from weft import Fiber, getcurrent
+from fibril import Fiber, getcurrent
 
 
 class Failure(Exception):

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from fibril import Fiber, Task, get_hub, getcurrent, sleep, spawn
+from fibril._core import gettrace, settrace
+from fibril.event import Event
+from fibril.lock import Semaphore
 from tests.conftest import Growth
-from weft import Fiber, Task, get_hub, getcurrent, sleep, spawn
-from weft._core import gettrace, settrace
-from weft.event import Event
-from weft.lock import Semaphore
 
 
 class Failure(Exception):

@@ -1,16 +1,16 @@
-"""weft.util: what a running program does, as a tree; exceptions as values."""
+"""fibril.util: what a running program does, as a tree; exceptions as values."""
 
 import io
 import threading
 
 import pytest
 
-import weft
+import fibril
+from fibril import Fiber, getcurrent, native, sleep, spawn
+from fibril.event import Event
+from fibril.lock import RLock
+from fibril.util import FiberTree, format_run_info, print_run_info, wrap_errors
 from tests.conftest import Growth, Sim
-from weft import Fiber, getcurrent, native, sleep, spawn
-from weft.event import Event
-from weft.lock import RLock
-from weft.util import FiberTree, format_run_info, print_run_info, wrap_errors
 
 
 def titles(tree: FiberTree) -> list[str]:
@@ -34,14 +34,14 @@ def test_a_tree_hangs_tasks_below_who_spawned_them(sim: Sim) -> None:
 
     task = spawn(root)
     task.name = "root"
-    unbegun = weft.spawn_later(1, int)
+    unbegun = fibril.spawn_later(1, int)
     unbegun.name = "later"
     sleep(0)
     sleep(0)
     assert [line.split(" at 0x")[0] for line in titles(own_tree()) if "spawned" not in line] == [
         "main fiber runs",
         "├─ task 'root' waits to sleep",
-        "│  ├─ task 'left' waits for <weft.event.Event object",
+        "│  ├─ task 'left' waits for <fibril.event.Event object",
         "│  └─ task 'right' waits to sleep",
         "└─ task 'later' has not begun",
     ]

@@ -5,11 +5,11 @@ import textwrap
 from tests.conftest import Interpreter
 
 PRELUDE = """
-import os, signal, sys, threading, time, weft
-from weft import Fiber, FiberError, Timeout, getcurrent, get_hub, sleep, spawn
-from weft._core import wait_read, wait_write
-from weft.event import Event
-from weft.queue import Queue
+import os, signal, sys, threading, time, fibril
+from fibril import Fiber, FiberError, Timeout, getcurrent, get_hub, sleep, spawn
+from fibril._core import wait_read, wait_write
+from fibril.event import Event
+from fibril.queue import Queue
 
 signal.alarm(20)  # a child that hangs is ended
 
@@ -31,7 +31,7 @@ def test_other_fibers_stay_in_the_parent(interpreter: Interpreter) -> None:
         interpreter,
         """
         tasks = [spawn(lambda: (sleep(0.05), say("task runs", os.getpid() == parent)))]
-        tasks.append(weft.spawn_later(0.05, lambda: say("later", os.getpid() == parent)))
+        tasks.append(fibril.spawn_later(0.05, lambda: say("later", os.getpid() == parent)))
         parent = os.getpid()
         fiber = Fiber(lambda: getcurrent().parent.switch())
         fiber.switch()
@@ -44,11 +44,11 @@ def test_other_fibers_stay_in_the_parent(interpreter: Interpreter) -> None:
                     use()
                 except FiberError as error:
                     say("FiberError", "parent" in str(error) or "fork" in str(error))
-            tasks[0].kill(block=False); weft.kill(tasks[1]); weft.kill(fiber)
+            tasks[0].kill(block=False); fibril.kill(tasks[1]); fibril.kill(fiber)
             say(spawn(lambda: sleep(0.01) or "new task").get())
             os._exit(5)
         say("status", status_of(pid))
-        weft.joinall(tasks)
+        fibril.joinall(tasks)
     """,
     )
     assert out == (
@@ -70,7 +70,7 @@ def test_the_child_waits_for_descriptors_with_a_poller_of_its_own(
             inner_reader, inner_writer = os.pipe()
             spawn(os.write, inner_writer, b"x")
             say("child", wait_read(inner_reader, 5), wait_read(reader, 0.01))
-            weft._core.fd_forget(reader)
+            fibril._core.fd_forget(reader)
             os.close(reader)
             os._exit(0)
         say("status", status_of(pid))

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from fibril import Fiber, GreenletExit, Task, getcurrent, sleep, spawn, spawn_later
+from fibril.event import AsyncResult, Event
+from fibril.lock import Semaphore
+from fibril.queue import Queue
 from tests.conftest import Growth, Sim
-from weft import Fiber, GreenletExit, Task, getcurrent, sleep, spawn, spawn_later
-from weft.event import AsyncResult, Event
-from weft.lock import Semaphore
-from weft.queue import Queue
 
 LONG = 1000
 

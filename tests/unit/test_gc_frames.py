@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
+from fibril import Fiber, getcurrent, sleep, spawn
+from fibril.event import Event
+from fibril.lock import Semaphore
 from tests.conftest import Sim
-from weft import Fiber, getcurrent, sleep, spawn
-from weft.event import Event
-from weft.lock import Semaphore
 
 
 class Box:

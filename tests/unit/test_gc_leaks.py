@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Growth, Interpreter, Sim
-from weft import (
+from fibril import (
     Fiber,
     GreenletExit,
     Task,
@@ -20,9 +19,10 @@ from weft import (
     spawn,
     spawn_later,
 )
-from weft.event import AsyncResult, Event
-from weft.lock import RLock, Semaphore
-from weft.queue import Full, Queue
+from fibril.event import AsyncResult, Event
+from fibril.lock import RLock, Semaphore
+from fibril.queue import Full, Queue
+from tests.conftest import Growth, Interpreter, Sim
 
 LONG = 1000
 
@@ -214,12 +214,12 @@ def test_a_long_line_of_links_is_freed_without_overflow(sim: Sim) -> None:
 # ---- collection at every allocation ----
 
 SWITCH_HEAVY = """
-    import gc, sys, weft
+    import gc, sys, fibril
     from contextvars import ContextVar
-    from weft import Fiber, Timeout, getcurrent, joinall, sleep, spawn, spawn_later
-    from weft.event import AsyncResult, Event
-    from weft.lock import RLock, Semaphore
-    from weft.queue import Full, Queue
+    from fibril import Fiber, Timeout, getcurrent, joinall, sleep, spawn, spawn_later
+    from fibril.event import AsyncResult, Event
+    from fibril.lock import RLock, Semaphore
+    from fibril.queue import Full, Queue
 
     gc.set_threshold(1)
     variable = ContextVar("variable")

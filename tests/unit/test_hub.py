@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from fibril import Fiber, Task, Timeout, get_hub, getcurrent, sleep, spawn
+from fibril.errors import BlockingSwitchOutError
+from fibril.event import AsyncResult, Event
+from fibril.hub import Hub, idle
+from fibril.lock import RLock, Semaphore
+from fibril.queue import Queue
 from tests.conftest import Interpreter, Sim
-from weft import Fiber, Task, Timeout, get_hub, getcurrent, sleep, spawn
-from weft.errors import BlockingSwitchOutError
-from weft.event import AsyncResult, Event
-from weft.hub import Hub, idle
-from weft.lock import RLock, Semaphore
-from weft.queue import Queue
 
 
 class Failure(Exception):
@@ -116,7 +116,7 @@ def test_blocking_in_a_callback_is_refused_and_nothing_is_lost(number: int, sim:
     get_hub().call_soon(event.set)
     sleep(0)
     assert [type(error) for error in caught] == [BlockingSwitchOutError]
-    assert "weft.spawn" in str(caught[0])
+    assert "fibril.spawn" in str(caught[0])
     assert waiting.get() is True
 
 
@@ -332,7 +332,7 @@ def test_ready_tasks_do_not_keep_timers_from_firing(fresh: None) -> None:
 
 
 def test_ready_tasks_do_not_keep_descriptors_from_being_seen(fresh: None) -> None:
-    from weft._core import wait_read
+    from fibril._core import wait_read
 
     reader, writer = os.pipe()
     is_over: list[bool] = []
@@ -361,19 +361,19 @@ def test_a_refused_wait_in_a_signal_handler_leaves_the_real_wait_alone(
     interpreter: Interpreter,
 ) -> None:
     out = interpreter.out("""
-        import signal, weft
-        from weft.event import Event
-        from weft.queue import Queue
-        from weft.lock import Semaphore
+        import signal, fibril
+        from fibril.event import Event
+        from fibril.queue import Queue
+        from fibril.lock import Semaphore
         event, other, queue, gate = Event(), Event(), Queue(), Semaphore(0)
         refused = []
         def handler(*_):
-            for wait in (other.wait, queue.get, gate.acquire, lambda: weft.sleep(1),
-                         lambda: weft.sleep(0), lambda: weft.spawn(len, "").get(),
-                         lambda: weft.get_hub().switch(), lambda: weft.Fiber(len).switch("")):
+            for wait in (other.wait, queue.get, gate.acquire, lambda: fibril.sleep(1),
+                         lambda: fibril.sleep(0), lambda: fibril.spawn(len, "").get(),
+                         lambda: fibril.get_hub().switch(), lambda: fibril.Fiber(len).switch("")):
                 try:
                     wait()
-                except weft.hub.BlockingSwitchOutError:
+                except fibril.hub.BlockingSwitchOutError:
                     refused.append(1)
             event.set()
         signal.signal(signal.SIGALRM, handler)
@@ -387,8 +387,8 @@ def test_a_refused_wait_in_a_signal_handler_leaves_the_real_wait_alone(
 
 def test_ctrl_c_reaches_main_whoever_runs(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import os, signal, weft
-        from weft.event import Event
+        import os, signal, fibril
+        from fibril.event import Event
         def spin(seconds):
             import time
             end = time.monotonic() + seconds
@@ -399,43 +399,45 @@ def test_ctrl_c_reaches_main_whoever_runs(interpreter: Interpreter) -> None:
                 print("busy task")
         def interrupt():
             os.kill(os.getpid(), signal.SIGINT)
-        for wait in (lambda: weft.sleep(5), Event().wait, lambda: weft.spawn(weft.sleep, 5).join()):
-            weft.get_hub().expect(1)
+        def join_sleeper():
+            fibril.spawn(fibril.sleep, 5).join()
+        for wait in (lambda: fibril.sleep(5), Event().wait, join_sleeper):
+            fibril.get_hub().expect(1)
             import threading
             threading.Timer(0.05, interrupt).start()
             try:
                 wait()
             except KeyboardInterrupt:
                 print("main")
-            weft.get_hub().expect(-1)
+            fibril.get_hub().expect(-1)
     """)
     assert out == "main\nmain\nmain\n"
 
 
 def test_a_signal_handler_may_wake_whoever_waits(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import signal, weft
-        from weft.event import Event
+        import signal, fibril
+        from fibril.event import Event
         event = Event()
         signal.signal(signal.SIGALRM, lambda *_: event.set())
         signal.setitimer(signal.ITIMER_REAL, 0.05)
         print(event.wait())
         signal.setitimer(signal.ITIMER_REAL, 0.05)
         event.clear()
-        print(weft.spawn(event.wait).get())
+        print(fibril.spawn(event.wait).get())
     """)
     assert out == "True\nTrue\n"
 
 
 def test_a_signal_handler_that_raises_does_so_in_main(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import signal, weft
-        from weft.event import Event
+        import signal, fibril
+        from fibril.event import Event
         class Alarm(Exception): pass
         def handler(*_):
             raise Alarm
         signal.signal(signal.SIGALRM, handler)
-        for wait in (lambda: weft.sleep(5), Event().wait, weft.spawn(weft.sleep, 5).join):
+        for wait in (lambda: fibril.sleep(5), Event().wait, fibril.spawn(fibril.sleep, 5).join):
             signal.setitimer(signal.ITIMER_REAL, 0.05)
             try:
                 wait()
@@ -548,11 +550,11 @@ def test_real_time_passes_while_everybody_sleeps(fresh: None) -> None:
 
 def test_a_signal_does_not_shorten_a_sleep(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import signal, time, weft
+        import signal, time, fibril
         signal.signal(signal.SIGALRM, lambda *_: None)
         signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
         began = time.monotonic()
-        weft.sleep(0.2)
+        fibril.sleep(0.2)
         signal.setitimer(signal.ITIMER_REAL, 0)
         print(time.monotonic() - began >= 0.2)
     """)

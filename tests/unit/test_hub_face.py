@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from fibril import LoopExit, Timeout, get_hub, getcurrent, iwait, sleep, spawn, wait
+from fibril.errors import ConcurrentObjectUseError, InvalidSwitchError
+from fibril.event import Event
+from fibril.hub import Hub, get_hub_class, set_default_hub_class
+from fibril.lock import Semaphore
 from tests.conftest import Growth, Interpreter, Sim
-from weft import LoopExit, Timeout, get_hub, getcurrent, iwait, sleep, spawn, wait
-from weft.errors import ConcurrentObjectUseError, InvalidSwitchError
-from weft.event import Event
-from weft.hub import Hub, get_hub_class, set_default_hub_class
-from weft.lock import Semaphore
 
 
 class Failure(Exception):
@@ -262,7 +262,7 @@ def test_joins_leave_nothing_behind(sim: Sim, growth: Growth) -> None:
 
 
 def test_switch_calls_switch_out_of_the_fiber_that_leaves(sim: Sim) -> None:
-    from weft import Task
+    from fibril import Task
 
     seen: list[str] = []
 
@@ -294,10 +294,10 @@ def test_the_hub_tells_of_itself(sim: Sim) -> None:
 
 def test_the_main_threads_hub_is_the_main_hub(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import threading, weft
-        hub = weft.get_hub()
+        import threading, fibril
+        hub = fibril.get_hub()
         print(hub.main_hub, hub.loop.default, hub.thread_ident == threading.main_thread().ident)
-        thread = threading.Thread(target=lambda: print(weft.get_hub().main_hub))
+        thread = threading.Thread(target=lambda: print(fibril.get_hub().main_hub))
         thread.start()
         thread.join()
     """)

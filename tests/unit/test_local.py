@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-import weft
-from weft import native
-from weft.local import all_local_dicts_for_greenlet, local
+import fibril
+from fibril import native
+from fibril.local import all_local_dicts_for_greenlet, local
 
 
 class Thing:
@@ -23,7 +23,7 @@ class Counted(local):
     def __init__(self, start: int, *, step: int = 1) -> None:
         self.number = start
         self.step = step
-        Counted.made.append(weft.getcurrent())
+        Counted.made.append(fibril.getcurrent())
 
     @property
     def next(self) -> int:
@@ -51,11 +51,11 @@ def test_each_fiber_has_its_own_values(fresh: None) -> None:
         mine.number = number
         seen = []
         for _ in range(3):
-            weft.sleep(0)
+            fibril.sleep(0)
             seen.append(mine.number)
         return seen
 
-    tasks = [weft.spawn(use, number) for number in (1, 2, 3)]
+    tasks = [fibril.spawn(use, number) for number in (1, 2, 3)]
     assert [task.get() for task in tasks] == [[1] * 3, [2] * 3, [3] * 3]
     assert vars(mine) == {"number": 0}
 
@@ -63,17 +63,17 @@ def test_each_fiber_has_its_own_values(fresh: None) -> None:
 def test_plain_fibers_have_their_own_too(fresh: None) -> None:
     mine = local()
     mine.x = 1
-    assert weft.Fiber(lambda: hasattr(mine, "x")).switch() is False
+    assert fibril.Fiber(lambda: hasattr(mine, "x")).switch() is False
 
 
 def test_init_runs_once_in_each_fiber_with_the_same_arguments(fresh: None) -> None:
     Counted.made.clear()
     counted = Counted(10, step=5)
     assert (counted.advance(), counted.advance()) == (15, 20)
-    task = weft.spawn(lambda: (counted.advance(), counted.number, counted.kind))
+    task = fibril.spawn(lambda: (counted.advance(), counted.number, counted.kind))
     assert task.get() == (15, 15, "counted")
     assert counted.number == 20
-    assert Counted.made == [weft.getcurrent(), task]
+    assert Counted.made == [fibril.getcurrent(), task]
     Counted.made.clear()
 
 
@@ -97,7 +97,7 @@ def test_an_init_that_fails_is_tried_again(fresh: None) -> None:
                 errors.append(type(error).__name__)
         return errors
 
-    assert weft.spawn(use).get() == ["LookupError"] * 2
+    assert fibril.spawn(use).get() == ["LookupError"] * 2
 
 
 def test_properties_are_called_and_slots_are_shared(fresh: None) -> None:
@@ -108,7 +108,7 @@ def test_properties_are_called_and_slots_are_shared(fresh: None) -> None:
     slotted = Slotted()
     slotted.shared = 1
     slotted.own = 2
-    assert weft.spawn(lambda: (slotted.shared, hasattr(slotted, "own"))).get() == (1, False)
+    assert fibril.spawn(lambda: (slotted.shared, hasattr(slotted, "own"))).get() == (1, False)
     del slotted.shared
     assert not hasattr(slotted, "shared")
 
@@ -156,9 +156,9 @@ def test_values_go_with_the_fiber_and_with_the_local(fresh: None) -> None:
         thing = Thing()
         gone.append(weakref.ref(thing))
         holder.thing = thing
-        weft.sleep(0)
+        fibril.sleep(0)
 
-    weft.joinall([weft.spawn(use, mine)])
+    fibril.joinall([fibril.spawn(use, mine)])
     other = local()
     use(other)
     del other
@@ -175,7 +175,7 @@ def test_locals_leave_nothing_behind(fresh: None, growth: Any) -> None:
         def work() -> None:
             shared.x = own.x = 1
 
-        weft.spawn(work).get()
+        fibril.spawn(work).get()
 
     growth.refuse(use)
 
@@ -186,11 +186,11 @@ def test_values_are_found_again_by_many_fibers_in_turn(fresh: None) -> None:
     def use(number: int) -> None:
         mine.number, other.number = number, -number
         for _ in range(5):
-            weft.sleep(0)
+            fibril.sleep(0)
             assert (mine.number, other.number) == (number, -number)
             mine.number, other.number = mine.number + 0, other.number + 0
 
-    weft.joinall([weft.spawn(use, number) for number in range(50)], raise_error=True)
+    fibril.joinall([fibril.spawn(use, number) for number in range(50)], raise_error=True)
     assert not hasattr(mine, "number")
 
 
@@ -219,23 +219,23 @@ def test_a_missing_attribute_is_asked_for_by_getattr(fresh: None) -> None:
     mine = Asking()
     mine.there = 1
     assert (mine.there, mine.missing) == (1, "no missing")
-    assert weft.spawn(lambda: mine.there).get() == "no there"
+    assert fibril.spawn(lambda: mine.there).get() == "no there"
 
 
 def test_an_init_may_wait_while_others_use_the_same_local(fresh: None) -> None:
     class Slow(local):
         def __init__(self) -> None:
-            self.first = weft.getcurrent()
-            weft.sleep(0)
-            self.second = weft.getcurrent()
+            self.first = fibril.getcurrent()
+            fibril.sleep(0)
+            self.second = fibril.getcurrent()
 
     mine = Slow()
 
     def use() -> bool:
-        mine.third = weft.getcurrent()
-        return mine.first is mine.second is mine.third is weft.getcurrent()
+        mine.third = fibril.getcurrent()
+        return mine.first is mine.second is mine.third is fibril.getcurrent()
 
-    tasks = [weft.spawn(use) for _ in range(5)]
+    tasks = [fibril.spawn(use) for _ in range(5)]
     assert [task.get() for task in tasks] == [True] * 5
 
 
@@ -247,7 +247,7 @@ def test_a_local_in_its_own_values_is_collected(fresh: None) -> None:
         mine = local()
         mine.myself, mine.thing = mine, thing
 
-    weft.spawn(make, thing).join()
+    fibril.spawn(make, thing).join()
     make(thing)
     del thing
     gc.collect()
@@ -270,7 +270,7 @@ def test_a_finalizer_may_use_the_local_whose_values_go(fresh: None) -> None:
         mine.last = Last(mine)
 
     make()
-    weft.spawn(make).join()
+    fibril.spawn(make).join()
     gc.collect()
     assert len(seen) == 2
 
@@ -303,7 +303,7 @@ def test_a_value_set_by_a_collection_in_the_middle_stays(fresh: None, kind: Any)
     gc.disable()
     try:
         for allocations in range(30):
-            assert weft.spawn(use, kind(), allocations).get() == (True, True)
+            assert fibril.spawn(use, kind(), allocations).get() == (True, True)
     finally:
         gc.set_threshold(*threshold)
         gc.enable()
@@ -312,7 +312,7 @@ def test_a_value_set_by_a_collection_in_the_middle_stays(fresh: None, kind: Any)
 def test_a_fiber_that_ends_drops_its_values_while_others_keep_theirs(fresh: None) -> None:
     mine = local()
     mine.thing = kept = Thing()
-    task = weft.spawn(setattr, mine, "thing", Thing())
+    task = fibril.spawn(setattr, mine, "thing", Thing())
     task.join()
     [(_, values)] = all_local_dicts_for_greenlet(task)
     gone = weakref.ref(values["thing"])
@@ -327,7 +327,7 @@ def test_the_values_of_a_fiber_can_be_listed(fresh: None) -> None:
     mine.x, other.y = 1, 2
     ours = [(mine, {"x": 1}), (other, {"y": 2}), (unused, {})]
     expected = [((type(each), id(each)), values) for each, values in ours]
-    found = all_local_dicts_for_greenlet(weft.getcurrent())
+    found = all_local_dicts_for_greenlet(fibril.getcurrent())
     assert [pair for pair in found if pair[0][1] in {id(each) for each, _ in ours}] == expected
     with pytest.raises(TypeError, match="give a fiber"):
         all_local_dicts_for_greenlet(3)  # type: ignore[arg-type]
@@ -336,11 +336,11 @@ def test_the_values_of_a_fiber_can_be_listed(fresh: None) -> None:
 def test_a_copy_has_this_fiber_s_values(fresh: None) -> None:
     mine = Counted(5, step=3)
     mine.number = 7
-    weft.spawn(setattr, mine, "number", 9).join()
+    fibril.spawn(setattr, mine, "number", 9).join()
     twin = copy.copy(mine)
     mine.number = 8
     assert (type(twin), vars(twin)) == (Counted, {"number": 7, "step": 3})
-    assert weft.spawn(lambda: (twin.number, twin.step)).get() == (5, 3)
+    assert fibril.spawn(lambda: (twin.number, twin.step)).get() == (5, 3)
 
 
 def test_a_copy_of_another_kind_is_refused(fresh: None) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-import weft
+import fibril
+from fibril import sleep, spawn
+from fibril.lock import BoundedSemaphore, DummySemaphore, RLock, Semaphore
+from fibril.thread import LockType
 from tests.conftest import Sim
-from weft import sleep, spawn
-from weft.lock import BoundedSemaphore, DummySemaphore, RLock, Semaphore
-from weft.thread import LockType
 
 
 def test_permits_go_out_and_come_back(sim: Sim) -> None:
@@ -37,7 +37,7 @@ def test_who_waits_is_served_in_order_and_cannot_be_overtaken(sim: Sim) -> None:
     assert permits.acquire(blocking=False) is False  # it is a's already
     permits.release()
     permits.release()
-    weft.joinall(tasks)
+    fibril.joinall(tasks)
     assert served == ["a", "b", "c"]
 
 
@@ -99,7 +99,7 @@ def test_a_dummy_semaphore_never_waits(sim: Sim) -> None:
     dummy = DummySemaphore()
     assert not dummy.locked()
     assert dummy.wait(timeout=1) == 1
-    assert weft.wait([dummy, Semaphore(0)], count=1) == [dummy]
+    assert fibril.wait([dummy, Semaphore(0)], count=1) == [dummy]
 
 
 def test_an_rlock_may_be_taken_again_by_its_owner_only(sim: Sim) -> None:
@@ -167,7 +167,7 @@ def test_never_more_holders_than_permits_whoever_is_killed(sim: Sim, seed: int) 
         tasks[victim].kill(block=chance.random() < 0.5)
         tasks[victim] = spawn(work)
     assert not [task.exception for task in tasks if task.exception]
-    weft.killall(tasks)
+    fibril.killall(tasks)
     assert holders == 0
     assert permits.counter == size, f"seed {seed}"
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from fibril import LoopExit, get_hub, getcurrent, sleep, spawn
+from fibril.event import Event
+from fibril.hub import Hub
+from fibril.loop import Loop
+from fibril.loophub import LoopHub
 from tests.conftest import Growth, Interpreter, Sim
-from weft import LoopExit, get_hub, getcurrent, sleep, spawn
-from weft.event import Event
-from weft.hub import Hub
-from weft.loop import Loop
-from weft.loophub import LoopHub
 
 
 class Failure(Exception):
@@ -298,7 +298,7 @@ def test_a_hook_that_fails_is_reported_and_the_hub_goes_on(
     assert "Failure: failed" in capsys.readouterr().err
 
 
-# ---- the loop that weft does not have ----
+# ---- the loop that fibril does not have ----
 
 
 def test_run_lets_everything_happen(sim: Sim) -> None:
@@ -314,7 +314,7 @@ def test_run_lets_everything_happen(sim: Sim) -> None:
         loop().break_()
 
 
-def test_what_libev_has_and_weft_has_not_does_nothing(sim: Sim) -> None:
+def test_what_libev_has_and_fibril_has_not_does_nothing(sim: Sim) -> None:
     for name in ("verify", "reinit", "install_sigchld", "reset_sigchld", "update_now", "update"):
         assert getattr(loop(), name)() is None
 
@@ -416,7 +416,7 @@ def test_a_hub_with_a_loop_and_active_watchers_is_collected_with_its_thread() ->
 
 
 def test_a_watcher_of_a_thread_that_has_ended_cannot_be_started(fresh: None) -> None:
-    from weft import FiberError
+    from fibril import FiberError
 
     made: list[Any] = []
 
@@ -439,14 +439,14 @@ def test_the_interpreter_may_end_while_a_daemon_thread_is_amid_a_turn(
     interpreter: Interpreter,
 ) -> None:
     out = interpreter.out("""
-        import threading, time, weft
+        import threading, time, fibril
         ready = threading.Event()
 
         def spin():
-            loop = weft.get_hub().loop
+            loop = fibril.get_hub().loop
             loop.prepare().start(time.sleep, 0)
             loop.idle().start(ready.set)
-            weft.sleep(1000)
+            fibril.sleep(1000)
 
         threading.Thread(target=spin, daemon=True).start()
         ready.wait()
@@ -479,9 +479,9 @@ def test_watchers_leave_nothing_behind(sim: Sim, growth: Growth) -> None:
 
 def test_watchers_go_on_in_the_child_of_a_fork(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import os, signal, sys, weft
-        from weft.event import Event
-        loop = weft.get_hub().loop
+        import os, signal, sys, fibril
+        from fibril.event import Event
+        loop = fibril.get_hub().loop
         seen = []
         loop.timer(0.01).start(seen.append, "timer")
         forked = loop.fork(ref=False)
@@ -491,19 +491,19 @@ def test_watchers_go_on_in_the_child_of_a_fork(interpreter: Interpreter) -> None
         reader, writer = os.pipe()
         io = loop.io(reader, 1)
         io.start(lambda: (seen.append(os.read(reader, 1)), io.stop()))
-        weft.signal_handler(signal.SIGUSR1, seen.append, "signal")
+        fibril.signal_handler(signal.SIGUSR1, seen.append, "signal")
         check = loop.check(ref=False)
         check.start(lambda: seen.append("check") if "check" not in seen else None)
         idle = loop.idle()
         idle.start(lambda: idle.stop())
-        weft.sleep(0)
+        fibril.sleep(0)
 
         def finish(who):
             asynchronous.send()
             os.write(writer, b"x")
             os.kill(os.getpid(), signal.SIGUSR1)
-            assert weft.wait() is True
-            print(who, sorted(map(str, seen)), loop.activecnt, weft.get_hub().loop is loop)
+            assert fibril.wait() is True
+            print(who, sorted(map(str, seen)), loop.activecnt, fibril.get_hub().loop is loop)
             sys.stdout.flush()
 
         pid = os.fork()
@@ -521,8 +521,8 @@ def test_a_fork_in_a_task_keeps_the_loop_and_what_was_told_already(
     interpreter: Interpreter,
 ) -> None:
     out = interpreter.out("""
-        import os, sys, weft
-        hub = weft.get_hub()
+        import os, sys, fibril
+        hub = fibril.get_hub()
         loop = hub.loop
         hub.name = "mine"
         seen = []
@@ -531,24 +531,24 @@ def test_a_fork_in_a_task_keeps_the_loop_and_what_was_told_already(
 
         def work():
             timer.start(seen.append, "told before")
-            pid = weft.fork()
+            pid = fibril.fork()
             if pid == 0:
                 loop.ref()
-                weft.sleep(0.01)
-                print(seen, weft.get_hub().name, loop.hub is weft.get_hub(), loop.activecnt)
+                fibril.sleep(0.01)
+                print(seen, fibril.get_hub().name, loop.hub is fibril.get_hub(), loop.activecnt)
                 sys.stdout.flush()
                 os._exit(0)
             return os.waitpid(pid, 0)[1]
 
-        print(weft.spawn(work).get())
+        print(fibril.spawn(work).get())
     """)
     assert out == "['told before'] mine True 0\n0\n"
 
 
 def test_the_child_of_a_fork_made_by_a_callback_keeps_its_hub(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import os, sys, weft
-        loop = weft.get_hub().loop
+        import os, sys, fibril
+        loop = fibril.get_hub().loop
         seen = []
 
         def fork():
@@ -559,25 +559,25 @@ def test_the_child_of_a_fork_made_by_a_callback_keeps_its_hub(interpreter: Inter
                 print(os.waitpid(pid, 0)[1])
 
         def child():
-            print("child", loop.hub is weft.get_hub())
+            print("child", loop.hub is fibril.get_hub())
             sys.stdout.flush()
             os._exit(0)
 
         loop.run_callback(fork)
-        weft.sleep(0.001)
+        fibril.sleep(0.001)
     """)
     assert out == "child True\n0\n"
 
 
 def test_a_descriptor_that_the_child_has_lost_is_reported_there(interpreter: Interpreter) -> None:
     done = interpreter.run("""
-        import os, weft
-        loop = weft.get_hub().loop
+        import os, fibril
+        loop = fibril.get_hub().loop
         reader, writer = os.pipe()
         os.dup2(reader, 100)
         io = loop.io(100, 1)
         io.start(int)
-        weft.sleep(0)
+        fibril.sleep(0)
         os.close(100)
         pid = os.fork()
         if pid == 0:

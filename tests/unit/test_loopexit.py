@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from fibril import Fiber, LoopExit, Task, get_hub, getcurrent, joinall, native, sleep, spawn
+from fibril.event import AsyncResult, Event
+from fibril.lock import BoundedSemaphore, RLock, Semaphore
+from fibril.queue import Queue
+from fibril.thread import LockType
 from tests.conftest import Interpreter, Sim
-from weft import Fiber, LoopExit, Task, get_hub, getcurrent, joinall, native, sleep, spawn
-from weft.event import AsyncResult, Event
-from weft.lock import BoundedSemaphore, RLock, Semaphore
-from weft.queue import Queue
-from weft.thread import LockType
 
 WAITS = {
     "event": lambda: Event().wait(),
@@ -285,10 +285,10 @@ def test_tasks_that_cannot_be_hashed_are_told(sim: Sim) -> None:
 
 def test_an_expected_wake_from_outside_is_no_dead_end(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import _thread, time, weft
-        from weft.event import Event
+        import _thread, time, fibril
+        from fibril.event import Event
         event = Event()
-        hub = weft.get_hub()
+        hub = fibril.get_hub()
         def wake():
             time.sleep(0.05)
             event.set()
@@ -302,8 +302,8 @@ def test_an_expected_wake_from_outside_is_no_dead_end(interpreter: Interpreter) 
 
 def test_another_thread_that_runs_is_reason_to_hope(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import threading, time, weft
-        from weft.event import Event
+        import threading, time, fibril
+        from fibril.event import Event
         event = Event()
         threading.Timer(0.05, event.set).start()
         print(event.wait())
@@ -313,8 +313,8 @@ def test_another_thread_that_runs_is_reason_to_hope(interpreter: Interpreter) ->
 
 def test_a_signal_handler_is_reason_to_hope(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import signal, weft
-        from weft.event import Event
+        import signal, fibril
+        from fibril.event import Event
         event = Event()
         signal.signal(signal.SIGALRM, lambda *_: event.set())
         signal.setitimer(signal.ITIMER_REAL, 0.05)
@@ -325,18 +325,18 @@ def test_a_signal_handler_is_reason_to_hope(interpreter: Interpreter) -> None:
 
 def test_uncaught_it_ends_the_program_with_its_report(interpreter: Interpreter) -> None:
     done = interpreter.run("""
-        import weft
-        from weft.event import Event
+        import fibril
+        from fibril.event import Event
         event = Event()
         def pump():
             event.wait()
-        task = weft.spawn(pump)
+        task = fibril.spawn(pump)
         task.name = "pump"
         task.join()
     """)
     assert done.status == 1
     assert "LoopExit: This operation would block forever" in done.err
-    assert re.search(r"task 'pump' waits for <weft.*Event.*program.py:5 in pump", done.err)
+    assert re.search(r"task 'pump' waits for <fibril.*Event.*program.py:5 in pump", done.err)
     assert re.search(
         r"main fiber waits to join task .pump., parked at .*program.py:8 in <module>", done.err
     )

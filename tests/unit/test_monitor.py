@@ -4,9 +4,9 @@ import time
 
 import pytest
 
+from fibril import get_hub, native
+from fibril.event import Event
 from tests.conftest import Interpreter
-from weft import get_hub, native
-from weft.event import Event
 
 
 def test_each_function_is_called_with_the_hub_again_and_again(fresh: None) -> None:
@@ -65,15 +65,15 @@ def test_what_cannot_be_called_now_and_then_is_refused(fresh: None) -> None:
 
 def test_a_dead_end_is_told_although_somebody_looks(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import weft
-        from weft.event import Event
-        monitor = weft.get_hub().start_periodic_monitoring_thread()
+        import fibril
+        from fibril.event import Event
+        monitor = fibril.get_hub().start_periodic_monitoring_thread()
         monitor.add_monitoring_function(lambda hub: None, 1000)
         import time
         time.sleep(0.2)  # until it sleeps
         try:
             Event().wait()
-        except weft.LoopExit:
+        except fibril.LoopExit:
             print("told")
     """)
     assert out == "told\n"
@@ -84,10 +84,10 @@ def test_it_begins_anew_in_the_child_of_a_fork_and_ends_with_the_process(
 ) -> None:
     out = interpreter.out(
         """
-        import os, weft
-        from weft.event import Event
+        import os, fibril
+        from fibril.event import Event
         told = Event()
-        monitor = weft.get_hub().start_periodic_monitoring_thread()
+        monitor = fibril.get_hub().start_periodic_monitoring_thread()
         monitor.add_monitoring_function(lambda hub: told.set(), 0.01)
         print(told.wait(20), flush=True)
         pid = os.fork()
@@ -105,11 +105,11 @@ def test_it_begins_anew_in_the_child_of_a_fork_and_ends_with_the_process(
 
 def test_it_does_not_keep_its_hub(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import gc, threading, time, weakref, weft
+        import gc, threading, time, weakref, fibril
         def work():
             global hub
-            hub = weakref.ref(weft.get_hub())
-            monitor = weft.get_hub().start_periodic_monitoring_thread()
+            hub = weakref.ref(fibril.get_hub())
+            monitor = fibril.get_hub().start_periodic_monitoring_thread()
             monitor.add_monitoring_function(lambda hub: None, 0.01)
             time.sleep(0.05)
         thread = threading.Thread(target=work)
@@ -127,10 +127,10 @@ def test_it_does_not_keep_its_hub(interpreter: Interpreter) -> None:
 
 def test_a_fiber_may_ask_not_to_be_told_of(interpreter: Interpreter) -> None:
     done = interpreter.run("""
-        import time, weft
-        from weft.hub import set_blocking_limit
+        import time, fibril
+        from fibril.hub import set_blocking_limit
         set_blocking_limit(0.05)
-        monitor = weft.get_hub().start_periodic_monitoring_thread()
+        monitor = fibril.get_hub().start_periodic_monitoring_thread()
         def hog():
             monitor.ignore_current_greenlet_blocking()
             began = time.monotonic()
@@ -143,8 +143,8 @@ def test_a_fiber_may_ask_not_to_be_told_of(interpreter: Interpreter) -> None:
             while time.monotonic() - began < 0.3:
                 pass
         for fn in (hog, other_hog):
-            task = weft.spawn(fn)
-            weft.spawn(int)
+            task = fibril.spawn(fn)
+            fibril.spawn(int)
             task.join()
     """)
     assert done.status == 0

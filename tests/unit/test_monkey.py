@@ -6,15 +6,15 @@ import pytest
 
 from tests.conftest import Interpreter
 
-PATCH = "from weft import monkey; monkey.patch_all()\n"
+PATCH = "from fibril import monkey; monkey.patch_all()\n"
 # How many of one other task run while `wait` waits.
 OTHERS = """
-import weft
-from weft import monkey
+import fibril
+from fibril import monkey
 
 def others(wait):
     ran = []
-    weft.spawn(ran.append, 1)
+    fibril.spawn(ran.append, 1)
     wait()
     return len(ran)
 """
@@ -27,15 +27,15 @@ def program(*parts: str) -> str:
     return "".join(textwrap.dedent(part) for part in parts)
 
 
-def test_importing_weft_patches_nothing(interpreter: Interpreter) -> None:
+def test_importing_fibril_patches_nothing(interpreter: Interpreter) -> None:
     text = """
         import _thread, queue, select, socket, ssl, threading, time
         modules = [_thread, queue, select, socket, ssl, threading, time]
         classes = [socket.socket, ssl.SSLSocket, threading.Thread, threading._DummyThread]
         before = [dict(vars(each)) for each in modules + classes]
-        import weft.cli, weft.monkey, weft.socket, weft.ssl, weft.thread
+        import fibril.cli, fibril.monkey, fibril.socket, fibril.ssl, fibril.thread
         print([dict(vars(each)) for each in modules + classes] == before)
-        print(weft.monkey.is_anything_patched(), weft.monkey.saved)
+        print(fibril.monkey.is_anything_patched(), fibril.monkey.saved)
         """
     assert interpreter.out(text) == "True\nFalse {}\n"
 
@@ -46,13 +46,13 @@ def test_everything_that_waits_lets_others_run(interpreter: Interpreter) -> None
         import concurrent.futures, os, queue, select, selectors, socket, threading, time
 
         def late(call, *args):
-            return weft.spawn_later(0.01, call, *args)
+            return fibril.spawn_later(0.01, call, *args)
 
         left, right = socket.socketpair()
         lock, event, condition = threading.Lock(), threading.Event(), threading.Condition()
         rlock, simple, full = threading.RLock(), queue.SimpleQueue(), queue.Queue(1)
         lock.acquire(), full.put(1)
-        weft.spawn(rlock.acquire).join()
+        fibril.spawn(rlock.acquire).join()
         poller, epoll = select.poll(), select.epoll()
         for each in (poller, epoll):
             each.register(right, select.POLLIN)
@@ -110,15 +110,15 @@ def test_classes_stay_the_standard_librarys(interpreter: Interpreter) -> None:
                    threading.Condition, threading.Event, threading.Timer, queue.LifoQueue]
         class Mine(socket.socket):
             pass
-        from weft import monkey
+        from fibril import monkey
         monkey.patch_all()
         print([socket.socket, ssl.SSLSocket, ssl.SSLContext, threading.Thread, queue.Queue,
                threading.Condition, threading.Event, threading.Timer, queue.LifoQueue] == classes)
-        import weft
+        import fibril
         for cls in (early, Mine):
             left, right = cls(socket.AF_UNIX, socket.SOCK_DGRAM), socket.socket(socket.AF_UNIX, 2)
-            right.bind(b"\\0weft-test-" + str(id(left)).encode())
-            weft.spawn_later(0.001, left.sendto, b"x", right.getsockname())
+            right.bind(b"\\0fibril-test-" + str(id(left)).encode())
+            fibril.spawn_later(0.001, left.sendto, b"x", right.getsockname())
             print(right.recv(1), isinstance(left, socket.socket))
         print(queue.Queue[int], queue.SimpleQueue[int])
         """
@@ -126,7 +126,7 @@ def test_classes_stay_the_standard_librarys(interpreter: Interpreter) -> None:
         "True",
         "b'x' True",
         "b'x' True",
-        "queue.Queue[int] weft.monkey.simple_queue.SimpleQueue[int]",
+        "queue.Queue[int] fibril.monkey.simple_queue.SimpleQueue[int]",
     ]
 
 
@@ -141,7 +141,7 @@ def test_what_was_imported_by_name_before_is_rebound(interpreter: Interpreter) -
     text = """
         import _thread, library, queue, select, socket, threading, time
         clock = library.time
-        from weft import monkey
+        from fibril import monkey
         monkey.patch_all()
         print(library.select is select.select, library.sleep is time.sleep,
               library.lookup is socket.getaddrinfo, library.Lock is threading.Lock,
@@ -150,7 +150,10 @@ def test_what_was_imported_by_name_before_is_rebound(interpreter: Interpreter) -
         print(type(library.RLock()), _thread.allocate_lock().acquire())
         """
     lines = interpreter.out(text).splitlines()
-    assert lines == ["True True True True True True True True", "<class 'weft.thread.RLock'> True"]
+    assert lines == [
+        "True True True True True True True True",
+        "<class 'fibril.thread.RLock'> True",
+    ]
 
 
 def test_what_cannot_be_rebound_is_named_in_a_warning(interpreter: Interpreter) -> None:
@@ -168,7 +171,7 @@ def test_what_cannot_be_rebound_is_named_in_a_warning(interpreter: Interpreter) 
 def test_patching_again_changes_nothing(interpreter: Interpreter) -> None:
     text = """
         import socket, threading, time
-        from weft import monkey
+        from fibril import monkey
         print(monkey.patch_socket(), monkey.patch_all(), monkey.patch_all(), monkey.patch_socket())
         before = time.sleep, socket.socket.recv, threading.Lock, dict(monkey.saved["time"])
         monkey.patch_all(), monkey.patch_time(), monkey.patch_thread(), monkey.patch_dns()
@@ -198,7 +201,7 @@ def test_each_function_patches_its_modules(
     names = ["_thread", "os", "queue", "select", "selectors", "signal", "socket", "ssl"]
     names += ["subprocess", "threading", "time"]
     text = f"""
-        from weft import monkey
+        from fibril import monkey
         monkey.{call}
         print([name for name in {names} if monkey.is_module_patched(name)])
         """
@@ -209,7 +212,7 @@ def test_originals_can_be_had(interpreter: Interpreter) -> None:
     text = """
         import socket, time, _thread
         before = time.sleep, _thread.get_ident
-        from weft import monkey
+        from fibril import monkey
         monkey.patch_all()
         print(monkey.get_original("time", "sleep") is before[0],
               monkey.get_original(["no such module", "threading"], "get_ident") is before[1],
@@ -239,7 +242,7 @@ def test_originals_can_be_had(interpreter: Interpreter) -> None:
 def test_patch_item_keeps_the_original(interpreter: Interpreter) -> None:
     text = """
         import math
-        from weft import monkey
+        from fibril import monkey
         monkey.patch_item(math, "pi", 3)
         print(math.pi, monkey.get_original("math", "pi"), monkey.is_module_patched("math"))
         """
@@ -249,8 +252,8 @@ def test_patch_item_keeps_the_original(interpreter: Interpreter) -> None:
 def test_sleep_refuses_what_the_standard_librarys_refuses(interpreter: Interpreter) -> None:
     text = """
         import time
-        from weft import monkey
-        from weft.testing import SimClock
+        from fibril import monkey
+        from fibril.testing import SimClock
         natural = time.sleep
         monkey.patch_time()
         for value in (-1, float("nan"), "1", None, 1e100, [], 1j, -0.1):
@@ -271,15 +274,15 @@ def test_sleep_refuses_what_the_standard_librarys_refuses(interpreter: Interpret
 
 def test_threads_are_tasks_with_names_locals_and_ends(interpreter: Interpreter) -> None:
     text = """
-        from weft import monkey
+        from fibril import monkey
         monkey.patch_all()
-        import threading, _thread, weft
+        import threading, _thread, fibril
         mine = threading.local()
         seen = {}
 
         def work(number):
             mine.number = number
-            weft.sleep(0)
+            fibril.sleep(0)
             thread = threading.current_thread()
             seen[thread.name] = (mine.number, thread.ident == threading.get_ident(),
                                  threading.get_native_id() == main_native)
@@ -296,7 +299,7 @@ def test_threads_are_tasks_with_names_locals_and_ends(interpreter: Interpreter) 
         print(seen)
         print(threading.active_count(), threading.main_thread() is threading.current_thread())
         print(main_ident == monkey.get_original("_thread", "get_ident")() == threading.get_ident())
-        thread = threading.Thread(target=weft.sleep, args=(60,), daemon=True)
+        thread = threading.Thread(target=fibril.sleep, args=(60,), daemon=True)
         thread.start()
         thread.join(0.001)
         print(thread.is_alive(), hasattr(mine, "number"))
@@ -313,22 +316,22 @@ def test_several_may_join_a_thread_and_an_interrupted_join_leaves_it(
     interpreter: Interpreter,
 ) -> None:
     text = """
-        from weft import monkey
+        from fibril import monkey
         monkey.patch_all()
-        import threading, weft
+        import threading, fibril
         gate = threading.Event()
         thread = threading.Thread(target=gate.wait)
         thread.start()
-        joiners = [weft.spawn(thread.join) for _ in range(3)]
+        joiners = [fibril.spawn(thread.join) for _ in range(3)]
         try:
-            with weft.Timeout(0.001):
+            with fibril.Timeout(0.001):
                 thread.join()
-        except weft.Timeout:
+        except fibril.Timeout:
             print(thread.is_alive())
         joiners[0].kill()
         print(thread.is_alive())
         gate.set()
-        weft.joinall(joiners, raise_error=True)
+        fibril.joinall(joiners, raise_error=True)
         print(thread.is_alive(), threading.active_count())
         """
     assert interpreter.out(text).splitlines() == ["True", "True", "False 1"]
@@ -336,7 +339,7 @@ def test_several_may_join_a_thread_and_an_interrupted_join_leaves_it(
 
 def test_an_error_in_a_thread_goes_to_the_threads_hook(interpreter: Interpreter) -> None:
     text = """
-        from weft import monkey
+        from fibril import monkey
         monkey.patch_all()
         import threading
         threading.excepthook = lambda args: print(args.exc_type.__name__, args.thread.name)
@@ -349,7 +352,7 @@ def test_an_error_in_a_thread_goes_to_the_threads_hook(interpreter: Interpreter)
 
 def test_the_program_waits_for_its_threads_but_not_for_daemons(interpreter: Interpreter) -> None:
     text = """
-        from weft import monkey
+        from fibril import monkey
         monkey.patch_all()
         import atexit, threading, time
         atexit.register(print, "exit")
@@ -371,7 +374,7 @@ def test_a_thread_that_is_a_task_does_not_rename_the_native_thread(
 ) -> None:
     """From 3.14 on a thread's name is given to the system, too."""
     text = """
-        from weft import monkey
+        from fibril import monkey
         monkey.patch_all()
         import threading
         names = []
@@ -392,9 +395,9 @@ def test_a_thread_that_is_a_task_does_not_rename_the_native_thread(
 
 def test_a_task_that_asks_for_its_thread_leaves_nothing_behind(interpreter: Interpreter) -> None:
     text = """
-        from weft import monkey
+        from fibril import monkey
         monkey.patch_all()
-        import gc, logging, threading, weft
+        import gc, logging, threading, fibril
         logging.basicConfig(format="%(message)s", stream=open("/dev/null", "w"))
         names = set()
 
@@ -404,12 +407,12 @@ def test_a_task_that_asks_for_its_thread_leaves_nothing_behind(interpreter: Inte
             assert threading.current_thread().is_alive()
 
         for _ in range(5):
-            weft.joinall([weft.spawn(log) for _ in range(20)])
-        kept = [weft.spawn(log)]
-        weft.joinall(kept)
-        weft.Fiber(log).switch()
+            fibril.joinall([fibril.spawn(log) for _ in range(20)])
+        kept = [fibril.spawn(log)]
+        fibril.joinall(kept)
+        fibril.Fiber(log).switch()
         gc.collect()
-        weft.sleep(0)  # the hub tells of the last task's end
+        fibril.sleep(0)  # the hub tells of the last task's end
         print(names, len(threading._active))
         """
     assert interpreter.out(text) == "{'Dummy'} 1\n"
@@ -420,16 +423,16 @@ def test_a_lock_that_was_made_for_logging_before_is_renewed(interpreter: Interpr
         import concurrent.futures.thread, logging, sys, threading
         handler = logging.StreamHandler(sys.stdout)
         logging.getLogger().addHandler(handler)
-        from weft import monkey
+        from fibril import monkey
         monkey.patch_all()
-        import weft
+        import fibril
         class Slow(logging.Handler):
             def emit(self, record):
                 print("begin", record.msg)
-                weft.sleep(0)
+                fibril.sleep(0)
                 print("end", record.msg)
         logging.getLogger().handlers[:] = [Slow()]
-        weft.joinall([weft.spawn(logging.warning, n) for n in "ab"])
+        fibril.joinall([fibril.spawn(logging.warning, n) for n in "ab"])
         kinds = handler.lock, logging._lock, concurrent.futures.thread._global_shutdown_lock
         print(*(type(kind).__module__ for kind in kinds))
         """
@@ -438,20 +441,20 @@ def test_a_lock_that_was_made_for_logging_before_is_renewed(interpreter: Interpr
         "end a",
         "begin b",
         "end b",
-        "weft.thread weft.thread weft.thread",
+        "fibril.thread fibril.thread fibril.thread",
     ]
 
 
 def test_an_executor_that_is_imported_before_does_not_hang(interpreter: Interpreter) -> None:
     text = """
         import concurrent.futures.thread
-        from weft import monkey
+        from fibril import monkey
         monkey.patch_all()
-        import time, weft
+        import time, fibril
         def use(number):
             with concurrent.futures.ThreadPoolExecutor(2) as pool:
                 return sum(pool.map(lambda n: (time.sleep(0.001), n)[1], range(number)))
-        tasks = [weft.spawn(use, n) for n in range(5)]
+        tasks = [fibril.spawn(use, n) for n in range(5)]
         print([task.get() for task in tasks])
         """
     assert interpreter.out(text) == "[0, 0, 1, 3, 6]\n"
@@ -460,13 +463,13 @@ def test_an_executor_that_is_imported_before_does_not_hang(interpreter: Interpre
 def test_two_tasks_that_import_the_same_module_both_get_it_whole(interpreter: Interpreter) -> None:
     Path(interpreter.folder, "slow.py").write_text("import time\ntime.sleep(0.01)\nwhole = True\n")
     text = """
-        from weft import monkey
+        from fibril import monkey
         monkey.patch_all()
-        import weft
+        import fibril
         def use():
             import slow
             return slow.whole
-        tasks = [weft.spawn(use) for _ in range(5)]
+        tasks = [fibril.spawn(use) for _ in range(5)]
         print([task.get() for task in tasks])
         """
     assert interpreter.out(text) == "[True, True, True, True, True]\n"
@@ -474,7 +477,7 @@ def test_two_tasks_that_import_the_same_module_both_get_it_whole(interpreter: In
 
 def test_a_fork_in_a_patched_program_has_one_thread(interpreter: Interpreter) -> None:
     text = """
-        from weft import monkey
+        from fibril import monkey
         monkey.patch_all()
         import os, threading, time
         threading.Thread(target=time.sleep, args=(0.05,)).start()
@@ -492,7 +495,7 @@ def test_a_fork_in_a_patched_program_has_one_thread(interpreter: Interpreter) ->
 
 def test_what_gevent_uses_to_see_a_patch_sees_it(interpreter: Interpreter) -> None:
     text = """
-        from weft import compat
+        from fibril import compat
         compat.install()
         import gevent.socket, socket
         print(socket.socket is gevent.socket.socket)

@@ -1,4 +1,4 @@
-"""weft.offload: a blocking call on a native thread, and what becomes of it if nobody waits."""
+"""fibril.offload: a blocking call on a native thread, and what becomes of it if nobody waits."""
 
 import contextvars
 import gc
@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-import weft
+import fibril
+from fibril import native
+from fibril.threadpool import ThreadPool
 from tests.conftest import Growth, Interpreter
 from tests.unit.test_threadpool import Gate, until
-from weft import native
-from weft.threadpool import ThreadPool
 
 pytestmark = pytest.mark.loses("the pool and its threads: those wait 5 s for more work")
 
@@ -28,7 +28,7 @@ def gate() -> Iterator[Gate]:
 def one(gate: Gate) -> ThreadPool:
     """This hub's own pool from now on: of one thread, which waits at the gate."""
     pool: ThreadPool = ThreadPool(1)
-    weft.get_hub().threadpool = pool
+    fibril.get_hub().threadpool = pool
     pool.spawn(gate.pass_through, "first")
     until(lambda: gate.arrived == ["first"])
     return pool
@@ -45,20 +45,20 @@ class Thing:
 
 
 def test_it_returns_what_the_function_returns_in_another_thread(fresh: None) -> None:
-    assert weft.offload(divmod, 7, 2) == (3, 1)
-    assert weft.offload(int, "ff", base=16) == 255
-    assert weft.offload(native.get_ident) != native.get_ident()
+    assert fibril.offload(divmod, 7, 2) == (3, 1)
+    assert fibril.offload(int, "ff", base=16) == 255
+    assert fibril.offload(native.get_ident) != native.get_ident()
 
 
 def test_it_raises_what_the_function_raises(fresh: None) -> None:
     with pytest.raises(ZeroDivisionError):
-        weft.offload(divmod, 1, 0)
+        fibril.offload(divmod, 1, 0)
     with pytest.raises(SystemExit):
-        weft.offload(exit, 3)
+        fibril.offload(exit, 3)
 
 
 def test_others_run_meanwhile(fresh: None, gate: Gate) -> None:
-    task = weft.spawn(weft.offload, gate.pass_through, 5)
+    task = fibril.spawn(fibril.offload, gate.pass_through, 5)
     until(lambda: bool(gate.arrived))
     assert not task.ready()
     gate.open()
@@ -68,31 +68,31 @@ def test_others_run_meanwhile(fresh: None, gate: Gate) -> None:
 def test_the_function_sees_the_callers_context_and_cannot_change_it(fresh: None) -> None:
     user = contextvars.ContextVar("user", default="nobody")
     user.set("ann")
-    assert weft.offload(user.get) == "ann"
-    weft.offload(user.set, "bob")
-    assert (user.get(), weft.offload(user.get)) == ("ann", "ann")
-    assert contextvars.Context().run(weft.offload, user.get) == "nobody"
+    assert fibril.offload(user.get) == "ann"
+    fibril.offload(user.set, "bob")
+    assert (user.get(), fibril.offload(user.get)) == ("ann", "ann")
+    assert contextvars.Context().run(fibril.offload, user.get) == "nobody"
 
 
 def test_in_a_thread_of_the_pool_it_calls_at_once(fresh: None) -> None:
     def inner() -> tuple[int, int]:
-        return native.get_ident(), weft.offload(weft.offload, native.get_ident)
+        return native.get_ident(), fibril.offload(fibril.offload, native.get_ident)
 
     def in_a_task() -> Any:
-        return weft.spawn(inner).get()
+        return fibril.spawn(inner).get()
 
-    weft.get_hub().threadpool = None
+    fibril.get_hub().threadpool = None
     for work in (inner, in_a_task):
         for _ in range(20):  # more than there are threads, if each took one and waited
-            outer, innermost = weft.offload(work)
+            outer, innermost = fibril.offload(work)
             assert outer == innermost
 
 
 def test_a_native_thread_without_tasks_may_use_it(fresh: None) -> None:
     found: list[object] = []
-    thread = threading.Thread(target=lambda: found.append(weft.offload(pow, 2, 10)))
+    thread = threading.Thread(target=lambda: found.append(fibril.offload(pow, 2, 10)))
     thread.start()
-    weft.offload(thread.join)
+    fibril.offload(thread.join)
     assert found == [1024]
 
 
@@ -100,8 +100,8 @@ def test_a_call_of_a_killed_task_never_begins_and_is_let_go(fresh: None, gate: G
     pool = one(gate)
     thing = Thing()
     gone = weakref.ref(thing)
-    task = weft.spawn(weft.offload, thing, thing)
-    weft.sleep(0)
+    task = fibril.spawn(fibril.offload, thing, thing)
+    fibril.sleep(0)
     assert len(pool) == 2
     task.kill()
     del task, thing
@@ -109,13 +109,13 @@ def test_a_call_of_a_killed_task_never_begins_and_is_let_go(fresh: None, gate: G
     gc.collect()
     assert gone() is None
     gate.open()
-    assert weft.offload(int) == 0
+    assert fibril.offload(int) == 0
 
 
 def test_a_call_whose_time_is_over_never_begins(fresh: None, gate: Gate) -> None:
     pool = one(gate)
-    with weft.Timeout(0.001, False):
-        weft.offload(Thing())
+    with fibril.Timeout(0.001, False):
+        fibril.offload(Thing())
     assert len(pool) == 1
     gate.open()
     assert pool.join(20)
@@ -133,7 +133,7 @@ def test_the_result_of_a_dropped_call_is_let_go(fresh: None, gate: Gate) -> None
     gate.open()
     until(lambda: not pool)
     gate.lock.acquire()
-    task = weft.spawn(weft.offload, make)
+    task = fibril.spawn(fibril.offload, make)
     until(lambda: len(gate.arrived) == 2)
     task.kill()
     gate.arrived.clear()
@@ -145,13 +145,13 @@ def test_the_result_of_a_dropped_call_is_let_go(fresh: None, gate: Gate) -> None
 def test_what_a_dropped_call_raises_is_printed_once(
     fresh: None, gate: Gate, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pool = weft.get_hub().threadpool = ThreadPool(1)
-    task = weft.spawn(weft.offload, fail, gate)
+    pool = fibril.get_hub().threadpool = ThreadPool(1)
+    task = fibril.spawn(fibril.offload, fail, gate)
     until(lambda: bool(gate.arrived))
     task.kill()
     gate.open()
     assert pool.join(20)
-    weft.sleep(0)
+    fibril.sleep(0)
     printed = capsys.readouterr().err
     assert printed.count("ZeroDivisionError: on purpose") == 1
     assert "<function fail at" in printed
@@ -160,15 +160,15 @@ def test_what_a_dropped_call_raises_is_printed_once(
 def test_what_it_raises_just_before_its_task_is_killed_is_printed_once(
     fresh: None, gate: Gate, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pool = weft.get_hub().threadpool = ThreadPool(1)
-    task = weft.spawn(weft.offload, fail, gate)
+    pool = fibril.get_hub().threadpool = ThreadPool(1)
+    task = fibril.spawn(fibril.offload, fail, gate)
     until(lambda: bool(gate.arrived))
     gate.open()
     while pool:  # the task has been woken, and does not run before we wait
         native.sleep(0.001)
     task.kill(block=False)
     task.join()
-    weft.sleep(0)
+    fibril.sleep(0)
     printed = capsys.readouterr().err
     assert printed.count("ZeroDivisionError: on purpose") == int(task.successful())
 
@@ -179,36 +179,36 @@ def test_a_dropped_call_of_a_thread_that_has_ended_is_printed_too(
     pool = ThreadPool(1)
 
     def work() -> None:
-        weft.spawn(pool.apply, fail, (gate,))
+        fibril.spawn(pool.apply, fail, (gate,))
         until(lambda: bool(gate.arrived))
 
     thread = threading.Thread(target=work)
     thread.start()
-    weft.offload(thread.join)
+    fibril.offload(thread.join)
     gate.open()
     assert pool.join(20)
     assert capsys.readouterr().err.count("ZeroDivisionError: on purpose") == 1
 
 
 def test_thousands_of_calls_of_many_tasks(fresh: None) -> None:
-    weft.get_hub().threadpool = None
+    fibril.get_hub().threadpool = None
 
     def work(number: int) -> int:
-        return sum(weft.offload(abs, -number) for _ in range(20))
+        return sum(fibril.offload(abs, -number) for _ in range(20))
 
-    tasks = [weft.spawn(work, number) for number in range(200)]
+    tasks = [fibril.spawn(work, number) for number in range(200)]
     assert [task.get() for task in tasks] == [20 * number for number in range(200)]
-    assert weft.get_hub().threadpool.size <= 10
+    assert fibril.get_hub().threadpool.size <= 10
 
 
 def test_calls_leave_nothing_behind(fresh: None, growth: Growth) -> None:
-    pool = weft.get_hub().threadpool = ThreadPool(1)
+    pool = fibril.get_hub().threadpool = ThreadPool(1)
 
     def call() -> None:
-        weft.offload(int)
-        for use in (weft.offload, pool.apply):
+        fibril.offload(int)
+        for use in (fibril.offload, pool.apply):
             with pytest.raises(ZeroDivisionError):
-                use(divmod, *((1, 0) if use is weft.offload else ((1, 0),)))
+                use(divmod, *((1, 0) if use is fibril.offload else ((1, 0),)))
         pool.spawn(int).get()
         pool.join()
 
@@ -218,16 +218,16 @@ def test_calls_leave_nothing_behind(fresh: None, growth: Growth) -> None:
 
 def test_it_works_under_any_patch(interpreter: Interpreter) -> None:
     program = """
-        from weft import monkey
+        from fibril import monkey
         monkey.patch_all()
-        import time, threading, weft
+        import time, threading, fibril
         lock = threading.Lock()
         lock.acquire()
         real_sleep = monkey.get_original("time", "sleep")
-        weft.spawn_later(0.01, lock.release)
+        fibril.spawn_later(0.01, lock.release)
         ran = []
-        weft.spawn(ran.append, 1)
-        print(weft.offload(lock.acquire), ran)        # a task's lock, waited for by a native thread
-        print(weft.offload(real_sleep, 0.001), weft.offload(time.sleep, 0.001))
+        fibril.spawn(ran.append, 1)
+        print(fibril.offload(lock.acquire), ran)        # a task's lock, waited for natively
+        print(fibril.offload(real_sleep, 0.001), fibril.offload(time.sleep, 0.001))
         """
     assert interpreter.out(program) == "True [1]\nNone None\n"

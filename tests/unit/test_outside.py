@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-import weft
-from weft import Fiber, Task, _core, getcurrent
-from weft._outside import Fiber as Seen
-from weft._outside import Frame, Memory, Outside, line_at
-from weft.lock import Semaphore
-from weft.queue import Queue
+import fibril
+from fibril import Fiber, Task, _core, getcurrent
+from fibril._outside import Fiber as Seen
+from fibril._outside import Frame, Memory, Outside, line_at
+from fibril.lock import Semaphore
+from fibril.queue import Queue
 
 
 def table_address() -> int:
     library = ctypes.CDLL(_core.__file__)
-    return ctypes.addressof(ctypes.c_char.in_dll(library, "weft_debug"))
+    return ctypes.addressof(ctypes.c_char.in_dll(library, "fbl_debug"))
 
 
 @pytest.fixture
@@ -107,14 +107,14 @@ def test_each_native_thread_has_a_hub_of_its_own(outside: Outside, beside: Besid
 @pytest.mark.usefixtures("sim")
 def test_a_parked_task_shows_its_name_what_it_waits_for_and_its_frames(outside: Outside) -> None:
     queue: Queue[int] = Queue()
-    task = weft.spawn(outer, queue)
+    task = fibril.spawn(outer, queue)
     task.name = "Pumpe 水 🚰"
-    weft.sleep(0)
+    fibril.sleep(0)
     shown = seen(outside, task)
     assert shown.title == f"task {task.name!r}"
     assert (shown.state, shown.doing) == (
         "parked",
-        f"waits to get from weft.queue.Queue at {id(queue):#x}",
+        f"waits to get from fibril.queue.Queue at {id(queue):#x}",
     )
     first = inner.__code__.co_firstlineno
     assert shown.frames == [
@@ -130,12 +130,12 @@ def test_a_parked_task_shows_its_name_what_it_waits_for_and_its_frames(outside: 
 
 class Worker:
     def work(self) -> None:
-        weft.sleep(10)
+        fibril.sleep(10)
 
 
 class OwnTask(Task):
     def _run(self) -> None:
-        weft.sleep(10)
+        fibril.sleep(10)
 
 
 def titles(outside: Outside, *fibers: Fiber) -> list[str]:
@@ -147,7 +147,7 @@ def test_who_has_no_name_is_called_after_what_it_runs(outside: Outside) -> None:
     def local() -> None:
         pass
 
-    fibers = [Fiber(local), Fiber(Worker().work), Fiber(len), weft.spawn(Worker().work)]
+    fibers = [Fiber(local), Fiber(Worker().work), Fiber(len), fibril.spawn(Worker().work)]
     own = OwnTask()
     own.start()
     here = "test_who_has_no_name_is_called_after_what_it_runs.<locals>.local"
@@ -158,14 +158,14 @@ def test_who_has_no_name_is_called_after_what_it_runs(outside: Outside) -> None:
         "task Worker.work",
         "task",
     ]
-    weft.killall([fibers[3], own])
+    fibril.killall([fibers[3], own])
 
 
 def waits(outside: Outside, *calls: Any) -> list[str]:
-    tasks = [weft.spawn(*call) for call in calls]
-    weft.sleep(0)
+    tasks = [fibril.spawn(*call) for call in calls]
+    fibril.sleep(0)
     found = [seen(outside, task).doing for task in tasks]
-    weft.killall(tasks)
+    fibril.killall(tasks)
     return found
 
 
@@ -173,12 +173,12 @@ def waits(outside: Outside, *calls: Any) -> list[str]:
 def test_each_state_is_told_in_words(outside: Outside) -> None:
     semaphore, queue = Semaphore(0), Queue[int](1)
     queue.put(1)
-    assert waits(outside, (semaphore.acquire,), (queue.put, 2), (weft.sleep, 9)) == [
-        f"waits to acquire weft.lock.Semaphore at {id(semaphore):#x}",
-        f"waits to put into weft.queue.Queue at {id(queue):#x}",
+    assert waits(outside, (semaphore.acquire,), (queue.put, 2), (fibril.sleep, 9)) == [
+        f"waits to acquire fibril.lock.Semaphore at {id(semaphore):#x}",
+        f"waits to put into fibril.queue.Queue at {id(queue):#x}",
         "waits to sleep, or for its deadline",
     ]
-    later, ready, unstarted = weft.spawn_later(5, len), weft.spawn(len, ""), Fiber(len)
+    later, ready, unstarted = fibril.spawn_later(5, len), fibril.spawn(len, ""), Fiber(len)
     by_hand = Fiber(getcurrent().switch)
     by_hand.switch()
     assert [seen(outside, fiber).doing for fiber in (later, ready, unstarted, by_hand)] == [
@@ -187,14 +187,14 @@ def test_each_state_is_told_in_words(outside: Outside) -> None:
         "has not started",
         "was left by a switch by hand",
     ]
-    weft.killall([later, ready])
+    fibril.killall([later, ready])
     by_hand.switch()
 
 
 def test_a_task_that_waits_for_a_descriptor_shows_its_number(outside: Outside) -> None:
     readable, writable = os.pipe()
-    task = weft.spawn(_core.wait_read, readable)
-    weft.sleep(0)
+    task = fibril.spawn(_core.wait_read, readable)
+    fibril.sleep(0)
     assert seen(outside, task).doing == f"waits to read from fd {readable}"
     os.write(writable, b"x")
     assert task.get() is True
@@ -204,10 +204,10 @@ def test_a_task_that_waits_for_a_descriptor_shows_its_number(outside: Outside) -
 
 @pytest.mark.usefixtures("sim")
 def test_the_hub_is_told_from_tasks(outside: Outside) -> None:
-    hub = weft.get_hub()
+    hub = fibril.get_hub()
     hub.call_soon(int)
-    weft.sleep(0)
-    weft.sleep(0)
+    fibril.sleep(0)
+    fibril.sleep(0)
     assert (seen(outside, hub).title, seen(outside, hub).doing) == (
         "hub",
         "waits for something to call",
@@ -250,7 +250,7 @@ def test_an_endless_chain_of_frames_is_cut(outside: Outside) -> None:
 
 
 def test_what_is_no_table_is_refused() -> None:
-    with pytest.raises(ValueError, match="weft_debug is none"):
+    with pytest.raises(ValueError, match="fbl_debug is none"):
         Outside(lambda _, size: bytes(size), 0x1000)
 
 

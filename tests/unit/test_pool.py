@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-import weft
+import fibril
+from fibril import GreenletExit, Task, Timeout, getcurrent, sleep, spawn
+from fibril.pool import Group, Pool, PoolFull
+from fibril.queue import Full
 from tests.conftest import Growth, Sim
-from weft import GreenletExit, Task, Timeout, getcurrent, sleep, spawn
-from weft.pool import Group, Pool, PoolFull
-from weft.queue import Full
 
 
 def test_a_group_has_who_is_alive(sim: Sim) -> None:
@@ -154,7 +154,7 @@ def test_bare_fibers_are_killed_and_let_go(sim: Sim) -> None:
             raise
 
     main = getcurrent()
-    fiber = weft.Fiber(work, weft.get_hub())
+    fiber = fibril.Fiber(work, fibril.get_hub())
     group = Group()
     group.add(fiber)  # type: ignore[arg-type]  # gevent takes them
     fiber.switch()
@@ -253,7 +253,7 @@ def test_apply_async_waits_for_a_place_in_a_task_of_its_own(sim: Sim) -> None:
     second = pool.apply_async(abs, (-2,), callback=got.append)
     assert first in pool
     assert second not in pool
-    assert weft.joinall([first, second]) == [first, second]
+    assert fibril.joinall([first, second]) == [first, second]
     sleep(0)
     sleep(0)
     assert sorted(got) == [1, 2]
@@ -343,7 +343,7 @@ def test_a_next_that_is_killed_loses_no_result(sim: Sim, name: str) -> None:
 def test_several_may_take_results(sim: Sim, name: str) -> None:
     results = getattr(Pool(3), name)(_slow_at_first, range(9))
     got: list[int] = []
-    weft.joinall([spawn(lambda: got.extend(results)) for _ in range(3)], raise_error=True)
+    fibril.joinall([spawn(lambda: got.extend(results)) for _ in range(3)], raise_error=True)
     assert sorted(got) == list(range(9))
 
 
@@ -368,7 +368,7 @@ def test_places_come_back_whatever_is_killed(sim: Sim, seed: int) -> None:
         chance.choice(victims).kill(block=chance.random() < 0.3)
         if chance.random() < 0.5:
             sleep(chance.choice([0, 0.5]))
-    weft.joinall(adders)
+    fibril.joinall(adders)
     assert pool.join() is True
     assert 0 < peak <= 3
     assert pool.free_count() == pool.wait_available() == 3

@@ -2,20 +2,20 @@
 
 import inspect
 
-import weft
+import fibril
 from tests.conftest import Interpreter
 
 
 def test_fork_gives_a_child_with_the_forking_fiber_only(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import os, sys, weft
-        other = weft.spawn(weft.sleep, 0.001)
-        weft.sleep(0)
-        pid = weft.fork()
+        import os, sys, fibril
+        other = fibril.spawn(fibril.sleep, 0.001)
+        fibril.sleep(0)
+        pid = fibril.fork()
         if pid == 0:
-            weft.reinit()
-            weft.reinit(weft.get_hub())
-            print(weft.spawn(lambda: "a task of the child").get(), weft.wait())
+            fibril.reinit()
+            fibril.reinit(fibril.get_hub())
+            print(fibril.spawn(lambda: "a task of the child").get(), fibril.wait())
             sys.stdout.flush()
             os._exit(4)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), other.get())
@@ -24,5 +24,5 @@ def test_fork_gives_a_child_with_the_forking_fiber_only(interpreter: Interpreter
 
 
 def test_reinit_has_gevents_signature() -> None:
-    assert str(inspect.signature(weft.reinit)).startswith("(hub:")
-    assert weft.reinit() is None  # type: ignore[func-returns-value]
+    assert str(inspect.signature(fibril.reinit)).startswith("(hub:")
+    assert fibril.reinit() is None  # type: ignore[func-returns-value]

@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-import weft
+import fibril
+from fibril import Timeout, sleep, spawn
+from fibril.queue import Empty, Full, LifoQueue, Queue
 from tests.conftest import Growth, Sim
-from weft import Timeout, sleep, spawn
-from weft.queue import Empty, Full, LifoQueue, Queue
 
 
 def test_items_come_out_in_the_order_they_went_in(sim: Sim) -> None:
@@ -48,7 +48,7 @@ def test_getters_are_served_in_the_order_they_came(sim: Sim) -> None:
     sleep(0)
     for number in range(3):
         items.put(number)
-    weft.joinall(tasks)
+    fibril.joinall(tasks)
     assert served == [("a", 0), ("b", 1), ("c", 2)]
 
 
@@ -57,7 +57,7 @@ def test_putters_are_served_in_the_order_they_came(sim: Sim) -> None:
     tasks = [spawn(items.put, name) for name in "abc"]
     sleep(0)
     assert [items.get() for _ in range(4)] == ["first", "a", "b", "c"]
-    weft.joinall(tasks)
+    fibril.joinall(tasks)
 
 
 def test_get_and_put_without_waiting_raise_the_standard_librarys_exceptions(sim: Sim) -> None:
@@ -95,7 +95,7 @@ def test_items_of_several_killed_getters_are_where_they_would_be(
     sleep(0)
     for number in (1, 2, 3):
         items.put(number)
-    weft.killall(getters)
+    fibril.killall(getters)
     assert [items.get_nowait() for _ in range(3)] == order
 
 
@@ -106,7 +106,7 @@ def test_many_items_that_come_back_keep_their_order(kind: type[Queue], sim: Sim)
     sleep(0)
     for number in range(150):  # more come than there are getters, so the ring grows in between
         items.put(number)
-    weft.killall(getters)
+    fibril.killall(getters)
     rest = [items.get_nowait() for _ in range(150)]
     assert rest == sorted(range(150), reverse=kind is LifoQueue)
 
@@ -128,12 +128,12 @@ def test_a_getter_killed_with_an_item_in_hand_gives_it_to_the_next_getter(sim: S
     items.put("kept")
     victim.kill(block=False)
     assert heir.get() == "kept"
-    assert isinstance(victim.value, weft.GreenletExit)
+    assert isinstance(victim.value, fibril.GreenletExit)
 
 
 def test_a_getter_whose_time_is_over_with_an_item_in_hand_puts_it_back(sim: Sim) -> None:
     items = Queue()
-    victim = spawn(weft.with_timeout, 5, items.get, timeout_value="too late")
+    victim = spawn(fibril.with_timeout, 5, items.get, timeout_value="too late")
     spawn(lambda: (sleep(5), items.put("kept")))
     assert victim.get() in ("too late", "kept")
     if victim.get() == "too late":
@@ -221,13 +221,13 @@ def test_no_item_is_lost_or_doubled_whoever_is_killed_or_times_out(sim: Sim, see
         victim = chance.randrange(3)
         consumers[victim].kill(block=chance.random() < 0.5)
         consumers[victim] = spawn(consume)
-    weft.joinall(producers)
+    fibril.joinall(producers)
     for _ in range(wanted):
         if len(got) == wanted:
             break
         sleep(1)
     assert sorted(got) == list(range(wanted)), f"seed {seed}"
-    weft.killall(consumers)
+    fibril.killall(consumers)
 
 
 def test_native_threads_hand_over_each_item_once(fresh: None) -> None:

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-import weft
-from tests.conftest import Growth, Sim
-from weft import sleep, spawn
-from weft.queue import (
+import fibril
+from fibril import sleep, spawn
+from fibril.queue import (
     Channel,
     Empty,
     Full,
@@ -25,6 +24,7 @@ from weft.queue import (
     SimpleQueue,
     UnboundQueue,
 )
+from tests.conftest import Growth, Sim
 
 
 class Hooked(Queue):
@@ -79,10 +79,10 @@ def test_waiting_getters_and_putters_are_served_in_order(sim: Sim, kind: type[Qu
     getters = [spawn(lambda name=name: got.append((name, items.get()))) for name in "abc"]
     sleep(0)
     putters = [spawn(items.put, number) for number in range(6)]
-    weft.joinall(getters)
+    fibril.joinall(getters)
     assert got == [("a", 0), ("b", 1), ("c", 2)]
     assert [items.get() for _ in range(3)] == [3, 4, 5]
-    weft.joinall(putters)
+    fibril.joinall(putters)
     assert items.empty()
     assert not items.full()
 
@@ -146,12 +146,12 @@ def test_nothing_is_lost_or_doubled(sim: Sim, kind: type[Queue], seed: int) -> N
         victim = chance.randrange(3)
         consumers[victim].kill(block=chance.random() < 0.5)
         consumers[victim] = spawn(consume)
-    weft.joinall(producers)
+    fibril.joinall(producers)
     for _ in range(2 * wanted):
         if len(got) == wanted:
             break
         sleep(1)
-    weft.killall(consumers)
+    fibril.killall(consumers)
     assert sorted(got) == list(range(wanted)), f"seed {seed}"
 
 
@@ -202,7 +202,7 @@ def test_who_peeks_waits_in_line_and_leaves_the_item(sim: Sim, kind: type[Queue]
     sleep(0)
     items.put(1)
     items.put(2)
-    weft.joinall(tasks)
+    fibril.joinall(tasks)
     assert order == ["a1", "b1", "c2"]
     assert items.get_nowait() == 2
 
@@ -283,7 +283,7 @@ def test_shutting_down_tells_all_who_wait(sim: Sim, kind: type[Queue]) -> None:
     sleep(0)
     empty.shutdown()
     full.shutdown()
-    weft.joinall(tasks)
+    fibril.joinall(tasks)
     assert [type(task.exception) for task in tasks] == [ShutDown] * 3
     assert full.get() == 0
 
@@ -334,7 +334,7 @@ def test_room_can_be_added(sim: Sim, kind: type[Queue]) -> None:
     sleep(0)
     assert [putter.ready() for putter in putters] == [True, False]
     items.maxsize = None
-    weft.joinall(putters)
+    fibril.joinall(putters)
     assert items.maxsize is None
     assert len(items) == 3
 
@@ -471,7 +471,7 @@ def test_a_method_that_waits_lets_nobody_else_in(sim: Sim) -> None:
     items = Slow()
     putters = [spawn(items.put, number) for number in range(5)]
     getters = [spawn(items.get) for _ in range(5)]
-    weft.joinall(putters)
+    fibril.joinall(putters)
     assert sorted(getter.get() for getter in getters) == list(range(5))
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-import weft
-from weft import native, resolver, socket
+import fibril
+from fibril import native, resolver, socket
 
 ADDRESS = [(2, 1, 6, "", ("192.0.2.1", 80))]
 
@@ -49,18 +49,18 @@ def until(is_met: Any) -> None:
     for _ in range(20_000):
         if is_met():
             return
-        weft.sleep(0.001)
+        fibril.sleep(0.001)
     pytest.fail("waited for 20 s")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", b"127.0.0.1", None, "fe80::1%1"])
 def test_a_numeric_host_never_leaves_the_thread(fresh: None, lookups: Lookups, host: Any) -> None:
     others: list[int] = []
-    weft.spawn(others.append, 1)
+    fibril.spawn(others.append, 1)
     assert resolver.getaddrinfo(host, 80) == stdlib.getaddrinfo(host, 80)
     assert set(lookups.threads) == {native.get_ident()}
     assert others == []
-    weft.sleep(0)
+    fibril.sleep(0)
 
 
 def test_results_are_the_standard_librarys_with_its_enum_members(fresh: None) -> None:
@@ -73,7 +73,7 @@ def test_results_are_the_standard_librarys_with_its_enum_members(fresh: None) ->
 
 def test_others_run_while_a_name_is_looked_up(fresh: None, lookups: Lookups) -> None:
     lookups.gate.acquire()
-    task = weft.spawn(resolver.getaddrinfo, "example.invalid", 80)
+    task = fibril.spawn(resolver.getaddrinfo, "example.invalid", 80)
     until(lambda: lookups.names)
     assert not task.ready()
     lookups.gate.release()
@@ -83,8 +83,8 @@ def test_others_run_while_a_name_is_looked_up(fresh: None, lookups: Lookups) -> 
 
 def test_the_same_question_at_the_same_time_is_asked_once(fresh: None, lookups: Lookups) -> None:
     lookups.gate.acquire()
-    tasks = [weft.spawn(resolver.getaddrinfo, "example.invalid", 80) for _ in range(50)]
-    tasks.append(weft.spawn(resolver.getaddrinfo, "other.invalid", 80))
+    tasks = [fibril.spawn(resolver.getaddrinfo, "example.invalid", 80) for _ in range(50)]
+    tasks.append(fibril.spawn(resolver.getaddrinfo, "other.invalid", 80))
     until(lambda: len(lookups.names) == 2)
     lookups.gate.release()
     answers = [task.get() for task in tasks]
@@ -102,10 +102,10 @@ def test_a_question_after_the_answer_is_asked_again(fresh: None, lookups: Lookup
 def test_an_error_comes_to_each_who_asked_as_its_own(fresh: None, lookups: Lookups) -> None:
     lookups.gate.acquire()
     lookups.error = stdlib.gaierror(stdlib.EAI_AGAIN, "not now")
-    tasks = [weft.spawn(resolver.getaddrinfo, "example.invalid", 80) for _ in range(3)]
+    tasks = [fibril.spawn(resolver.getaddrinfo, "example.invalid", 80) for _ in range(3)]
     until(lambda: lookups.names)
     lookups.gate.release()
-    weft.joinall(tasks)
+    fibril.joinall(tasks)
     errors = [task.exception for task in tasks]
     assert [(type(error), error.args) for error in errors if error] == [
         (stdlib.gaierror, (stdlib.EAI_AGAIN, "not now"))
@@ -117,12 +117,12 @@ def test_who_is_killed_while_waiting_does_not_spoil_it_for_others(
     fresh: None, lookups: Lookups
 ) -> None:
     lookups.gate.acquire()
-    first, second = (weft.spawn(resolver.getaddrinfo, "example.invalid", 80) for _ in range(2))
+    first, second = (fibril.spawn(resolver.getaddrinfo, "example.invalid", 80) for _ in range(2))
     until(lambda: lookups.names)
     first.kill()
     lookups.gate.release()
     assert second.get() == ADDRESS
-    assert weft.get_hub().statistics()["expected"] == 0
+    assert fibril.get_hub().statistics()["expected"] == 0
 
 
 def test_a_bad_numeric_question_is_refused_as_the_standard_library_does(fresh: None) -> None:

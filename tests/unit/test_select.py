@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-import weft
+import fibril
+from fibril import select, selectors, socket
 from tests.conftest import Sim
-from weft import select, selectors, socket
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -67,7 +67,7 @@ def test_others_run_until_something_is_ready(
     fresh: None, pair: Pair, ask: Any, timeout: float | None
 ) -> None:
     left, right = pair
-    weft.spawn(left.send, b"x")
+    fibril.spawn(left.send, b"x")
     assert ask(right, timeout)
 
 
@@ -77,12 +77,12 @@ def test_timeout_0_tells_what_is_ready_and_never_switches(
 ) -> None:
     left, right = pair
     others: list[int] = []
-    weft.spawn(others.append, 1)
+    fibril.spawn(others.append, 1)
     assert not ask(right, 0)
     left.send(b"x")
     assert ask(right, 0)
     assert others == []
-    weft.sleep(0)
+    fibril.sleep(0)
 
 
 @each_way
@@ -98,7 +98,7 @@ def test_a_loop_whose_socket_is_always_ready_lets_others_run(
 ) -> None:
     left, right = pair
     left.send(b"x")
-    task = weft.spawn(int)
+    task = fibril.spawn(int)
     rounds = 0
     while not task.ready():
         assert ask(right, None)
@@ -110,7 +110,7 @@ def test_poll_tells_a_hang_up_and_a_closed_descriptor(fresh: None) -> None:
     reading, writing = os.pipe()
     poller = select.poll()
     poller.register(reading, select.POLLIN)
-    weft.spawn(os.close, writing)
+    fibril.spawn(os.close, writing)
     assert poller.poll() == [(reading, select.POLLHUP)]
     os.close(reading)
     assert poller.poll() == [(reading, select.POLLNVAL)]
@@ -123,7 +123,7 @@ def test_poll_tells_an_error_on_the_writing_end(fresh: None) -> None:
         os.write(writing, bytes(1 << 16))
     poller = select.poll()
     poller.register(writing, select.POLLOUT)
-    weft.spawn(os.close, reading)
+    fibril.spawn(os.close, reading)
     [(fd, events)] = poller.poll()
     assert (fd, events & select.POLLERR) == (writing, select.POLLERR)
     os.close(writing)
@@ -141,7 +141,7 @@ def test_each_of_many_descriptors_is_seen(fresh: None) -> None:
     pairs = [socket.socketpair() for _ in range(20)]
     readers = [right for _, right in pairs]
     for left, right in pairs:
-        weft.spawn(left.send, b"x")
+        fibril.spawn(left.send, b"x")
         assert select.select(readers, [], []) == ([right], [], [])
         right.recv(1)
     for left, right in pairs:
@@ -161,7 +161,7 @@ def test_select_waits_for_readers_and_writers_together(fresh: None, pair: Pair) 
     left.setblocking(False)
     while select.select([], [left], [], 0)[1]:
         left.send(bytes(1 << 16))
-    weft.spawn(right.recv, 1 << 20)
+    fibril.spawn(right.recv, 1 << 20)
     assert select.select([left], [left], []) == ([], [left], [])
 
 
@@ -213,9 +213,9 @@ def test_an_epoll_is_a_real_one(fresh: None, pair: Pair) -> None:
 
 def test_closing_an_epoll_ends_waiting_in_it(fresh: None) -> None:
     poller = select.epoll()
-    task = weft.spawn(poller.poll)
-    weft.sleep(0)
-    weft.sleep(0)  # before it waits, it lets others run
+    task = fibril.spawn(poller.poll)
+    fibril.sleep(0)
+    fibril.sleep(0)  # before it waits, it lets others run
     poller.close()
     with pytest.raises(OSError, match="Bad file"):
         task.get()
@@ -226,7 +226,7 @@ def test_a_selector_of_the_standard_library_becomes_cooperative(fresh: None, pai
     left, right = pair
     selector = stdlib_selectors.EpollSelector()
     selector.register(right, selectors.EVENT_READ)
-    weft.spawn(left.send, b"x")
+    fibril.spawn(left.send, b"x")
     assert len(selectors.EpollSelector.select(selector, 20)) == 1  # type: ignore[arg-type]
     selector.close()
 
@@ -235,7 +235,7 @@ def test_waiting_leaves_nothing_behind(fresh: None, pair: Pair, growth: Any) -> 
     left, right = pair
 
     def use() -> None:
-        weft.spawn(left.send, b"x")
+        fibril.spawn(left.send, b"x")
         select.select([right], [], [left])
         right.recv(1)
 

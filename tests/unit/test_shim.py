@@ -1,4 +1,4 @@
-"""`weft shim`: a folder on PYTHONPATH puts weft under a program, and harms nothing in it."""
+"""`fibril shim`: a folder on PYTHONPATH puts fibril under a program, and harms nothing in it."""
 
 import os
 import subprocess
@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-import weft
+import fibril
+from fibril import compat, shim
 from tests.conftest import LIMIT_S, PACKAGE_PARENT, Finished, Interpreter
-from weft import compat, shim
 
 HERE = {"PYTHONPATH": PACKAGE_PARENT}
 
 
 def command(*arguments: str, **env: str) -> Finished:
     done = subprocess.run(
-        [sys.executable, "-m", "weft", "shim", *arguments],
+        [sys.executable, "-m", "fibril", "shim", *arguments],
         env={**os.environ, **HERE, **env},
         capture_output=True,
         text=True,
@@ -40,18 +40,18 @@ def path(*folders: Path) -> str:
     return os.pathsep.join([*map(str, folders), PACKAGE_PARENT])
 
 
-def test_a_program_and_its_children_get_weft(folder: Path, interpreter: Interpreter) -> None:
+def test_a_program_and_its_children_get_fibril(folder: Path, interpreter: Interpreter) -> None:
     done = command(str(folder))
     assert (done.status, done.err) == (0, "")
     assert done.out.startswith(f"{folder}: gevent 26.9.0, greenlet 3.5.6. ")
     text = """
-        import subprocess, sys, gevent, greenlet, weft
+        import subprocess, sys, gevent, greenlet, fibril
         import gevent.queue
         from gevent import monkey
         from greenlet import greenlet as Greenlet
-        assert Greenlet is weft.Fiber and gevent.spawn is weft.spawn
+        assert Greenlet is fibril.Fiber and gevent.spawn is fibril.spawn
         assert gevent.queue is sys.modules["gevent.queue"]
-        assert gevent.queue.Queue is weft.queue.Queue
+        assert gevent.queue.Queue is fibril.queue.Queue
         assert sys.modules["gevent"] is gevent and gevent.__spec__.name == "gevent"
         assert "compat" in gevent.__file__ and "compat" in greenlet.__file__
         if len(sys.argv) == 1:
@@ -61,17 +61,17 @@ def test_a_program_and_its_children_get_weft(folder: Path, interpreter: Interpre
     assert interpreter.out(text, PYTHONPATH=path(folder)) == "3\n3\n"
 
 
-def test_importing_weft_first_and_installing_as_well_are_fine(
+def test_importing_fibril_first_and_installing_as_well_are_fine(
     folder: Path, interpreter: Interpreter
 ) -> None:
     shim.write(str(folder))
     text = """
-        import weft
-        from weft import compat
+        import fibril
+        from fibril import compat
         import greenlet
         compat.install()
         import gevent, gevent.event
-        assert gevent.Greenlet is weft.Task and greenlet.greenlet is weft.Fiber
+        assert gevent.Greenlet is fibril.Task and greenlet.greenlet is fibril.Fiber
         import importlib
         assert importlib.reload(greenlet) is greenlet
         """
@@ -85,7 +85,7 @@ def test_metadata_answer_what_is_installed(folder: Path, interpreter: Interprete
         for name, version in (("greenlet", "3.5.6"), ("gevent", "26.9.0")):
             found = metadata.distribution(name)
             assert found.version == version == __import__(name).__version__
-            assert found.metadata["Name"] == name and found.requires == ["weft"]
+            assert found.metadata["Name"] == name and found.requires == ["fibril"]
             assert name in metadata.packages_distributions()
             for file in found.files:
                 assert file.locate().exists(), file
@@ -120,8 +120,8 @@ def test_only_one_of_them_is_written(folder: Path, interpreter: Interpreter) -> 
         assert command(*options, str(folder)).status == 0
         assert sorted(p.name for p in folder.iterdir()) == ["greenlet", "greenlet-3.5.6.dist-info"]
     text = """
-        import gevent, weft, sys
-        assert gevent.greenlet.greenlet is weft.Fiber and "site" in gevent.__file__
+        import gevent, fibril, sys
+        assert gevent.greenlet.greenlet is fibril.Fiber and "site" in gevent.__file__
         try:
             import gevent.queue
         except ModuleNotFoundError as error:
@@ -178,7 +178,7 @@ def test_what_others_wrote_is_never_touched(folder: Path, foreign: str) -> None:
     done = command(str(folder))
     assert (done.status, done.out) == (1, "")
     assert foreign.split("/")[0] in done.err
-    assert "`weft shim` did not write" in done.err
+    assert "`fibril shim` did not write" in done.err
     assert contents(folder) == {foreign: b"foreign"}
 
 
@@ -193,58 +193,58 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_named() -> None:
     done = command("/proc/self/shims")
     assert done.status == 1
-    assert done.err.startswith("weft: cannot write '/proc/self/shims")
+    assert done.err.startswith("fibril: cannot write '/proc/self/shims")
     assert "Give a folder that you may write to" in done.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "`weft shim` writes into one folder; 0 are given."),
-        (["a", "b"], "`weft shim` writes into one folder; 2 are given."),
-        ([""], "`weft shim` writes into one folder; 1 are given."),
+        ([], "`fibril shim` writes into one folder; 0 are given."),
+        (["a", "b"], "`fibril shim` writes into one folder; 2 are given."),
+        ([""], "`fibril shim` writes into one folder; 1 are given."),
         (["--only"], "--only takes gevent or greenlet, not ''."),
         (["a", "--only", "eventlet"], "--only takes gevent or greenlet, not 'eventlet'."),
-        (["--all", "a"], "`weft shim` has no option '--all'."),
+        (["--all", "a"], "`fibril shim` has no option '--all'."),
     ],
 )
 def test_what_cannot_be_understood_is_said(arguments: list[str], message: str) -> None:
     done = command(*arguments)
     assert (done.status, done.out) == (2, "")
-    assert done.err.startswith(f"weft: {message}")
+    assert done.err.startswith(f"fibril: {message}")
 
 
 def test_help_is_given() -> None:
     for option in ("--help", "-h"):
         done = command(option)
         assert (done.status, done.err) == (0, "")
-        assert "weft shim [--only gevent|greenlet] FOLDER" in done.out
+        assert "fibril shim [--only gevent|greenlet] FOLDER" in done.out
         assert "PYTHONPATH=shims python program.py" in done.out
 
 
-def test_without_weft_it_says_what_is_missing(folder: Path, interpreter: Interpreter) -> None:
+def test_without_fibril_it_says_what_is_missing(folder: Path, interpreter: Interpreter) -> None:
     shim.write(str(folder))
-    # -S: no site-packages, so no weft, wherever it is installed.
+    # -S: no site-packages, so no fibril, wherever it is installed.
     done = interpreter.run("import greenlet", "-S", PYTHONPATH=str(folder))
     assert done.status == 1
     last = done.err.strip().splitlines()[-1]
-    assert "cannot serve 'greenlet' by weft: No module named 'weft'." in last
+    assert "cannot serve 'greenlet' by fibril: No module named 'fibril'." in last
     assert str(folder) in last
     assert sys.executable in last
 
 
 def test_only_the_two_names_can_be_taken_over() -> None:
-    with pytest.raises(ValueError, match="weft serves gevent and greenlet"):
+    with pytest.raises(ValueError, match="fibril serves gevent and greenlet"):
         compat.take_over("eventlet")
 
 
-def test_when_weft_s_package_fails_to_import_the_error_is_seen(
+def test_when_fibril_s_package_fails_to_import_the_error_is_seen(
     folder: Path, interpreter: Interpreter
 ) -> None:
     shim.write(str(folder))
     text = """
         import sys
-        from weft import _core
+        from fibril import _core
         del _core.greenlet_api
         for _ in range(2):
             try:
@@ -260,4 +260,4 @@ def test_the_header_lies_beside_each_package(folder: Path) -> None:
     shim.write(str(folder))
     served = Path(compat.get_include(), "greenlet", "greenlet.h")
     assert (folder / "greenlet" / "greenlet.h").read_bytes() == served.read_bytes()
-    assert served.parent.parent == Path(weft.__file__).parent / "compat"
+    assert served.parent.parent == Path(fibril.__file__).parent / "compat"

@@ -8,17 +8,17 @@ import signal
 
 import pytest
 
-import weft
+import fibril
+from fibril import get_hub
+from fibril.errors import InvalidThreadUseError
+from fibril.hub import signal as hub_signal
 from tests.conftest import Interpreter, Sim
-from weft import get_hub
-from weft.errors import InvalidThreadUseError
-from weft.hub import signal as hub_signal
 
 # A native thread that sends a signal once the main thread sleeps in the poller. Its numbers are
 # epoll_wait, epoll_pwait and epoll_pwait2, of x86-64 and aarch64.
 SEND = """
-        import os, signal, threading, weft
-        from weft import native
+        import os, signal, threading, fibril
+        from fibril import native
 
         def send(number):
             pid = os.getpid()
@@ -48,7 +48,7 @@ def program(text: str) -> str:
 def test_a_signal_watcher_calls_back_while_everybody_is_parked(interpreter: Interpreter) -> None:
     out = interpreter.out(
         program("""
-        hub = weft.get_hub()
+        hub = fibril.get_hub()
         watcher = hub.loop.signal(signal.SIGUSR1)
         for _ in range(3):
             thread = send(signal.SIGUSR1)
@@ -65,21 +65,21 @@ def test_several_may_watch_a_signal_and_the_former_handler_comes_back(
     interpreter: Interpreter,
 ) -> None:
     out = interpreter.out("""
-        import os, signal, weft
+        import os, signal, fibril
         def mine(*_):
             print("mine")
         signal.signal(signal.SIGUSR1, mine)
-        loop = weft.get_hub().loop
+        loop = fibril.get_hub().loop
         first, second = loop.signal(signal.SIGUSR1), loop.signal(signal.SIGUSR1)
         first.start(print, "first")
         second.start(print, "second")
         os.kill(os.getpid(), signal.SIGUSR1)
         os.kill(os.getpid(), signal.SIGUSR1)
         print(first.pending, second.pending)
-        weft.sleep(0)
+        fibril.sleep(0)
         first.stop()
         os.kill(os.getpid(), signal.SIGUSR1)
-        weft.sleep(0)
+        fibril.sleep(0)
         second.stop()
         os.kill(os.getpid(), signal.SIGUSR1)
         print(signal.getsignal(signal.SIGUSR1) is mine)
@@ -91,8 +91,8 @@ def test_a_handler_that_the_program_has_put_there_meanwhile_stays(
     interpreter: Interpreter,
 ) -> None:
     out = interpreter.out("""
-        import os, signal, weft
-        watcher = weft.get_hub().loop.signal(signal.SIGUSR1)
+        import os, signal, fibril
+        watcher = fibril.get_hub().loop.signal(signal.SIGUSR1)
         watcher.start(print, "not called")
         signal.signal(signal.SIGUSR1, lambda *_: print("the program's"))
         watcher.stop()
@@ -113,8 +113,8 @@ def test_what_is_no_signal_or_cannot_be_handled_is_refused(
     assert not watcher.active
     assert get_hub().loop.activecnt == 0
     out = interpreter.out("""
-        import signal, weft
-        watcher = weft.get_hub().loop.signal(signal.SIGKILL)
+        import signal, fibril
+        watcher = fibril.get_hub().loop.signal(signal.SIGKILL)
         try:
             watcher.start(print)
         except OSError as error:
@@ -129,8 +129,8 @@ def test_what_is_no_signal_or_cannot_be_handled_is_refused(
 
 def test_only_a_signal_watcher_with_ref_keeps_join_waiting(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import signal, weft
-        hub = weft.get_hub()
+        import signal, fibril
+        hub = fibril.get_hub()
         watcher = hub.loop.signal(signal.SIGUSR1)
         watcher.start(print)
         print(hub.join(0.001))
@@ -146,17 +146,17 @@ def test_only_a_signal_watcher_with_ref_keeps_join_waiting(interpreter: Interpre
 def test_a_signal_handler_runs_in_a_task_of_its_own_each_time(interpreter: Interpreter) -> None:
     out = interpreter.out(
         program("""
-        from weft.event import Event
+        from fibril.event import Event
         done = Event()
         count = []
 
         def handler(word, *, number):
-            weft.sleep(0.001)  # it may wait
+            fibril.sleep(0.001)  # it may wait
             count.append(1)
-            print(word, number, isinstance(weft.getcurrent(), weft.Task))
+            print(word, number, isinstance(fibril.getcurrent(), fibril.Task))
             done.set()
 
-        watched = weft.signal_handler(signal.SIGUSR1, handler, "word", number=5)
+        watched = fibril.signal_handler(signal.SIGUSR1, handler, "word", number=5)
         for _ in range(2):
             thread = send(signal.SIGUSR1)
             done.wait()
@@ -172,11 +172,11 @@ def test_a_signal_handler_runs_in_a_task_of_its_own_each_time(interpreter: Inter
 
 def test_a_signal_handler_keeps_nobody_waiting_unless_it_shall(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import signal, weft
-        watched = weft.signal_handler(signal.SIGUSR1, print)
-        print(watched.ref, weft.wait())
+        import signal, fibril
+        watched = fibril.signal_handler(signal.SIGUSR1, print)
+        print(watched.ref, fibril.wait())
         watched.ref = True
-        print(watched.ref, weft.wait(timeout=0.001))
+        print(watched.ref, fibril.wait(timeout=0.001))
     """)
     assert out == "False True\nTrue False\n"
 
@@ -185,9 +185,9 @@ def test_a_signal_handler_is_no_reason_to_give_up_waiting(interpreter: Interpret
     """gevent says LoopExit there: the handler could set the event, and here it does."""
     out = interpreter.out(
         program("""
-        from weft.event import Event
+        from fibril.event import Event
         event = Event()
-        weft.signal_handler(signal.SIGTERM, event.set)
+        fibril.signal_handler(signal.SIGTERM, event.set)
         send(signal.SIGTERM)
         print(event.wait())
     """)
@@ -203,10 +203,10 @@ def test_what_a_signal_handler_raises_is_printed_and_raised_in_main(
         class Failure(Exception): pass
         def handler():
             raise Failure("in the handler")
-        weft.signal_handler(signal.SIGUSR1, handler)
+        fibril.signal_handler(signal.SIGUSR1, handler)
         send(signal.SIGUSR1)
         try:
-            weft.sleep(30)
+            fibril.sleep(30)
         except Failure as error:
             print("main:", error)
     """)
@@ -218,11 +218,11 @@ def test_what_a_signal_handler_raises_is_printed_and_raised_in_main(
 def test_a_signal_handler_may_take_the_place_of_ctrl_c(interpreter: Interpreter) -> None:
     out = interpreter.out(
         program("""
-        main = weft.getcurrent()
-        watched = weft.signal_handler(signal.SIGINT, lambda: weft.kill(main, KeyError("asked to")))
+        main = fibril.getcurrent()
+        watched = fibril.signal_handler(signal.SIGINT, fibril.kill, main, KeyError("asked to"))
         send(signal.SIGINT)
         try:
-            weft.sleep(30)
+            fibril.sleep(30)
         except KeyError as error:
             print(error)
         watched.cancel()
@@ -234,19 +234,19 @@ def test_a_signal_handler_may_take_the_place_of_ctrl_c(interpreter: Interpreter)
 
 def test_a_handler_that_cannot_be_called_is_refused(sim: Sim) -> None:
     with pytest.raises(TypeError, match="callable"):
-        weft.signal_handler(signal.SIGUSR1, "text")  # type: ignore[arg-type]
+        fibril.signal_handler(signal.SIGUSR1, "text")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="illegal signal number"):
-        weft.signal_handler(-5, print)
-    assert hub_signal is weft.signal_handler
+        fibril.signal_handler(-5, print)
+    assert hub_signal is fibril.signal_handler
 
 
 def test_a_signal_handler_that_nobody_keeps_goes_on(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import gc, os, signal, weft
-        weft.signal_handler(signal.SIGUSR1, print, "handled")
+        import gc, os, signal, fibril
+        fibril.signal_handler(signal.SIGUSR1, print, "handled")
         gc.collect()
         os.kill(os.getpid(), signal.SIGUSR1)
-        weft.wait()
+        fibril.wait()
     """)
     assert out == "handled\n"
 
@@ -257,31 +257,31 @@ def test_a_signal_handler_that_nobody_keeps_goes_on(interpreter: Interpreter) ->
 @pytest.mark.parametrize(
     "wait",
     [
-        "weft.sleep(30)",
-        "weft.event.Event().wait(30)",
-        "weft.spawn(weft.sleep, 30).join()",
-        "weft.spawn(weft.sleep, 30).get()",
-        "weft.queue.Queue().get(timeout=30)",
-        "weft.lock.Semaphore(0).acquire(timeout=30)",
+        "fibril.sleep(30)",
+        "fibril.event.Event().wait(30)",
+        "fibril.spawn(fibril.sleep, 30).join()",
+        "fibril.spawn(fibril.sleep, 30).get()",
+        "fibril.queue.Queue().get(timeout=30)",
+        "fibril.lock.Semaphore(0).acquire(timeout=30)",
         "pair[0].recv(1)",
-        "weft.wait(timeout=30) or weft.get_hub().expect(1)",
-        "weft.get_hub().wait(weft.get_hub().loop.timer(30))",
+        "fibril.wait(timeout=30) or fibril.get_hub().expect(1)",
+        "fibril.get_hub().wait(fibril.get_hub().loop.timer(30))",
     ],
 )
 def test_ctrl_c_wakes_main_from_whatever_it_waits_for(wait: str, interpreter: Interpreter) -> None:
     out = interpreter.out(
         program(f"""
-        import weft.event, weft.lock, weft.queue
-        from weft import socket
+        import fibril.event, fibril.lock, fibril.queue
+        from fibril import socket
         pair = socket.socketpair()
-        keep = weft.spawn(weft.sleep, 30)
+        keep = fibril.spawn(fibril.sleep, 30)
         thread = send(signal.SIGINT)
         try:
             {wait}
         except KeyboardInterrupt:
             print("main is interrupted", keep.ready())
         thread.join()
-        weft.sleep(0)
+        fibril.sleep(0)
         keep.kill()
     """)
     )
@@ -291,7 +291,7 @@ def test_ctrl_c_wakes_main_from_whatever_it_waits_for(wait: str, interpreter: In
 def test_ctrl_c_ends_a_task_that_computes_and_then_reaches_main(interpreter: Interpreter) -> None:
     """Where Python code runs, Python raises; the task may clean up, and main goes on with it."""
     out = interpreter.out("""
-        import os, signal, weft
+        import os, signal, fibril
 
         def compute():
             try:
@@ -302,7 +302,7 @@ def test_ctrl_c_ends_a_task_that_computes_and_then_reaches_main(interpreter: Int
                 print("the task cleans up")
 
         for wait in ("join", "get"):
-            task = weft.spawn(compute)
+            task = fibril.spawn(compute)
             try:
                 getattr(task, wait)()
             except KeyboardInterrupt:
@@ -314,7 +314,7 @@ def test_ctrl_c_ends_a_task_that_computes_and_then_reaches_main(interpreter: Int
 def test_ctrl_c_reaches_main_while_a_native_thread_computes(interpreter: Interpreter) -> None:
     out = interpreter.out(
         program("""
-        from weft.event import Event
+        from fibril.event import Event
         is_over = []
 
         def compute():
@@ -337,20 +337,20 @@ def test_ctrl_c_reaches_main_while_a_native_thread_computes(interpreter: Interpr
 
 def test_ctrl_c_in_a_callback_of_the_hub_reaches_main(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import os, signal, weft
+        import os, signal, fibril
 
         def callback():
             os.kill(os.getpid(), signal.SIGINT)
             for _ in range(10**9):
                 pass
 
-        weft.get_hub().loop.run_callback(callback)
+        fibril.get_hub().loop.run_callback(callback)
         try:
-            weft.sleep(30)
+            fibril.sleep(30)
         except KeyboardInterrupt:
             print("main is interrupted")
-        weft.get_hub().loop.timer(0).start(print, "the hub goes on")
-        weft.wait()
+        fibril.get_hub().loop.timer(0).start(print, "the hub goes on")
+        fibril.wait()
     """)
     assert out == "main is interrupted\nthe hub goes on\n"
 
@@ -358,9 +358,9 @@ def test_ctrl_c_in_a_callback_of_the_hub_reaches_main(interpreter: Interpreter) 
 def test_ctrl_c_that_nobody_catches_ends_the_program_as_always(interpreter: Interpreter) -> None:
     done = interpreter.run(
         program("""
-        weft.spawn(weft.sleep, 30)
+        fibril.spawn(fibril.sleep, 30)
         send(signal.SIGINT)
-        weft.wait()
+        fibril.wait()
     """)
     )
     assert done.status == -signal.SIGINT
@@ -373,17 +373,17 @@ def test_pythons_own_handlers_run_promptly_while_everybody_is_parked(
 ) -> None:
     out = interpreter.out(
         program("""
-        from weft.event import Event
+        from fibril.event import Event
         event = Event()
 
         def handler(number, frame):
             print("handled")
-            weft.spawn(event.set)
+            fibril.spawn(event.set)
 
         signal.signal(signal.SIGUSR1, handler)
-        task = weft.spawn(event.wait)
+        task = fibril.spawn(event.wait)
         send(signal.SIGUSR1)
-        print(weft.wait([task]) == [task])
+        print(fibril.wait([task]) == [task])
     """)
     )
     assert out == "handled\nTrue\n"
@@ -394,17 +394,17 @@ def test_a_handler_that_would_wait_amid_the_hub_is_told_what_to_do(
 ) -> None:
     out = interpreter.out(
         program("""
-        from weft.errors import BlockingSwitchOutError
+        from fibril.errors import BlockingSwitchOutError
 
         def handler(number, frame):
             try:
-                weft.sleep(1)
+                fibril.sleep(1)
             except BlockingSwitchOutError as error:
-                print("weft.spawn" in str(error))
+                print("fibril.spawn" in str(error))
             task.kill(block=False)
 
         signal.signal(signal.SIGUSR1, handler)
-        task = weft.spawn(weft.sleep, 30)
+        task = fibril.spawn(fibril.sleep, 30)
         send(signal.SIGUSR1)
         task.join()
     """)
@@ -421,7 +421,7 @@ def test_ctrl_c_from_another_thread_wakes_main_from_a_wait_for_ever(
     """It is noted, but interrupts no system call of the main thread."""
     out = interpreter.out("""
         import _thread, threading, time
-        from weft.event import Event
+        from fibril.event import Event
         threading.Thread(target=lambda: (time.sleep(0.1), _thread.interrupt_main())).start()
         try:
             Event().wait()
@@ -434,7 +434,7 @@ def test_ctrl_c_from_another_thread_wakes_main_from_a_wait_for_ever(
 def test_a_signal_that_another_thread_gets_is_handled_promptly(interpreter: Interpreter) -> None:
     out = interpreter.out("""
         import signal, threading, time
-        from weft.event import Event
+        from fibril.event import Event
         event = Event()
         signal.signal(signal.SIGUSR1, lambda *_: event.set())
         def send():
@@ -452,8 +452,8 @@ def test_a_signal_that_comes_just_before_the_hub_sleeps_is_not_lost(
 ) -> None:
     """The handler is due in the very call that parks, which runs no more Python code."""
     out = interpreter.out("""
-        import os, signal, weft
-        from weft.event import Event
+        import os, signal, fibril
+        from fibril.event import Event
         event = Event()
         signal.signal(signal.SIGALRM, lambda *_: event.set())
         for microseconds in range(1, 400):
@@ -467,8 +467,8 @@ def test_a_signal_that_comes_just_before_the_hub_sleeps_is_not_lost(
 
 def test_a_program_keeps_the_wakeup_descriptor_that_it_has_set(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import os, signal, socket, weft
-        from weft.event import Event
+        import os, signal, socket, fibril
+        from fibril.event import Event
         event = Event()
         signal.signal(signal.SIGALRM, lambda *_: event.set())
         left, right = socket.socketpair()
@@ -484,11 +484,11 @@ def test_a_program_keeps_the_wakeup_descriptor_that_it_has_set(interpreter: Inte
 
 def test_the_child_of_a_fork_has_a_pipe_of_its_own(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import os, signal, threading, time, weft
-        weft.sleep(0.01)
+        import os, signal, threading, time, fibril
+        fibril.sleep(0.01)
         pid = os.fork()
         if pid == 0:
-            event = weft.event.Event()
+            event = fibril.event.Event()
             signal.signal(signal.SIGUSR1, lambda *_: event.set())
             threading.Thread(
                 target=lambda: (time.sleep(0.1),

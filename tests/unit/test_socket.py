@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-import weft
+import fibril
+from fibril import native, socket
+from fibril.testing import wait_all_parked
 from tests.conftest import Sim
-from weft import native, socket
-from weft.testing import wait_all_parked
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -43,10 +43,10 @@ def listener() -> Iterator[socket.socket]:
 def has_switched(call: Callable[[], object]) -> bool:
     """Does the call let another task run?"""
     others: list[int] = []
-    weft.spawn(others.append, 1)
+    fibril.spawn(others.append, 1)
     call()
     switched = bool(others)
-    weft.sleep(0)
+    fibril.sleep(0)
     return switched
 
 
@@ -57,14 +57,14 @@ def test_a_socket_is_a_socket_of_the_standard_library(fresh: None) -> None:
     with socket.socket() as sock:
         assert isinstance(sock, stdlib.socket)
         assert (sock.family, sock.type) == (stdlib.AF_INET, stdlib.SOCK_STREAM)
-        assert "weft" in repr(sock)
+        assert "fibril" in repr(sock)
 
 
 def test_the_module_has_every_public_name_of_the_standard_librarys() -> None:
     assert set(stdlib.__all__) <= set(vars(socket))
 
 
-def test_the_functions_that_make_sockets_make_wefts(fresh: None, listener: socket.socket) -> None:
+def test_the_functions_that_make_sockets_make_fibrils(fresh: None, listener: socket.socket) -> None:
     made = [listener, *socket.socketpair(), socket.fromfd(listener.fileno(), 2, 1), listener.dup()]
     made.append(socket.create_connection(listener.getsockname()))
     made.append(listener.accept()[0])
@@ -73,7 +73,7 @@ def test_the_functions_that_make_sockets_make_wefts(fresh: None, listener: socke
         sock.close()
 
 
-def test_importing_weft_leaves_the_standard_librarys_class_alone() -> None:
+def test_importing_fibril_leaves_the_standard_librarys_class_alone() -> None:
     assert "recv" not in vars(stdlib.socket)
     assert stdlib.socket.accept.__module__ == "socket"
 
@@ -84,8 +84,8 @@ def test_importing_weft_leaves_the_standard_librarys_class_alone() -> None:
 def test_others_run_while_one_waits_for_data(fresh: None, pair: Pair) -> None:
     left, right = pair
     order: list[object] = []
-    task = weft.spawn(lambda: order.append(right.recv(10)))
-    weft.sleep(0)
+    task = fibril.spawn(lambda: order.append(right.recv(10)))
+    fibril.sleep(0)
     order.append("sending")
     left.send(b"data")
     task.get()
@@ -100,8 +100,8 @@ def test_data_that_is_there_is_received_without_a_switch(fresh: None, pair: Pair
 
 def test_the_end_of_the_stream_is_no_data(fresh: None, pair: Pair) -> None:
     left, right = pair
-    task = weft.spawn(right.recv, 10)
-    weft.sleep(0)
+    task = fibril.spawn(right.recv, 10)
+    fibril.sleep(0)
     left.close()
     assert task.get() == b""
 
@@ -109,7 +109,7 @@ def test_the_end_of_the_stream_is_no_data(fresh: None, pair: Pair) -> None:
 def test_sendall_sends_more_than_fits_while_another_reads(fresh: None, pair: Pair) -> None:
     left, right = pair
     data = os.urandom(1 << 20)
-    task = weft.spawn(left.sendall, data)
+    task = fibril.spawn(left.sendall, data)
     received = bytearray()
     while len(received) < len(data):
         received += right.recv(1 << 16)
@@ -124,20 +124,20 @@ def test_several_may_wait_for_one_socket_and_are_served_in_order(fresh: None, pa
     def serve(number: int) -> None:
         served.append((number, right.recv(1)))
 
-    tasks = [weft.spawn(serve, number) for number in range(3)]
-    weft.sleep(0)
+    tasks = [fibril.spawn(serve, number) for number in range(3)]
+    fibril.sleep(0)
     for letter in (b"a", b"b", b"c"):
         left.send(letter)
-    weft.joinall(tasks)
+    fibril.joinall(tasks)
     assert served == [(0, b"a"), (1, b"b"), (2, b"c")]
 
 
 def test_a_file_made_of_a_socket_reads_lines_that_come_in_parts(fresh: None, pair: Pair) -> None:
     left, right = pair
     with right.makefile("r", encoding="utf-8") as file:
-        task = weft.spawn(list, file)
+        task = fibril.spawn(list, file)
         for part in ("on", "e\ntw", "o\n"):
-            weft.sleep(0)
+            fibril.sleep(0)
             left.sendall(part.encode())
         left.close()
         assert task.get() == ["one\n", "two\n"]
@@ -145,10 +145,10 @@ def test_a_file_made_of_a_socket_reads_lines_that_come_in_parts(fresh: None, pai
 
 def test_recv_waitall_waits_for_all(fresh: None, pair: Pair) -> None:
     left, right = pair
-    task = weft.spawn(right.recv, 4, socket.MSG_WAITALL)
-    weft.sleep(0)
+    task = fibril.spawn(right.recv, 4, socket.MSG_WAITALL)
+    fibril.sleep(0)
     left.send(b"ab")
-    weft.sleep(0)
+    fibril.sleep(0)
     left.send(b"cd")
     assert task.get() == b"abcd"
 
@@ -160,7 +160,7 @@ def test_a_large_file_is_sent_whole(fresh: None, pair: Pair, tmp_path: Path) -> 
     for timeout in (None, 5.0):
         left.settimeout(timeout)
         with path.open("rb") as file:
-            task = weft.spawn(left.sendfile, file)
+            task = fibril.spawn(left.sendfile, file)
             received = bytearray()
             while len(received) < 3_000_000:
                 received += right.recv(1 << 16)
@@ -210,7 +210,7 @@ def test_timeout_0_raises_at_once_and_never_switches(fresh: None, pair: Pair, na
 def test_waiting_lets_others_run(fresh: None, pair: Pair, name: str, timeout: float | None) -> None:
     left, right = pair
     right.settimeout(timeout)
-    weft.spawn(left.send, b"x")
+    fibril.spawn(left.send, b"x")
     assert has_switched(lambda: WAITING[name](right))
 
 
@@ -244,7 +244,7 @@ def test_a_non_blocking_read_finds_what_has_come_since_a_short_one(
 ) -> None:
     client = socket.create_connection(listener.getsockname())
     server, _ = listener.accept()
-    weft.spawn(client.send, b"x")
+    fibril.spawn(client.send, b"x")
     assert server.recv(10) == b"x"  # it waited, and got less than it asked for
     server.setblocking(False)
     client.send(b"y")
@@ -267,7 +267,7 @@ def test_the_descriptor_of_a_blocking_socket_stays_blocking(
 ) -> None:
     client = socket.create_connection(listener.getsockname())
     server, _ = listener.accept()
-    weft.spawn(server.send, b"x")
+    fibril.spawn(server.send, b"x")
     assert client.recv(1) == b"x"
     assert [os.get_blocking(sock.fileno()) for sock in (client, server)] == [True, True]
     client.close()
@@ -276,7 +276,7 @@ def test_the_descriptor_of_a_blocking_socket_stays_blocking(
 
 def test_a_child_process_reads_what_it_inherits(fresh: None, pair: Pair) -> None:
     left, right = pair
-    weft.spawn(left.send, b"12")
+    fibril.spawn(left.send, b"12")
     assert right.recv(1) == b"1"
     program = "import os, sys; print(os.read(int(sys.argv[1]), 1).decode(), end='')"
     command = [sys.executable, "-c", program, str(right.fileno())]
@@ -306,7 +306,7 @@ def test_server_and_client_meet(fresh: None, listener: socket.socket) -> None:
             connection.sendall(connection.recv(10).upper())
         return address
 
-    task = weft.spawn(serve)
+    task = fibril.spawn(serve)
     with socket.socket() as client:
         client.connect(listener.getsockname())
         client.sendall(b"hello")
@@ -379,10 +379,10 @@ def test_a_unix_listener_with_a_full_queue_is_waited_for(fresh: None, tmp_path: 
         listener.bind(path)
         listener.listen(0)
         clients = [socket.socket(socket.AF_UNIX) for _ in range(4)]
-        tasks = [weft.spawn(client.connect, path) for client in clients]
+        tasks = [fibril.spawn(client.connect, path) for client in clients]
         for _ in clients:
             listener.accept()[0].close()
-        weft.joinall(tasks, raise_error=True)
+        fibril.joinall(tasks, raise_error=True)
         for client in clients:
             client.close()
 
@@ -396,8 +396,8 @@ def test_datagrams_keep_their_bounds_and_senders(fresh: None, timeout: float | N
         server.bind(("127.0.0.1", 0))
         server.settimeout(timeout)
         client.settimeout(timeout)
-        task = weft.spawn(lambda: [server.recvfrom(100) for _ in range(3)])
-        weft.sleep(0)
+        task = fibril.spawn(lambda: [server.recvfrom(100) for _ in range(3)])
+        fibril.sleep(0)
         client.sendto(b"one", server.getsockname())
         client.sendto(b"two", 0, ("localhost", server.getsockname()[1]))
         client.sendmsg([b"th", b"ree"], [], 0, server.getsockname())
@@ -409,11 +409,11 @@ def test_two_readers_with_timeouts_each_get_one_datagram(fresh: None, datagrams:
     # Both wake for the first; the one that finds nothing must wait on, and not in the C type.
     left, right = datagrams
     right.settimeout(5)
-    tasks = [weft.spawn(right.recvfrom, 10) for _ in range(2)]
-    weft.sleep(0)
+    tasks = [fibril.spawn(right.recvfrom, 10) for _ in range(2)]
+    fibril.sleep(0)
     left.send(b"1")
-    weft.sleep(0)
-    weft.sleep(0)
+    fibril.sleep(0)
+    fibril.sleep(0)
     left.send(b"2")
     assert sorted(task.get()[0] for task in tasks) == [b"1", b"2"]
 
@@ -421,8 +421,8 @@ def test_two_readers_with_timeouts_each_get_one_datagram(fresh: None, datagrams:
 def test_a_descriptor_is_passed_as_ancillary_data(fresh: None, pair: Pair) -> None:
     left, right = pair
     reading, writing = os.pipe()
-    task = weft.spawn(socket.recv_fds, right, 10, 1)
-    weft.sleep(0)
+    task = fibril.spawn(socket.recv_fds, right, 10, 1)
+    fibril.sleep(0)
     socket.send_fds(left, [b"here"], [writing])
     data, [passed], _, _ = task.get()
     os.write(passed, b"through")
@@ -434,8 +434,8 @@ def test_a_descriptor_is_passed_as_ancillary_data(fresh: None, pair: Pair) -> No
 def test_several_buffers_are_filled(fresh: None, pair: Pair) -> None:
     left, right = pair
     buffers = [bytearray(2), bytearray(4)]
-    task = weft.spawn(right.recvmsg_into, iter(buffers))
-    weft.sleep(0)
+    task = fibril.spawn(right.recvmsg_into, iter(buffers))
+    fibril.sleep(0)
     left.send(b"abcdef")
     assert task.get()[0] == 6
     assert buffers == [b"ab", b"cdef"]
@@ -465,8 +465,8 @@ def test_closing_ends_waiting_with_ebadf(fresh: None, pair: Pair, name: str) -> 
             WAITING[name](right)
         return raised.value.errno
 
-    task = weft.spawn(wait)
-    weft.sleep(0)
+    task = fibril.spawn(wait)
+    fibril.sleep(0)
     right.close()
     assert task.get() == errno.EBADF
 
@@ -474,14 +474,14 @@ def test_closing_ends_waiting_with_ebadf(fresh: None, pair: Pair, name: str) -> 
 def test_a_descriptor_number_may_be_used_again_behind_our_back(fresh: None) -> None:
     for _ in range(3):
         left, right = socket.socketpair()
-        weft.spawn(left.send, b"x")
+        fibril.spawn(left.send, b"x")
         right.recv(1)
         numbers = left.fileno(), right.fileno()
         for sock in (left, right):
-            os.close(native_detach(sock))  # nobody tells weft
+            os.close(native_detach(sock))  # nobody tells fibril
         again = socket.socketpair()
         assert {sock.fileno() for sock in again} == set(numbers)
-        weft.spawn(again[0].send, b"y")
+        fibril.spawn(again[0].send, b"y")
         assert again[1].recv(1) == b"y"
         again[0].close()
         again[1].close()
@@ -501,8 +501,8 @@ def test_using_a_closed_socket_is_refused(fresh: None, pair: Pair) -> None:
 
 def test_a_killed_reader_leaves_the_data_to_the_next(fresh: None, pair: Pair) -> None:
     left, right = pair
-    first, second = weft.spawn(right.recv, 1), weft.spawn(right.recv, 1)
-    weft.sleep(0)
+    first, second = fibril.spawn(right.recv, 1), fibril.spawn(right.recv, 1)
+    fibril.sleep(0)
     first.kill()
     left.send(b"x")
     assert second.get() == b"x"
@@ -513,7 +513,7 @@ def test_a_killed_reader_leaves_the_data_to_the_next(fresh: None, pair: Pair) ->
 
 def test_a_pipe_is_waited_for(fresh: None) -> None:
     reading, writing = os.pipe()
-    weft.spawn(os.write, writing, b"x")
+    fibril.spawn(os.write, writing, b"x")
     socket.wait_read(reading)
     socket.wait_write(writing)
     assert os.read(reading, 1) == b"x"
@@ -531,9 +531,9 @@ def test_waiting_for_a_descriptor_times_out_with_the_given_exception(sim: Sim, p
 
 def test_a_socket_may_be_used_in_another_native_thread(fresh: None, pair: Pair) -> None:
     left, right = pair
-    weft.spawn(left.recv, 1)  # this thread's hub knows both
-    weft.spawn(right.recv, 1)
-    weft.sleep(0)
+    fibril.spawn(left.recv, 1)  # this thread's hub knows both
+    fibril.spawn(right.recv, 1)
+    fibril.sleep(0)
     echoed = native.allocate_lock()
     echoed.acquire()
 
@@ -554,8 +554,8 @@ def test_sockets_leave_nothing_behind(fresh: None, growth: Any) -> None:
     def use() -> None:
         left, right = socket.socketpair()
         with left, right:
-            task = weft.spawn(right.recv, 1)
-            weft.sleep(0)
+            task = fibril.spawn(right.recv, 1)
+            fibril.sleep(0)
             left.send(b"x")
             task.get()
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-import weft
+import fibril
+from fibril import Timeout, get_hub, select, sleep, socket, spawn
+from fibril.event import AsyncResult, Event
+from fibril.lock import BoundedSemaphore, RLock, Semaphore
+from fibril.queue import Channel, Empty, Full, PriorityQueue, Queue
+from fibril.selectors import DefaultSelector
 from tests.conftest import Interpreter, Sim
-from weft import Timeout, get_hub, select, sleep, socket, spawn
-from weft.event import AsyncResult, Event
-from weft.lock import BoundedSemaphore, RLock, Semaphore
-from weft.queue import Channel, Empty, Full, PriorityQueue, Queue
-from weft.selectors import DefaultSelector
 
 POLLS_MAX = 20_000_000  # a bound, not a figure: a loop ends after some tens of thousands
 
@@ -263,7 +263,7 @@ def test_timers_and_descriptors_are_served_while_somebody_polls(
     tasks = [spawn(wait_for_time), spawn(wait_for_data)]
     spin(event.is_set)
     assert seen == ["time", b"x"]
-    weft.joinall(tasks)
+    fibril.joinall(tasks)
 
 
 def test_who_polls_can_be_killed_and_timed_out(fresh: None) -> None:
@@ -273,7 +273,7 @@ def test_who_polls_can_be_killed_and_timed_out(fresh: None) -> None:
     victim = spawn(spin, event.is_set)
     spawn(victim.kill)
     victim.join()
-    assert isinstance(victim.value, weft.GreenletExit)
+    assert isinstance(victim.value, fibril.GreenletExit)
 
 
 def test_a_few_polls_switch_to_nobody(fresh: None) -> None:
@@ -324,8 +324,8 @@ def test_inside_the_hub_polling_goes_on_without_a_switch(fresh: None) -> None:
 
 def test_the_standard_librarys_queue_may_be_polled_under_a_patch(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import weft.monkey
-        weft.monkey.patch_all()
+        import fibril.monkey
+        fibril.monkey.patch_all()
         import queue, threading, time
         items = queue.Queue()
         items.put(1)

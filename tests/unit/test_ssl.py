@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-import weft
+import fibril
+from fibril import socket, ssl
 from tests.conftest import Interpreter, Sim
-from weft import socket, ssl
 
 trustme = pytest.importorskip("trustme")
 
@@ -55,7 +55,7 @@ def connect(world: World) -> Iterator[Callable[..., Ends]]:
 
     def connected(pair: Callable[[], Any] = socket.socketpair) -> Ends:
         left, right = pair()
-        task = weft.spawn(world.server.wrap_socket, left, server_side=True)
+        task = fibril.spawn(world.server.wrap_socket, left, server_side=True)
         client = world.client.wrap_socket(right, server_hostname=HOST)
         made.extend([task.get(), client])
         return task.get(), client  # type: ignore[return-value]
@@ -65,7 +65,7 @@ def connect(world: World) -> Iterator[Callable[..., Ends]]:
         sock.close()
 
 
-def test_the_sockets_are_the_standard_librarys_and_wefts(fresh: None, connect: Any) -> None:
+def test_the_sockets_are_the_standard_librarys_and_fibrils(fresh: None, connect: Any) -> None:
     server, client = connect()
     for sock in (server, client):
         assert isinstance(sock, stdlib.SSLSocket)
@@ -83,15 +83,15 @@ def test_the_context_is_the_standard_librarys() -> None:
 def test_data_goes_both_ways_while_others_run(fresh: None, connect: Any) -> None:
     server, client = connect()
     order: list[object] = []
-    task = weft.spawn(lambda: order.append(server.recv(10)))
-    weft.sleep(0)
+    task = fibril.spawn(lambda: order.append(server.recv(10)))
+    fibril.sleep(0)
     order.append("sending")
     client.sendall(b"hello")
     task.get()
     assert order == ["sending", b"hello"]
     buffer = bytearray(10)
-    task = weft.spawn(client.recv_into, buffer)
-    weft.sleep(0)
+    task = fibril.spawn(client.recv_into, buffer)
+    fibril.sleep(0)
     assert server.send(b"back") == 4
     assert (task.get(), bytes(buffer[:4])) == (4, b"back")
 
@@ -99,7 +99,7 @@ def test_data_goes_both_ways_while_others_run(fresh: None, connect: Any) -> None
 def test_more_than_fits_is_sent_while_another_reads(fresh: None, connect: Any) -> None:
     server, client = connect()
     data = bytes(range(256)) * 8192
-    task = weft.spawn(server.sendall, data)
+    task = fibril.spawn(server.sendall, data)
     with client.makefile("rb") as file:
         assert file.read(len(data)) == data
     task.get()
@@ -115,8 +115,8 @@ def test_both_directions_at_once(fresh: None, connect: Any) -> None:
             count += len(sock.recv(1 << 16))
         return count
 
-    tasks = [weft.spawn(sock.sendall, data) for sock in (server, client)]
-    tasks += [weft.spawn(receive, sock) for sock in (server, client)]
+    tasks = [fibril.spawn(sock.sendall, data) for sock in (server, client)]
+    tasks += [fibril.spawn(receive, sock) for sock in (server, client)]
     assert [task.get() for task in tasks] == [None, None, len(data), len(data)]
 
 
@@ -144,11 +144,11 @@ def test_timeout_0_raises_what_it_wants_and_never_switches(fresh: None, connect:
     _, client = connect()
     client.setblocking(False)
     others: list[int] = []
-    weft.spawn(others.append, 1)
+    fibril.spawn(others.append, 1)
     with pytest.raises(stdlib.SSLWantReadError):
         client.recv(1)
     assert others == []
-    weft.sleep(0)
+    fibril.sleep(0)
 
 
 def test_the_timeout_that_is_seen_is_the_one_that_was_set(fresh: None, connect: Any) -> None:
@@ -172,7 +172,7 @@ def test_a_handshake_may_be_asked_for_later(fresh: None, world: World) -> None:
     server = world.server.wrap_socket(left, server_side=True, do_handshake_on_connect=False)
     client = world.client.wrap_socket(right, server_hostname=HOST, do_handshake_on_connect=False)
     client.setblocking(False)
-    task = weft.spawn(server.do_handshake)
+    task = fibril.spawn(server.do_handshake)
     client.do_handshake(block=True)
     task.get()
     assert client.gettimeout() == 0
@@ -184,11 +184,11 @@ def test_a_handshake_may_be_asked_for_later(fresh: None, world: World) -> None:
 def test_after_unwrap_the_socket_goes_on_in_clear_text(fresh: None, connect: Any) -> None:
     server, client = connect()
     server.settimeout(20)
-    task = weft.spawn(server.unwrap)
+    task = fibril.spawn(server.unwrap)
     plain = client.unwrap()
     assert task.get().gettimeout() == 20
-    task = weft.spawn(plain.recv, 10)
-    weft.sleep(0)
+    task = fibril.spawn(plain.recv, 10)
+    fibril.sleep(0)
     server.sendall(b"clear")
     assert task.get() == b"clear"
 
@@ -201,7 +201,7 @@ def test_a_large_file_is_sent_whole(
     server.settimeout(timeout)
     (tmp_path / "data").write_bytes(data := bytes(range(256)) * 4000)
     with (tmp_path / "data").open("rb") as file:
-        task = weft.spawn(server.sendfile, file)
+        task = fibril.spawn(server.sendfile, file)
         received = bytearray()
         while len(received) < len(data):
             received += client.recv(1 << 16)
@@ -212,18 +212,18 @@ def test_a_large_file_is_sent_whole(
 def test_the_end_of_the_stream_is_no_data(fresh: None, connect: Any) -> None:
     # Over TCP, because OpenSSL 3.6 still says farewell there, which a closed socketpair refuses.
     server, client = connect(tcp_pair)
-    task = weft.spawn(client.recv, 1)
-    weft.sleep(0)
+    task = fibril.spawn(client.recv, 1)
+    fibril.sleep(0)
     server.close()
     assert task.get() == b""
 
 
 def test_closing_ends_waiting(fresh: None, connect: Any) -> None:
     _, client = connect()
-    task = weft.spawn(client.recv, 1)
-    weft.sleep(0)
+    task = fibril.spawn(client.recv, 1)
+    fibril.sleep(0)
     client.close()
-    weft.joinall([task])
+    fibril.joinall([task])
     assert isinstance(task.exception, OSError)
 
 
@@ -237,16 +237,16 @@ def test_a_detached_socket_is_in_the_mode_that_was_set(fresh: None, connect: Any
 
 def test_a_refused_certificate_is_told_to_both(fresh: None, world: World) -> None:
     left, right = socket.socketpair()
-    task = weft.spawn(world.server.wrap_socket, left, server_side=True)
+    task = fibril.spawn(world.server.wrap_socket, left, server_side=True)
     with pytest.raises(stdlib.SSLCertVerificationError):
         world.client.wrap_socket(right, server_hostname="other.invalid")
-    weft.joinall([task])
+    fibril.joinall([task])
     assert isinstance(task.exception, stdlib.SSLError)
 
 
 def test_a_tls_listener_accepts_and_a_client_connects(fresh: None, world: World) -> None:
     listener = world.server.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True)
-    task = weft.spawn(listener.accept)
+    task = fibril.spawn(listener.accept)
     client = world.client.wrap_socket(socket.socket(), server_hostname=HOST)
     client.connect(listener.getsockname())
     server, address = task.get()
@@ -263,7 +263,7 @@ def test_a_servers_certificate_can_be_fetched(fresh: None, world: World) -> None
     def serve() -> None:
         listener.accept()[0].close()
 
-    task = weft.spawn(serve)
+    task = fibril.spawn(serve)
     text = ssl.get_server_certificate(listener.getsockname(), timeout=20)
     task.get()
     assert text in Path(world.certificate).read_text()
@@ -285,13 +285,13 @@ PATCHED_AFTER_WRAPPING = """
     thread.join()
     ends.sort(key=lambda end: end.server_side)
 
-    from weft import monkey
+    from fibril import monkey
     monkey.patch_all()
-    import weft
+    import fibril
 
     context_class = type(client)
-    task = weft.spawn(ends[0].recv, 5)
-    weft.sleep(0)
+    task = fibril.spawn(ends[0].recv, 5)
+    fibril.sleep(0)
     ends[1].sendall(b"hello")
     print(task.get(), type(ends[0]) is ssl.SSLSocket, context_class is ssl.SSLContext)
     client.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -311,7 +311,7 @@ def test_sockets_wrapped_before_the_patch_are_served(
 def test_tls_sockets_leave_nothing_behind(fresh: None, world: World, growth: Any) -> None:
     def use() -> None:
         left, right = socket.socketpair()
-        task = weft.spawn(world.server.wrap_socket, left, server_side=True)
+        task = fibril.spawn(world.server.wrap_socket, left, server_side=True)
         client = world.client.wrap_socket(right, server_hostname=HOST)
         with client, task.get() as server:
             server.send(b"x")

@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-import weft
+import fibril
+from fibril import Fiber, Task, getcurrent
 from tests.conftest import Interpreter
-from weft import Fiber, Task, getcurrent
 
 SMALLEST = {(3, 11): 1024, (3, 12): 512, (3, 13): 512}.get(sys.version_info[:2], 192) << 10
 
@@ -15,15 +15,15 @@ SMALLEST = {(3, 11): 1024, (3, 12): 512, (3, 13): 512}.get(sys.version_info[:2],
 @pytest.fixture
 def usual():
     """Whatever a test sets, the next one has the usual size."""
-    former = weft.stack_size()
+    former = fibril.stack_size()
     yield former
-    weft.stack_size(former)
+    fibril.stack_size(former)
 
 
 def test_without_a_wish_a_fiber_gets_the_usual_size(usual):
     fiber = Fiber(lambda: getcurrent().stack_size)
     assert fiber.stack_size == usual
-    assert fiber.switch() == usual == weft.get_hub().statistics()["stack_bytes"]
+    assert fiber.switch() == usual == fibril.get_hub().statistics()["stack_bytes"]
 
 
 def test_a_fiber_gets_at_least_what_it_asks_for():
@@ -45,8 +45,8 @@ def test_tasks_of_different_sizes_do_not_share_stacks():
     for number, task in enumerate(tasks):
         task.stack_size = (None, 8 << 20, 16 << 20)[number % 3]
         task.start()
-    weft.joinall(tasks)
-    usual = weft.stack_size()
+    fibril.joinall(tasks)
+    usual = fibril.stack_size()
     assert [task.value for task in tasks] == [usual, 8 << 20, 16 << 20] * 10
 
 
@@ -80,36 +80,36 @@ def test_once_started_it_cannot_be_changed():
 
 @pytest.mark.parametrize("bad", [1, -1, 4096, SMALLEST - 1, 1 << 50, 1 << 100, -(1 << 100)])
 def test_a_size_that_cannot_work_is_refused_with_the_ones_that_can(bad, usual):
-    for ask in (lambda: Fiber(len, stack_size=bad), lambda: weft.stack_size(bad)):
+    for ask in (lambda: Fiber(len, stack_size=bad), lambda: fibril.stack_size(bad)):
         with pytest.raises(ValueError, match=f"cannot give a fiber a stack of {bad} bytes"):
             ask()
-    assert weft.stack_size() == usual
+    assert fibril.stack_size() == usual
 
 
 @pytest.mark.parametrize("bad", ["1M", 1.5, [1]])
 def test_what_is_no_int_is_no_size(bad):
-    for ask in (lambda: Fiber(len, stack_size=bad), lambda: weft.stack_size(bad)):
+    for ask in (lambda: Fiber(len, stack_size=bad), lambda: fibril.stack_size(bad)):
         with pytest.raises(TypeError, match="a stack's size must be an int"):
             ask()
 
 
 def test_the_usual_size_can_be_set_for_what_starts_from_then_on(usual):
     before = Fiber(lambda: getcurrent().stack_size)
-    assert weft.stack_size(8 << 20) == usual
+    assert fibril.stack_size(8 << 20) == usual
     assert before.switch() == 8 << 20
-    assert weft.spawn(lambda: getcurrent().stack_size).get() == 8 << 20
+    assert fibril.spawn(lambda: getcurrent().stack_size).get() == 8 << 20
     seen = []
     thread = threading.Thread(target=lambda: seen.append(Fiber(len).stack_size))
     thread.start()
     thread.join()
     assert seen == [8 << 20]
-    assert weft.stack_size(0) == 8 << 20
-    assert weft.stack_size() == usual
+    assert fibril.stack_size(0) == 8 << 20
+    assert fibril.stack_size() == usual
 
 
 def test_python_recursion_ends_in_an_error_on_the_smallest_stack(interpreter: Interpreter) -> None:
     out = interpreter.out(f"""
-        import functools, weft
+        import functools, fibril
         def endless(kind):
             again = functools.partial(endless, kind)
             return kind(again)
@@ -120,7 +120,7 @@ def test_python_recursion_ends_in_an_error_on_the_smallest_stack(interpreter: In
         }}
         for name, kind in kinds.items():
             try:
-                weft.Fiber(endless, stack_size={SMALLEST}).switch(kind)
+                fibril.Fiber(endless, stack_size={SMALLEST}).switch(kind)
             except RecursionError:
                 print(name)
     """)
@@ -130,23 +130,23 @@ def test_python_recursion_ends_in_an_error_on_the_smallest_stack(interpreter: In
 def test_a_larger_stack_holds_deeper_recursion_of_c(interpreter: Interpreter) -> None:
     """Iterators that call each other without any count: only the stack's size is a limit."""
     out = interpreter.out("""
-        import itertools, weft
+        import itertools, fibril
         def deep():
             nested = iter([1])
             for _ in range(200_000):
                 nested = itertools.chain(nested, [1])
             return next(nested)
-        fiber = weft.Fiber(deep, stack_size=256 << 20)
+        fiber = fibril.Fiber(deep, stack_size=256 << 20)
         print(fiber.switch())
     """)
     assert out == "1\n"
 
 
 def test_the_environment_sets_the_usual_size(interpreter: Interpreter) -> None:
-    program = "import weft; print(weft.stack_size(), weft.Fiber(len).stack_size)"
+    program = "import fibril; print(fibril.stack_size(), fibril.Fiber(len).stack_size)"
     for text, size in (("8388608", 8 << 20), ("4096K", 4 << 20), (" 2m ", 2 << 20), ("", None)):
-        out = interpreter.out(program, WEFT_STACK_SIZE=text)
-        expected = size or weft.stack_size()
+        out = interpreter.out(program, FIBRIL_STACK_SIZE=text)
+        expected = size or fibril.stack_size()
         assert out == f"{expected} {expected}\n"
 
 
@@ -154,6 +154,6 @@ def test_the_environment_sets_the_usual_size(interpreter: Interpreter) -> None:
 def test_a_bad_size_in_the_environment_is_an_error_that_says_so(
     bad: str, interpreter: Interpreter
 ) -> None:
-    done = interpreter.run("import weft", WEFT_STACK_SIZE=bad)
+    done = interpreter.run("import fibril", FIBRIL_STACK_SIZE=bad)
     assert done.status == 1
-    assert f"cannot take the size of stacks from WEFT_STACK_SIZE='{bad}'" in done.err
+    assert f"cannot take the size of stacks from FIBRIL_STACK_SIZE='{bad}'" in done.err

@@ -1,12 +1,12 @@
-"""Where weft cannot run, importing it says so."""
+"""Where fibril cannot run, importing it says so."""
 
 import platform
 import sys
 
 import pytest
 
+from fibril import supported
 from tests.conftest import Interpreter
-from weft import supported
 
 
 def test_here_it_can_run():
@@ -18,7 +18,7 @@ def test_another_minor_version_is_refused_by_name(monkeypatch, version):
     monkeypatch.setattr(sys, "version_info", version)
     monkeypatch.setattr(platform, "python_version", lambda: ".".join(map(str, version)))
     message = supported.refusal()
-    assert message.startswith("weft runs on CPython 3.11 to 3.15; this is CPython ")
+    assert message.startswith("fibril runs on CPython 3.11 to 3.15; this is CPython ")
     assert ".".join(map(str, version)) in message
 
 
@@ -27,8 +27,8 @@ def test_a_thread_may_be_the_first_to_import_it(interpreter: Interpreter) -> Non
     out = interpreter.out("""
         import threading
         def work():
-            import weft
-            print(weft.Fiber(lambda: sorted([2, 1], key=lambda x: x)).switch())
+            import fibril
+            print(fibril.Fiber(lambda: sorted([2, 1], key=lambda x: x)).switch())
         for _ in range(2):
             thread = threading.Thread(target=work)
             thread.start()
@@ -40,7 +40,9 @@ def test_a_thread_may_be_the_first_to_import_it(interpreter: Interpreter) -> Non
 
 def test_another_machine_is_refused_by_name(monkeypatch):
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
-    assert supported.refusal() == "weft runs on Linux on x86-64 and aarch64; this is linux riscv64."
+    assert (
+        supported.refusal() == "fibril runs on Linux on x86-64 and aarch64; this is linux riscv64."
+    )
 
 
 def test_another_system_is_refused_by_name(monkeypatch):

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-import weft
+import fibril
+from fibril import Fiber, get_hub, getcurrent, sleep, spawn, spawn_later
+from fibril._core import gettrace, settrace, watch
+from fibril.errors import FailedToSwitch, UnexpectedSwitch
+from fibril.event import Event
+from fibril.queue import Queue
+from fibril.testing import assert_no_switch, assert_switches
 from tests.conftest import Growth, Sim
-from weft import Fiber, get_hub, getcurrent, sleep, spawn, spawn_later
-from weft._core import gettrace, settrace, watch
-from weft.errors import FailedToSwitch, UnexpectedSwitch
-from weft.event import Event
-from weft.queue import Queue
-from weft.testing import assert_no_switch, assert_switches
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     fake = Clock()
-    monkeypatch.setattr("weft.switches.monotonic_ns", lambda: fake.now_ns)
+    monkeypatch.setattr("fibril.switches.monotonic_ns", lambda: fake.now_ns)
     return fake
 
 
@@ -174,7 +174,7 @@ def test_sleep_does_not_count(fresh: None) -> None:
     with assert_switches(max_blocking_time=10):
         spawn(sleep, 0.002)
         sleep(0.004)
-        slept = weft._core.slept_ns() / 1e9
+        slept = fibril._core.slept_ns() / 1e9
     assert 0.003 < slept <= time.monotonic() - began
 
 
@@ -273,7 +273,7 @@ def test_blocks_of_several_tasks_may_overlap(sim: Sim) -> None:
             sleep(seconds)
 
     tasks = [spawn(work, seconds) for seconds in (3, 1, 2)]
-    weft.joinall(tasks, raise_error=True)
+    fibril.joinall(tasks, raise_error=True)
     assert gettrace() is None
 
 
@@ -340,7 +340,7 @@ def test_the_native_watch_tells_of_a_wait_that_nobody_used(sim: Sim) -> None:
 
 
 def test_an_exception_that_ends_such_a_wait_arrives(sim: Sim) -> None:
-    with assert_switches(), pytest.raises(weft.Timeout), weft.Timeout(1):
+    with assert_switches(), pytest.raises(fibril.Timeout), fibril.Timeout(1):
         Event().wait()
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Sim
-from weft import (
+from fibril import (
     Fiber,
     FiberError,
     GreenletExit,
@@ -24,7 +23,8 @@ from weft import (
     spawn,
     spawn_later,
 )
-from weft.errors import InvalidSwitchError
+from fibril.errors import InvalidSwitchError
+from tests.conftest import Sim
 
 LONG = 1000
 

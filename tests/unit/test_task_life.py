@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from fibril import Task, Timeout, getcurrent, joinall, sleep, spawn, spawn_later
+from fibril.event import Event
 from tests.conftest import Sim
-from weft import Task, Timeout, getcurrent, joinall, sleep, spawn, spawn_later
-from weft.event import Event
 
 LONG = 1000
 

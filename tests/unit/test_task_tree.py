@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-import weft
+import fibril
+from fibril import Fiber, GreenletExit, Task, Timeout, get_hub, getcurrent, sleep, spawn
+from fibril.event import Event
 from tests.conftest import Growth, Sim
-from weft import Fiber, GreenletExit, Task, Timeout, get_hub, getcurrent, sleep, spawn
-from weft.event import Event
 
 
 class Failure(Exception):
@@ -69,7 +69,7 @@ def test_a_tree_shares_a_dict_whoever_asks_first(sim: Sim) -> None:
         seen["root"] = getcurrent().spawn_tree_locals  # type: ignore[attr-defined]
 
     roots = [spawn(root) for _ in range(2)]
-    weft.joinall(roots)
+    fibril.joinall(roots)
     assert seen["root"] is seen["grandchild"] is roots[1].spawn_tree_locals
     assert roots[0].spawn_tree_locals is not roots[1].spawn_tree_locals
 
@@ -109,14 +109,14 @@ def test_who_asked_is_told_of_each_start_before_it_runs(sim: Sim) -> None:
     Task.add_spawn_callback(note)
     Task.add_spawn_callback(note)
     try:
-        tasks = [spawn(int), Task.spawn(int), weft.spawn_later(1, int)]
+        tasks = [spawn(int), Task.spawn(int), fibril.spawn_later(1, int)]
         unstarted = Task(int)
         tasks[0].start()
     finally:
         Task.remove_spawn_callback(note)
         Task.remove_spawn_callback(note)
     tasks.append(spawn(int))
-    weft.joinall(tasks)
+    fibril.joinall(tasks)
     assert told == [(task, False) for task in tasks[:3]]
     assert not unstarted.started
 
@@ -186,7 +186,7 @@ def test_a_raw_fiber_runs_soon_and_may_wait(sim: Sim) -> None:
         sleep(1)
         seen.append("end")
 
-    fiber = weft.spawn_raw(work, 1, two=2)
+    fiber = fibril.spawn_raw(work, 1, two=2)
     assert type(fiber) is Fiber
     assert fiber.parent is get_hub()
     assert fiber.spawning_greenlet() is getcurrent()  # type: ignore[attr-defined]
@@ -197,13 +197,13 @@ def test_a_raw_fiber_runs_soon_and_may_wait(sim: Sim) -> None:
     assert seen[1:] == ["end"]
     assert fiber.dead
     with pytest.raises(TypeError, match="not callable"):
-        weft.spawn_raw(1)  # type: ignore[arg-type]
+        fibril.spawn_raw(1)  # type: ignore[arg-type]
 
 
 def test_many_raw_fibers_that_wait_hold_up_nobody(sim: Sim) -> None:
     event, seen = Event(), []
     for number in range(100):
-        weft.spawn_raw(lambda number=number: (event.wait(), seen.append(number)))
+        fibril.spawn_raw(lambda number=number: (event.wait(), seen.append(number)))
     sleep(0)
     sleep(0)
     event.set()
@@ -215,7 +215,7 @@ def test_a_raw_fiber_that_fails_is_reported(sim: Sim, capsys: pytest.CaptureFixt
     def fail() -> None:
         raise Failure("of a raw fiber")
 
-    weft.spawn_raw(fail)
+    fibril.spawn_raw(fail)
     sleep(0)
     assert "Failure: of a raw fiber" in capsys.readouterr().err
     assert spawn(int).get() == 0
@@ -230,10 +230,10 @@ def test_killall_ends_raw_fibers_too(sim: Sim) -> None:
         finally:
             seen.append("ended")
 
-    started, unstarted = weft.spawn_raw(wait), Fiber(wait, get_hub())
+    started, unstarted = fibril.spawn_raw(wait), Fiber(wait, get_hub())
     task = spawn(wait)
     sleep(0)
-    weft.killall([started, unstarted, task])
+    fibril.killall([started, unstarted, task])
     assert started.dead
     assert unstarted.dead
     assert task.dead
@@ -264,7 +264,7 @@ def test_trees_and_numbers_leave_nothing_behind(growth: Growth) -> None:
         task = spawn(root)
         assert task.minimal_ident >= 0
         task.join()
-        weft.spawn_raw(int)
+        fibril.spawn_raw(int)
         sleep(0)
         weakref.ref(task)
 

@@ -1,4 +1,4 @@
-"""weft.testing.SimClock: a world where time costs nothing, and its borders.
+"""fibril.testing.SimClock: a world where time costs nothing, and its borders.
 
 These tests enter worlds by themselves, most of them in the main thread, as users' tests do.
 """
@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-import weft
+import fibril
+from fibril import Fiber, LoopExit, Timeout, _core, get_hub, native, sleep, spawn
+from fibril.event import AsyncResult, Event
+from fibril.lock import Semaphore
+from fibril.queue import Empty, Queue
+from fibril.testing import SimClock, simulated, wait_all_parked
+from fibril.threadpool import ThreadPool
+from fibril.time import sleep as patched_sleep
 from tests.conftest import Growth, Interpreter
-from weft import Fiber, LoopExit, Timeout, _core, get_hub, native, sleep, spawn
-from weft.event import AsyncResult, Event
-from weft.lock import Semaphore
-from weft.queue import Empty, Queue
-from weft.testing import SimClock, simulated, wait_all_parked
-from weft.threadpool import ThreadPool
-from weft.time import sleep as patched_sleep
 
 HOUR_S = 3600.0
 DAY_S = 86400.0
@@ -70,10 +70,10 @@ def test_whatever_waits_takes_its_time_from_it() -> None:
             AsyncResult().get(timeout=HOUR_S)
         assert clock.now() == 4 * HOUR_S
         patched_sleep(HOUR_S)
-        assert weft.joinall([spawn(Event().wait)], timeout=HOUR_S) == []
+        assert fibril.joinall([spawn(Event().wait)], timeout=HOUR_S) == []
         assert clock.now() == 6 * HOUR_S
         assert _core.wait_read(0, HOUR_S) is False
-        weft.spawn_later(HOUR_S, int).join()
+        fibril.spawn_later(HOUR_S, int).join()
         assert clock.now() == 8 * HOUR_S
 
 
@@ -88,7 +88,7 @@ def test_who_waits_for_the_same_moment_runs_in_the_order_of_asking() -> None:
     order: list[Any] = []
     with SimClock() as clock:
         for name, seconds in ("a", 2), ("b", 1), ("c", 2), ("d", 0.5), ("e", 1):
-            weft.spawn_later(seconds, lambda name=name: order.append((clock.now(), name)))
+            fibril.spawn_later(seconds, lambda name=name: order.append((clock.now(), name)))
         clock.advance(2)
     assert order == [(0.5, "d"), (1, "b"), (1, "e"), (2, "a"), (2, "c")]
 
@@ -114,7 +114,7 @@ def test_advance_runs_what_is_due_until_that_moment_and_no_further() -> None:
 
 def test_advance_runs_what_is_due_now_when_no_time_passes() -> None:
     with SimClock() as clock:
-        tasks = [spawn(sleep, 0), weft.spawn_later(0, spawn, sleep)]
+        tasks = [spawn(sleep, 0), fibril.spawn_later(0, spawn, sleep)]
         clock.advance(0)
         assert [task.ready() for task in tasks] == [True, True]
         assert clock.now() == 0
@@ -131,7 +131,7 @@ def test_parts_of_seconds_are_exact_whenever_it_begins() -> None:
         with SimClock() as clock:
             for _ in range(10):
                 sleep(0.1)
-            weft.joinall([spawn(Event().wait)], timeout=0.3)
+            fibril.joinall([spawn(Event().wait)], timeout=0.3)
             assert clock.now() == 1.3
 
 
@@ -177,9 +177,9 @@ def test_a_dead_end_is_told_whatever_threads_and_signals_there_are(
 ) -> None:
     out = interpreter.out("""
         import signal, threading
-        import weft
-        from weft.event import Event
-        from weft.testing import SimClock
+        import fibril
+        from fibril.event import Event
+        from fibril.testing import SimClock
         signal.signal(signal.SIGALRM, lambda *_: None)
         end = threading.Event()
         other = threading.Thread(target=end.wait)
@@ -187,7 +187,7 @@ def test_a_dead_end_is_told_whatever_threads_and_signals_there_are(
         with SimClock():
             try:
                 Event().wait()
-            except weft.LoopExit:
+            except fibril.LoopExit:
                 print("told")
         end.set()
         other.join()
@@ -332,7 +332,7 @@ def test_it_is_refused_while_a_descriptor_is_awaited() -> None:
 
 
 def test_it_is_refused_while_a_task_is_to_start_later() -> None:
-    task = weft.spawn_later(HOUR_S, int)
+    task = fibril.spawn_later(HOUR_S, int)
     message = refused()
     assert "waits to start" in message
     assert "spawned at " in message
@@ -387,7 +387,7 @@ class Failure(Exception):
     pass
 
 
-@pytest.mark.parametrize("error", [Failure, KeyboardInterrupt, weft.GreenletExit])
+@pytest.mark.parametrize("error", [Failure, KeyboardInterrupt, fibril.GreenletExit])
 def test_an_exception_leaves_it_and_goes_on(error: type[BaseException]) -> None:
     def live() -> None:
         with SimClock():
@@ -417,10 +417,10 @@ def test_who_waits_for_its_time_or_descriptors_ends_with_it() -> None:
     with SimClock():
         tasks = [spawn(wait, sleep, HOUR_S), spawn(wait, _core.wait_read, 900)]
         tasks += [spawn(wait, Queue().get, True, HOUR_S), spawn(wait_with_timeout)]
-        late = weft.spawn_later(HOUR_S, wait)
+        late = fibril.spawn_later(HOUR_S, wait)
         wait_all_parked()
     assert ends == ["GreenletExit"] * 4
-    assert [type(task.value) for task in tasks] == [weft.GreenletExit] * 4
+    assert [type(task.value) for task in tasks] == [fibril.GreenletExit] * 4
     assert late.dead
     assert get_hub().waiting() == []
 
@@ -441,7 +441,7 @@ def test_who_waits_again_while_it_ends_is_ended_again() -> None:
         nonlocal waits
         while waits < 5:
             waits += 1
-            with pytest.raises(weft.GreenletExit):
+            with pytest.raises(fibril.GreenletExit):
                 sleep(1)
 
     with SimClock():
@@ -458,7 +458,7 @@ def test_who_will_not_end_has_as_much_left_in_the_real_world() -> None:
         while not is_over:
             try:
                 sleep(HOUR_S)
-            except weft.GreenletExit:
+            except fibril.GreenletExit:
                 pass
         return "after all"
 
@@ -543,7 +543,7 @@ def test_deadlines_are_real_again_afterwards() -> None:
 def test_what_has_a_deadline_from_outside_still_has_it_inside_and_afterwards() -> None:
     """The objects that carry it have no timer while nobody waits for them."""
     slow = spawn(Event().wait)
-    with weft.iwait([slow], timeout=HOUR_S) as ready, SimClock() as clock:
+    with fibril.iwait([slow], timeout=HOUR_S) as ready, SimClock() as clock:
         assert list(ready) == []
         assert HOUR_S - 60 < clock.now() <= HOUR_S
     slow.kill()
@@ -552,16 +552,16 @@ def test_what_has_a_deadline_from_outside_still_has_it_inside_and_afterwards() -
 def test_a_fork_inside_leaves_the_child_inside(interpreter: Interpreter) -> None:
     out = interpreter.out("""
         import os
-        import weft
-        from weft.testing import SimClock
+        import fibril
+        from fibril.testing import SimClock
         with SimClock() as clock:
-            weft.sleep(10)
+            fibril.sleep(10)
             child = os.fork()
-            weft.sleep(20)
+            fibril.sleep(20)
             if child:
                 os.waitpid(child, 0)
             print(clock.now())
-        weft.sleep(0.001)
+        fibril.sleep(0.001)
         print("parent" if child else "child", flush=True)
         if not child:
             os._exit(0)

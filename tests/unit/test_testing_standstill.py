@@ -1,15 +1,15 @@
-"""weft.testing.wait_all_parked: the moment when everybody else waits."""
+"""fibril.testing.wait_all_parked: the moment when everybody else waits."""
 
 import socket as stdlib_socket
 from typing import Any
 
 import pytest
 
-import weft
+import fibril
+from fibril import LoopExit, Timeout, _core, get_hub, getcurrent, sleep, spawn
+from fibril.event import Event
+from fibril.testing import wait_all_parked
 from tests.conftest import Growth, Sim
-from weft import LoopExit, Timeout, _core, get_hub, getcurrent, sleep, spawn
-from weft.event import Event
-from weft.testing import wait_all_parked
 
 HOUR_S = 3600.0
 
@@ -71,9 +71,9 @@ def test_what_was_fed_comes_first(sim: Sim) -> None:
 
 
 def test_a_cushion_is_quiet_that_nothing_interrupts(sim: Sim) -> None:
-    weft.spawn_later(1, int)
-    weft.spawn_later(2.5, int)
-    weft.spawn_later(10, int)
+    fibril.spawn_later(1, int)
+    fibril.spawn_later(2.5, int)
+    fibril.spawn_later(10, int)
     wait_all_parked(2)
     assert sim.now() == 4.5
 
@@ -86,7 +86,7 @@ def test_the_smallest_cushion_is_woken_first_and_ends_the_quiet(sim: Sim) -> Non
         woken[cushion] = sim.now()
 
     tasks = [spawn(wait, cushion) for cushion in (3, 1, 2)]
-    weft.joinall(tasks)
+    fibril.joinall(tasks)
     assert woken == {1: 1, 2: 3, 3: 6}
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from fibril import Fiber, FiberError, GreenletExit, Task, get_hub, getcurrent, kill, sleep, spawn
+from fibril.event import AsyncResult, Event
+from fibril.lock import RLock, Semaphore
+from fibril.queue import Queue
+from fibril.testing import wait_all_parked
 from tests.conftest import Growth, Interpreter
-from weft import Fiber, FiberError, GreenletExit, Task, get_hub, getcurrent, kill, sleep, spawn
-from weft.event import AsyncResult, Event
-from weft.lock import RLock, Semaphore
-from weft.queue import Queue
-from weft.testing import wait_all_parked
 
 LIMIT_S = 20
 
@@ -492,7 +492,7 @@ STATES = {
     "parked on a queue": "q = Queue(); f = spawn(q.get); sleep(0)",
     "ready": "f = spawn(sleep, 100)",
     "woken": "e = Event(); f = spawn(e.wait); sleep(0); e.set()",
-    "timed": "f = weft.spawn_later(100, sleep)",
+    "timed": "f = fibril.spawn_later(100, sleep)",
     "ended": "f = spawn(len, ''); f.join()",
     "killed": "f = spawn(sleep, 100); sleep(0); f.kill(block=False)",
     "in a thread": "threading.Thread(target=lambda: spawn(sleep, 9) and sleep(0)).start()",
@@ -511,8 +511,8 @@ STATES = {
         "threading.Thread(target=lambda: Fiber(time.sleep).switch(100), daemon=True).start();"
         " time.sleep(.05)"
     ),
-    "with a pending timeout": "t = weft.Timeout.start_new(100)",
-    "with a callback": "weft.get_hub().call_soon(print)",
+    "with a pending timeout": "t = fibril.Timeout.start_new(100)",
+    "with a callback": "fibril.get_hub().call_soon(print)",
     "with a context": "v = ContextVar('v'); v.set(1); f = spawn(sleep, 9); sleep(0)",
     "holding a file": "f = Fiber(lambda: (open(__file__), main.switch())); f.switch()",
     "in a generator": "f = Fiber(lambda: [main.switch() for _ in 'abc']); f.switch()",
@@ -527,11 +527,11 @@ def test_the_interpreter_ends_cleanly_whatever_fibers_do(
 ) -> None:
     program = "\n".join(
         [
-            "import threading, time, weft",
+            "import threading, time, fibril",
             "from contextvars import ContextVar",
-            "from weft import Fiber, getcurrent, sleep, spawn",
-            "from weft.event import Event",
-            "from weft.queue import Queue",
+            "from fibril import Fiber, getcurrent, sleep, spawn",
+            "from fibril.event import Event",
+            "from fibril.queue import Queue",
             "main = getcurrent()",
             STATES[state],
             "print('end of program')",
@@ -540,15 +540,15 @@ def test_the_interpreter_ends_cleanly_whatever_fibers_do(
     assert interpreter.out(program) == "end of program\n"
 
 
-def test_weft_can_be_used_while_the_interpreter_ends(interpreter: Interpreter) -> None:
+def test_fibril_can_be_used_while_the_interpreter_ends(interpreter: Interpreter) -> None:
     out = interpreter.out("""
-        import atexit, weft
+        import atexit, fibril
         def last():
-            print(weft.spawn(lambda: weft.sleep(0.01) or "from atexit").get())
-            print(weft.Fiber(lambda: "fiber").switch())
+            print(fibril.spawn(lambda: fibril.sleep(0.01) or "from atexit").get())
+            print(fibril.Fiber(lambda: "fiber").switch())
         atexit.register(last)
         class Late:
-            def __del__(self, get=weft.getcurrent, fiber=weft.Fiber, spawn=weft.spawn):
+            def __del__(self, get=fibril.getcurrent, fiber=fibril.Fiber, spawn=fibril.spawn):
                 for use in (get, lambda: fiber(len).switch(""), lambda: spawn(len, "")):
                     try:
                         use()
@@ -563,9 +563,9 @@ def test_weft_can_be_used_while_the_interpreter_ends(interpreter: Interpreter) -
 
 def test_sys_exit_in_a_task_ends_the_program_with_its_status(interpreter: Interpreter) -> None:
     done = interpreter.run("""
-        import sys, weft
-        weft.spawn(sys.exit, 7)
-        weft.spawn(weft.sleep, 100)
-        weft.sleep(50)
+        import sys, fibril
+        fibril.spawn(sys.exit, 7)
+        fibril.spawn(fibril.sleep, 100)
+        fibril.sleep(50)
     """)
     assert (done.status, done.out, done.err) == (7, "", "")

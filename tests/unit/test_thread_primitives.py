@@ -5,25 +5,25 @@ from typing import Any
 
 import pytest
 
-import weft
+import fibril
+from fibril import native, thread
 from tests.conftest import Sim
-from weft import native, thread
 
 LOCKS = pytest.mark.parametrize("cls", [thread.LockType, thread.RLock])
 
 
 def test_the_main_fiber_has_its_native_threads_identity(fresh: None) -> None:
     assert thread.get_ident() == native.get_ident()
-    assert weft.Fiber(thread.get_ident).switch() not in (native.get_ident(), None)
+    assert fibril.Fiber(thread.get_ident).switch() not in (native.get_ident(), None)
 
 
 def test_each_task_has_an_identity_that_stays(fresh: None) -> None:
     def identities() -> list[int]:
         seen = [thread.get_ident()]
-        weft.sleep(0)
+        fibril.sleep(0)
         return [*seen, thread.get_ident()]
 
-    tasks = [weft.spawn(identities) for _ in range(10)]
+    tasks = [fibril.spawn(identities) for _ in range(10)]
     found = [task.get() for task in tasks]
     assert len({tuple(pair) for pair in found}) == 10
     assert all(first == second for first, second in found)
@@ -37,17 +37,17 @@ def test_who_waits_for_a_lock_lets_others_run(fresh: None, cls: Any) -> None:
     def work(name: str) -> None:
         with lock:
             order.append(name)
-            weft.sleep(0)
+            fibril.sleep(0)
             order.append(name)
 
-    weft.joinall([weft.spawn(work, name) for name in "abc"])
+    fibril.joinall([fibril.spawn(work, name) for name in "abc"])
     assert "".join(order) == "aabbcc"
 
 
 @LOCKS
 def test_a_lock_gives_up_in_time(sim: Sim, cls: Any) -> None:
     lock = cls()
-    weft.spawn(lock.acquire).join()
+    fibril.spawn(lock.acquire).join()
     began = sim.now()
     assert lock.acquire(timeout=3) is False
     assert sim.now() - began == pytest.approx(3)
@@ -83,14 +83,14 @@ def test_releasing_what_nobody_has_is_refused(cls: Any) -> None:
     lock.release()
     with pytest.raises(RuntimeError):
         lock.release()
-    assert repr(lock).startswith("<unlocked weft.thread.")
+    assert repr(lock).startswith("<unlocked fibril.thread.")
 
 
 def test_a_lock_may_be_released_by_another(fresh: None) -> None:
     lock = thread.allocate_lock()
     lock.acquire()
     assert (lock.locked(), repr(lock)[:8]) == (True, "<locked ")
-    weft.spawn(lock.release).join()
+    fibril.spawn(lock.release).join()
     assert not lock.locked()
 
 
@@ -99,11 +99,11 @@ def test_an_rlock_belongs_to_the_fiber_that_has_it(fresh: None) -> None:
     with lock, lock:
         assert lock._is_owned()
         assert lock._recursion_count() == 2
-        assert weft.spawn(lock.acquire, False).get() is False
-        task = weft.spawn(lock.release)
-        weft.joinall([task])
+        assert fibril.spawn(lock.acquire, False).get() is False
+        task = fibril.spawn(lock.release)
+        fibril.joinall([task])
         assert isinstance(task.exception, RuntimeError)
-    assert weft.spawn(lock.acquire, False).get() is True
+    assert fibril.spawn(lock.acquire, False).get() is True
 
 
 def test_a_lock_is_handed_over_between_native_threads(fresh: None) -> None:
@@ -116,7 +116,7 @@ def test_a_lock_is_handed_over_between_native_threads(fresh: None) -> None:
             done.release()
 
     native.start_new_thread(wait, ())
-    weft.sleep(0.001)
+    fibril.sleep(0.001)
     lock.release()
     assert done.acquire(timeout=20)
 
@@ -137,14 +137,14 @@ def test_a_new_thread_is_a_task_with_no_context_variables(fresh: None) -> None:
         seen.extend([args, kwargs, variable.get(), thread.get_ident(), native.get_ident()])
 
     ident = thread.start_new_thread(run, (1, 2), {"c": 3})
-    weft.sleep(0)
+    fibril.sleep(0)
     assert seen == [(1, 2), {"c": 3}, 0, ident, native.get_ident()]
 
 
 def test_system_exit_ends_a_thread_silently(fresh: None, capsys: Any) -> None:
     thread.start_new_thread(thread.exit, ())
-    weft.sleep(0)
-    weft.sleep(0)
+    fibril.sleep(0)
+    fibril.sleep(0)
     assert capsys.readouterr().err == ""
 
 
@@ -160,9 +160,9 @@ def test_the_count_is_of_tasks_that_are_threads(fresh: None) -> None:
     lock.acquire()
     for _ in range(3):
         thread.start_new_thread(lock.acquire, ())
-    weft.sleep(0)
+    fibril.sleep(0)
     assert thread._count() == before + 3
     for _ in range(4):
         lock.release()
-        weft.sleep(0)
+        fibril.sleep(0)
     assert thread._count() == before

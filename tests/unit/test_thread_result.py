@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-import weft
-from weft import native
-from weft.event import AsyncResult
-from weft.threadpool import ThreadResult
+import fibril
+from fibril import native
+from fibril.event import AsyncResult
+from fibril.threadpool import ThreadResult
 
 
 class Receiver:
@@ -44,14 +44,14 @@ def failure() -> Any:
 def reports(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     heard: list[Any] = []
     monkeypatch.setattr(
-        weft.get_hub(), "handle_error", lambda *details: heard.append(details), raising=False
+        fibril.get_hub(), "handle_error", lambda *details: heard.append(details), raising=False
     )
     return heard
 
 
 def test_a_value_is_received_in_the_thread_of_the_hub() -> None:
     receiver, steps = Receiver(), []
-    result = ThreadResult(receiver, weft.get_hub(), lambda: steps.append(len(receiver.told)))
+    result = ThreadResult(receiver, fibril.get_hub(), lambda: steps.append(len(receiver.told)))
     in_a_native_thread(lambda: result.set(7))
     receiver.heard.get(timeout=20)
     assert receiver.told == [(7, None, True)]
@@ -61,7 +61,7 @@ def test_a_value_is_received_in_the_thread_of_the_hub() -> None:
 
 def test_an_exception_is_reported_and_received(reports: list[Any]) -> None:
     receiver, info = Receiver(), failure()
-    result = ThreadResult(receiver, weft.get_hub(), lambda: None)
+    result = ThreadResult(receiver, fibril.get_hub(), lambda: None)
     in_a_native_thread(lambda: result.handle_error("here", info))
     receiver.heard.get(timeout=20)
     assert receiver.told == [(None, info[1], True)]
@@ -72,7 +72,7 @@ def test_an_exception_is_reported_and_received(reports: list[Any]) -> None:
 
 def test_it_is_a_link_source_for_an_async_result(reports: list[Any]) -> None:
     answer = AsyncResult()
-    result = ThreadResult(answer, weft.get_hub(), lambda: None)
+    result = ThreadResult(answer, fibril.get_hub(), lambda: None)
     in_a_native_thread(lambda: result.handle_error(None, failure()))
     with pytest.raises(LookupError, match="nothing there"):
         answer.get(timeout=20)
@@ -81,7 +81,7 @@ def test_it_is_a_link_source_for_an_async_result(reports: list[Any]) -> None:
 
 def test_what_call_when_ready_raises_keeps_nobody_from_the_outcome(reports: list[Any]) -> None:
     receiver = Receiver()
-    result = ThreadResult(receiver, weft.get_hub(), lambda: 1 // 0)
+    result = ThreadResult(receiver, fibril.get_hub(), lambda: 1 // 0)
     in_a_native_thread(lambda: result.set(7))
     receiver.heard.get(timeout=20)
     assert receiver.told == [(7, None, True)]
@@ -90,33 +90,33 @@ def test_what_call_when_ready_raises_keeps_nobody_from_the_outcome(reports: list
 
 def test_the_first_outcome_counts(reports: list[Any]) -> None:
     receiver = Receiver()
-    result = ThreadResult(receiver, weft.get_hub(), lambda: None)
+    result = ThreadResult(receiver, fibril.get_hub(), lambda: None)
     result.set(1)
     result.set(2)
     result.handle_error(None, failure())
     receiver.heard.get(timeout=20)
-    weft.sleep(0)
+    fibril.sleep(0)
     result.set(3)
-    weft.sleep(0)
+    fibril.sleep(0)
     assert receiver.told == [(1, None, True)]
     assert reports == []
 
 
 def test_who_destroyed_it_hears_nothing() -> None:
     receiver = Receiver()
-    result = ThreadResult(receiver, weft.get_hub(), lambda: None)
+    result = ThreadResult(receiver, fibril.get_hub(), lambda: None)
     result.destroy_in_main_thread()
     result.set(1)
-    weft.sleep(0)
+    fibril.sleep(0)
     assert receiver.told == []
 
 
 def test_destroying_it_between_outcome_and_delivery_is_in_time() -> None:
     receiver = Receiver()
-    result = ThreadResult(receiver, weft.get_hub(), lambda: None)
+    result = ThreadResult(receiver, fibril.get_hub(), lambda: None)
     result.set(1)
     result.destroy_in_main_thread()
-    weft.sleep(0)
+    fibril.sleep(0)
     assert receiver.told == []
 
 
@@ -126,7 +126,7 @@ def test_nothing_is_kept_afterwards() -> None:
 
     receiver, value = Receiver(), Value()
     gone = weakref.ref(value)
-    result = ThreadResult(lambda _: receiver.heard.set(True), weft.get_hub(), lambda: None)
+    result = ThreadResult(lambda _: receiver.heard.set(True), fibril.get_hub(), lambda: None)
     result.set(value)
     del value
     receiver.heard.get(timeout=20)

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-import weft
+import fibril
+from fibril import native
+from fibril.event import AsyncResult
+from fibril.threadpool import ThreadPool
 from tests.conftest import Interpreter
-from weft import native
-from weft.event import AsyncResult
-from weft.threadpool import ThreadPool
 
 pytestmark = pytest.mark.loses("the pool and its threads: those wait 5 s for more work")
 
@@ -24,7 +24,7 @@ def until(is_met: Callable[[], bool]) -> None:
     for _ in range(20_000):
         if is_met():
             return
-        weft.sleep(0.001)
+        fibril.sleep(0.001)
     pytest.fail("waited for 20 s")
 
 
@@ -79,8 +79,8 @@ def exit_with(code: int) -> None:
 def test_others_run_while_a_native_thread_blocks(fresh: None) -> None:
     gate = native.allocate_lock()
     gate.acquire()
-    task = weft.spawn(ThreadPool(1).apply, gate.acquire)
-    weft.sleep(0)
+    task = fibril.spawn(ThreadPool(1).apply, gate.acquire)
+    fibril.sleep(0)
     assert not task.ready()
     gate.release()
     assert task.get() is True
@@ -97,9 +97,9 @@ def test_there_are_never_more_threads_than_maxsize(fresh: None) -> None:
         with gate:
             return number
 
-    tasks = [weft.spawn(pool.apply, work, (number,)) for number in range(10)]
+    tasks = [fibril.spawn(pool.apply, work, (number,)) for number in range(10)]
     until(lambda: len(running) == 3)
-    weft.sleep(0.01)
+    fibril.sleep(0.01)
     assert (len(running), pool.size, len(pool)) == (3, 3, 10)
     gate.release()
     assert [task.get() for task in tasks] == list(range(10))
@@ -168,9 +168,9 @@ def test_waiting_for_a_native_thread_is_no_dead_end(fresh: None) -> None:
     gate = native.allocate_lock()
     gate.acquire()
     result = pool.spawn(gate.acquire)
-    weft.spawn_later(0.001, gate.release)
+    fibril.spawn_later(0.001, gate.release)
     assert result.get() is True
-    until(lambda: weft.get_hub().statistics()["expected"] == 0)
+    until(lambda: fibril.get_hub().statistics()["expected"] == 0)
 
 
 # From 3.12 on a fork beside other threads is warned of; from 3.15 on that is an error here.
@@ -189,9 +189,9 @@ def test_the_child_of_a_fork_has_threads_of_its_own(fresh: None) -> None:
 
 def test_a_thread_that_blocks_does_not_keep_the_process_alive(interpreter: Interpreter) -> None:
     program = """
-        import weft
-        from weft import native
-        from weft.threadpool import ThreadPool
+        import fibril
+        from fibril import native
+        from fibril.threadpool import ThreadPool
         gate = native.allocate_lock()
         gate.acquire()
         pool = ThreadPool(2)
@@ -210,9 +210,9 @@ def test_spawn_waits_while_one_call_more_than_there_are_threads_is_unfinished(
     pool = ThreadPool(1)
     first, second = (pool.spawn(gate.pass_through, number) for number in range(2))
     assert (pool.full(), pool.free_count(), len(pool)) == (True, 0, 2)
-    third = weft.spawn(pool.spawn, gate.pass_through, 2)
-    available = weft.spawn(pool.wait_available)
-    weft.sleep(0.01)
+    third = fibril.spawn(pool.spawn, gate.pass_through, 2)
+    available = fibril.spawn(pool.wait_available)
+    fibril.sleep(0.01)
     assert (third.ready(), available.ready(), gate.arrived) == (False, False, [0])
     gate.open()
     assert third.get().get() == 2
@@ -226,8 +226,8 @@ def test_a_task_that_is_killed_while_it_waits_to_spawn_takes_no_place(
 ) -> None:
     pool = ThreadPool(1)
     results = [pool.spawn(gate.pass_through, number) for number in range(2)]
-    waiting = weft.spawn(pool.spawn, gate.pass_through, 2)
-    weft.sleep(0)
+    waiting = fibril.spawn(pool.spawn, gate.pass_through, 2)
+    fibril.sleep(0)
     waiting.kill()
     gate.open()
     assert [result.get() for result in results] == [0, 1]
@@ -249,7 +249,7 @@ def test_what_a_spawned_call_raises_is_printed_and_is_the_results(
     result = ThreadPool(1).spawn(divmod, 1, 0)
     with pytest.raises(ZeroDivisionError):
         result.get()
-    weft.sleep(0)
+    fibril.sleep(0)
     assert "divmod> failed with ZeroDivisionError" in capsys.readouterr().err
 
 
@@ -258,7 +258,7 @@ def test_what_an_applied_call_raises_is_not_printed(
 ) -> None:
     with pytest.raises(ZeroDivisionError):
         ThreadPool(1).apply(divmod, (1, 0))
-    weft.sleep(0.01)
+    fibril.sleep(0.01)
     assert capsys.readouterr().err == ""
 
 
@@ -287,7 +287,7 @@ def test_apply_async_returns_a_task(fresh: None) -> None:
     pool = ThreadPool(2)
     seen: list[int] = []
     task = pool.apply_async(pow, (2, 5), callback=seen.append)
-    assert isinstance(task, weft.Task)
+    assert isinstance(task, fibril.Task)
     assert (task.get(), seen) == (32, [32])
     assert pool.apply_cb(int, ("7",), callback=seen.append) == 7
     assert seen == [32, 7]
@@ -320,9 +320,9 @@ def test_maps_inside_the_pool_call_directly(fresh: None) -> None:
 def test_waiting_for_results_with_others(fresh: None, gate: Gate) -> None:
     pool = ThreadPool(2)
     slow, fast = pool.spawn(gate.pass_through, 1), pool.spawn(int)
-    assert weft.wait([slow, fast], count=1) == [fast]
+    assert fibril.wait([slow, fast], count=1) == [fast]
     gate.open()
-    assert set(weft.wait([slow, fast], timeout=20)) == {slow, fast}
+    assert set(fibril.wait([slow, fast], timeout=20)) == {slow, fast}
 
 
 # ---- how many threads ----
@@ -331,8 +331,8 @@ def test_waiting_for_results_with_others(fresh: None, gate: Gate) -> None:
 def test_a_pool_without_threads_waits_until_it_may_have_some(fresh: None) -> None:
     pool = ThreadPool(0)
     result = pool.spawn(int)
-    blocked = weft.spawn(pool.spawn, int)
-    weft.sleep(0.01)
+    blocked = fibril.spawn(pool.spawn, int)
+    fibril.sleep(0.01)
     assert (result.ready(), blocked.ready(), pool.size) == (False, False, 0)
     pool.maxsize = 1
     assert (result.get(), blocked.get().get(), pool.size) == (0, 0, 1)
@@ -340,7 +340,7 @@ def test_a_pool_without_threads_waits_until_it_may_have_some(fresh: None) -> Non
 
 def test_more_threads_start_when_there_may_be_more(fresh: None, gate: Gate) -> None:
     pool = ThreadPool(1)
-    tasks = [weft.spawn(pool.apply, gate.pass_through, (n,)) for n in range(4)]
+    tasks = [fibril.spawn(pool.apply, gate.pass_through, (n,)) for n in range(4)]
     until(lambda: gate.arrived == [0])
     pool.maxsize = 3
     until(lambda: gate.arrived == [0, 1, 2])
@@ -377,8 +377,8 @@ def test_threads_that_are_too_many_end_when_they_have_no_work(fresh: None, gate:
     pool = ThreadPool(2)
     result = pool.spawn(gate.pass_through, 1)
     until(lambda: gate.arrived == [1])
-    shrinking = weft.spawn(setattr, pool, "size", 0)
-    weft.sleep(0.01)
+    shrinking = fibril.spawn(setattr, pool, "size", 0)
+    fibril.sleep(0.01)
     assert not shrinking.ready()
     gate.open()
     shrinking.get()
@@ -412,8 +412,8 @@ def test_kill_cancels_what_has_not_begun(
     pool = ThreadPool(1)
     running = pool.spawn(gate.pass_through, 1)
     spawned = pool.spawn(gate.pass_through, 2)
-    applied = weft.spawn(pool.apply, gate.pass_through, (3,))
-    blocked = weft.spawn(pool.spawn, gate.pass_through, 4)
+    applied = fibril.spawn(pool.apply, gate.pass_through, (3,))
+    blocked = fibril.spawn(pool.spawn, gate.pass_through, 4)
     until(lambda: gate.arrived == [1] and len(pool) == 3)
     pool.kill()
     with pytest.raises(CancelledError, match="was killed before it began the call"):
@@ -468,7 +468,7 @@ def test_a_pool_serves_every_thread(fresh: None) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        weft.offload(thread.join)
+        fibril.offload(thread.join)
     assert found == [(5, 0, [1])] * 4
 
 
@@ -478,18 +478,18 @@ def test_many_threads_hand_in_and_take_back_at_once(fresh: None) -> None:
     made: list[int] = []
 
     def one(number: int) -> None:
-        with weft.Timeout(0.0005 * (number % 3), False):
+        with fibril.Timeout(0.0005 * (number % 3), False):
             pool.apply(made.append, (number,))
 
     def work(first: int) -> None:
         for start in range(first, first + 600, 20):
-            weft.joinall([weft.spawn(one, number) for number in range(start, start + 20)])
+            fibril.joinall([fibril.spawn(one, number) for number in range(start, start + 20)])
 
     threads = [threading.Thread(target=work, args=(first * 600,)) for first in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        weft.offload(thread.join)
+        fibril.offload(thread.join)
     assert pool.join(20)
     assert len(made) == len(set(made)) > 0
     until(lambda: pool.size == 0)
@@ -521,30 +521,31 @@ def test_a_call_is_traced_and_profiled_as_threading_says(
 
 
 def test_all_hubs_have_one_pool_unless_they_are_given_their_own(fresh: None) -> None:
-    pool = weft.get_hub().threadpool
-    assert pool.maxsize == type(weft.get_hub()).threadpool_size == 10
-    assert isinstance(pool, type(weft.get_hub()).threadpool_class)
-    assert pool.apply(lambda: weft.get_hub().threadpool) is pool
-    own = weft.get_hub().threadpool = ThreadPool(1)
-    assert weft.get_hub().threadpool is own
-    assert pool.apply(lambda: weft.get_hub().threadpool) is pool
-    weft.get_hub().threadpool = None
-    assert weft.get_hub().threadpool is pool
+    pool = fibril.get_hub().threadpool
+    assert pool.maxsize == type(fibril.get_hub()).threadpool_size == 10
+    assert isinstance(pool, type(fibril.get_hub()).threadpool_class)
+    assert pool.apply(lambda: fibril.get_hub().threadpool) is pool
+    own = fibril.get_hub().threadpool = ThreadPool(1)
+    assert fibril.get_hub().threadpool is own
+    assert pool.apply(lambda: fibril.get_hub().threadpool) is pool
+    fibril.get_hub().threadpool = None
+    assert fibril.get_hub().threadpool is pool
 
 
 def test_the_default_pool_has_the_class_and_size_that_the_hub_says(
     interpreter: Interpreter,
 ) -> None:
     program = """
-        import weft
-        from weft.hub import Hub
-        from weft.threadpool import ThreadPool
+        import fibril
+        from fibril.hub import Hub
+        from fibril.threadpool import ThreadPool
 
         class Mine(ThreadPool):
             pass
 
         Hub.threadpool_class = Mine
-        weft.get_hub().threadpool_size = 3
-        print(weft.offload(int), type(weft.get_hub().threadpool), weft.get_hub().threadpool.maxsize)
+        fibril.get_hub().threadpool_size = 3
+        pool = fibril.get_hub().threadpool
+        print(fibril.offload(int), type(pool), fibril.get_hub().threadpool.maxsize)
         """
     assert interpreter.out(program) == "0 <class '__main__.Mine'> 3\n"

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from fibril import Timeout, sleep, spawn, with_timeout
+from fibril.event import AsyncResult, Event
+from fibril.lock import RLock, Semaphore
+from fibril.queue import Queue
 from tests.conftest import Sim
-from weft import Timeout, sleep, spawn, with_timeout
-from weft.event import AsyncResult, Event
-from weft.lock import RLock, Semaphore
-from weft.queue import Queue
 
 LONG = 1000
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from fibril import Fiber, FiberError, GreenletExit, Task, get_hub, getcurrent, sleep, spawn
+from fibril.event import Event
+from fibril.queue import Queue
 from tests.conftest import LIMIT_S, Growth, Interpreter, Sim
-from weft import Fiber, FiberError, GreenletExit, Task, get_hub, getcurrent, sleep, spawn
-from weft.event import Event
-from weft.queue import Queue
 
 
 def in_thread(function: Callable[[], Any]) -> Any:
@@ -429,8 +429,8 @@ def test_thousands_of_threads_leave_no_descriptor_no_memory_no_stack(
 ) -> None:
     program = """
         import os, threading
-        from weft import Fiber, getcurrent, sleep, spawn
-        from weft.event import Event
+        from fibril import Fiber, getcurrent, sleep, spawn
+        from fibril.event import Event
 
         def park(main):
             main.switch()
@@ -464,7 +464,7 @@ def test_thousands_of_threads_leave_no_descriptor_no_memory_no_stack(
         after = figures()
         grown = [b - a for a, b in zip(before, after)]
         # glibc may reserve another arena of 64 MiB; a sanitizer keeps what was freed for a while.
-        resident_max = 1000 if "WEFT_SANITIZER" not in os.environ else 30_000
+        resident_max = 1000 if "FIBRIL_SANITIZER" not in os.environ else 30_000
         print(grown[0] <= 0, grown[1] < 100, grown[2] < 40_000, grown[3] < resident_max, grown)
         """
     assert interpreter.out(program).startswith("True True True True"), interpreter.out(program)
@@ -477,8 +477,8 @@ def test_the_interpreter_unwinds_the_main_threads_fibers_when_it_exits(
     interpreter: Interpreter,
 ) -> None:
     program = """
-        from weft import Fiber, getcurrent, sleep, spawn
-        from weft.event import Event
+        from fibril import Fiber, getcurrent, sleep, spawn
+        from fibril.event import Event
 
         def park(main):
             try:
@@ -506,12 +506,12 @@ def test_the_interface_works_in_exit_handlers_and_refuses_later(interpreter: Int
     program = """
         import atexit, gc, os
         def late():  # registered first, so called last
-            print(type(weft.getcurrent()).__name__, weft.Fiber(lambda: "ran").switch())
+            print(type(fibril.getcurrent()).__name__, fibril.Fiber(lambda: "ran").switch())
         atexit.register(late)
-        import weft
+        import fibril
 
         class Checker:
-            def __del__(self, getcurrent=weft.getcurrent, write=os.write):
+            def __del__(self, getcurrent=fibril.getcurrent, write=os.write):
                 try:
                     getcurrent()
                 except RuntimeError as error:
@@ -529,9 +529,9 @@ def test_the_interface_works_in_exit_handlers_and_refuses_later(interpreter: Int
 def test_fibers_parked_in_every_state_at_exit_do_no_harm(interpreter: Interpreter) -> None:
     program = """
         import sys, threading, time
-        import weft
-        from weft import Fiber, getcurrent, sleep, spawn, spawn_later
-        from weft.event import Event
+        import fibril
+        from fibril import Fiber, getcurrent, sleep, spawn, spawn_later
+        from fibril.event import Event
 
         def populate(kept):
             main = getcurrent()
@@ -541,7 +541,7 @@ def test_fibers_parked_in_every_state_at_exit_do_no_harm(interpreter: Interprete
                 while True:
                     try:
                         Event().wait()
-                    except weft.GreenletExit:
+                    except fibril.GreenletExit:
                         pass
             def sort():
                 sorted([2, 1], key=lambda _: main.switch())
@@ -555,7 +555,7 @@ def test_fibers_parked_in_every_state_at_exit_do_no_harm(interpreter: Interprete
             for fiber in kept[:]:
                 fiber.switch()
             kept += [Fiber(int), spawn(refuse), spawn(sleep, 1000), spawn_later(1000, int)]
-            kept += [spawn(refuse), weft.Task(int)]
+            kept += [spawn(refuse), fibril.Task(int)]
             sleep(0)
             kept += [spawn(int)]
             kept[0].kept = kept
@@ -581,7 +581,7 @@ def test_fibers_parked_in_every_state_at_exit_do_no_harm(interpreter: Interprete
 
 def test_a_daemon_thread_that_is_a_task_just_stops_at_exit(interpreter: Interpreter) -> None:
     program = """
-        from weft import monkey
+        from fibril import monkey
         monkey.patch_all()
         import threading, time
         def work():
@@ -599,7 +599,7 @@ def test_a_daemon_thread_that_is_a_task_just_stops_at_exit(interpreter: Interpre
 def test_a_forked_child_unwinds_only_its_own(interpreter: Interpreter) -> None:
     program = """
         import os, sys
-        from weft import Fiber, getcurrent
+        from fibril import Fiber, getcurrent
         def park(main):
             try:
                 main.switch()

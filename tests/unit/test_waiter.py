@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from fibril import get_hub, getcurrent, sleep, spawn
+from fibril.errors import BlockingSwitchOutError, ConcurrentObjectUseError
+from fibril.event import AsyncResult, Event
+from fibril.hub import Waiter
 from tests.conftest import Growth, Sim
-from weft import get_hub, getcurrent, sleep, spawn
-from weft.errors import BlockingSwitchOutError, ConcurrentObjectUseError
-from weft.event import AsyncResult, Event
-from weft.hub import Waiter
 
 
 class Failure(Exception):

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-import weft
+import fibril
+from fibril import Task, iwait, sleep, spawn, spawn_later, wait
+from fibril.event import AsyncResult, Event
+from fibril.lock import Semaphore
+from fibril.queue import Channel, Queue
 from tests.conftest import Growth, Sim
-from weft import Task, iwait, sleep, spawn, spawn_later, wait
-from weft.event import AsyncResult, Event
-from weft.lock import Semaphore
-from weft.queue import Channel, Queue
 
 
 def test_wait_returns_what_is_ready_in_that_order(sim: Sim) -> None:
@@ -140,8 +140,8 @@ def test_links_are_counted_and_the_hub_is_that_of_who_asks(
     assert subject.linkcount == 1
     subject.unlink(print)
     assert subject.linkcount == 0
-    assert subject.hub is Queue().hub is Channel().hub is weft.get_hub()
-    assert spawn(int).loop is weft.get_hub().loop
+    assert subject.hub is Queue().hub is Channel().hub is fibril.get_hub()
+    assert spawn(int).loop is fibril.get_hub().loop
 
 
 class _Garbage:

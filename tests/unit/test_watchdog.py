@@ -4,20 +4,20 @@ import sys
 
 import pytest
 
+from fibril.hub import set_blocking_limit
 from tests.conftest import Interpreter
-from weft.hub import set_blocking_limit
 
 # A fiber that goes on until it is told of, and a hub that notes it.
 BEGIN = """
-    import sys, time, weft
-    from weft import native
-    from weft.hub import Hub, set_blocking_limit
+    import sys, time, fibril
+    from fibril import native
+    from fibril.hub import Hub, set_blocking_limit
     told = []
     class Noting(Hub):
         def report_blocking(self, fiber, seconds, frame):
             told.append((fiber, seconds, frame.f_code.co_name if frame else None))
-    weft._core.set_hub_class(Noting)
-    weft.get_hub()
+    fibril._core.set_hub_class(Noting)
+    fibril.get_hub()
     set_blocking_limit(0.05)
     def hog(limit_s=20, is_computing=False):
         began, before = time.monotonic(), len(told)
@@ -25,7 +25,7 @@ BEGIN = """
             sum(range(1000)) if is_computing else native.sleep(0.001)
         return len(told) > before
     def other():
-        weft.sleep(0.001)
+        fibril.sleep(0.001)
 """
 
 
@@ -40,8 +40,8 @@ def test_who_keeps_the_thread_is_told_of_while_it_does(
     out = run(
         interpreter,
         f"""
-    task = weft.spawn(hog, is_computing={is_computing})
-    weft.spawn(other)
+    task = fibril.spawn(hog, is_computing={is_computing})
+    fibril.spawn(other)
     print(task.get())
     fiber, seconds, function = told[0]
     print(fiber is task, 0.05 <= seconds < 20, function)
@@ -54,8 +54,8 @@ def test_the_main_fiber_is_watched_too(interpreter: Interpreter) -> None:
     out = run(
         interpreter,
         """
-    weft.spawn(other)
-    print(hog(), told[0][0] is weft.getcurrent())
+    fibril.spawn(other)
+    print(hog(), told[0][0] is fibril.getcurrent())
     """,
     )
     assert out == "True True\n"
@@ -68,8 +68,8 @@ def test_each_place_is_told_once(interpreter: Interpreter) -> None:
     def elsewhere():
         return hog()
     for fn, limit_s in [(hog, 20), (hog, 0.3), (elsewhere, 20)]:
-        task = weft.spawn(fn, limit_s) if fn is hog else weft.spawn(fn)
-        weft.spawn(other)
+        task = fibril.spawn(fn, limit_s) if fn is hog else fibril.spawn(fn)
+        fibril.spawn(other)
         print(task.get())
     """,
     )
@@ -80,9 +80,9 @@ def test_who_keeps_nobody_waiting_is_not_told_of(interpreter: Interpreter) -> No
     out = run(
         interpreter,
         """
-    print(weft.spawn(hog, 0.3).get())
-    later = weft.spawn_later(30, other)
-    print(weft.spawn(hog, 0.3).get())
+    print(fibril.spawn(hog, 0.3).get())
+    later = fibril.spawn_later(30, other)
+    print(fibril.spawn(hog, 0.3).get())
     """,
     )
     assert out == "False\nFalse\n"
@@ -91,18 +91,18 @@ def test_who_keeps_nobody_waiting_is_not_told_of(interpreter: Interpreter) -> No
 @pytest.mark.parametrize("reason", ["a timer that is due", "a descriptor"])
 def test_whoever_waits_for_the_outside_counts(interpreter: Interpreter, reason: str) -> None:
     wait = {
-        "a timer that is due": "weft.spawn(weft.sleep, 0.001)",
-        "a descriptor": "weft.spawn(pair[0].recv, 1)",
+        "a timer that is due": "fibril.spawn(fibril.sleep, 0.001)",
+        "a descriptor": "fibril.spawn(pair[0].recv, 1)",
     }[reason]
     out = run(
         interpreter,
         f"""
     import os
-    import weft.socket
-    pair = weft.socket.socketpair()
-    weft.spawn(other)
+    import fibril.socket
+    pair = fibril.socket.socketpair()
+    fibril.spawn(other)
     {wait}
-    weft.sleep(0)
+    fibril.sleep(0)
     print(hog(), flush=True)
     os._exit(0)
     """,
@@ -117,7 +117,7 @@ def test_before_the_first_switch_nobody_has_kept_the_thread_for_long(
         interpreter,
         """
     set_blocking_limit(2)
-    weft.spawn(other)
+    fibril.spawn(other)
     print(hog(0.8))
     """,
     )
@@ -129,10 +129,10 @@ def test_a_hub_that_sleeps_is_not_told_of_and_wakes_the_watch(interpreter: Inter
     out = run(
         interpreter,
         """
-    weft.spawn(weft.sleep, 1).join()
+    fibril.spawn(fibril.sleep, 1).join()
     print(told)
-    task = weft.spawn(hog)
-    weft.spawn(other)
+    task = fibril.spawn(hog)
+    fibril.spawn(other)
     print(task.get())
     """,
     )
@@ -144,14 +144,14 @@ def test_the_watch_is_awake_whenever_a_hub_is(interpreter: Interpreter) -> None:
     out = run(
         interpreter,
         """
-    import weft.watchdog
+    import fibril.watchdog
     set_blocking_limit(0.004)
     results = []
     for number in range(60):
-        weft.watchdog._told.clear()
-        weft.sleep(0.0103 + number % 7 * 0.0011)
-        task = weft.spawn(hog)
-        weft.spawn(other)
+        fibril.watchdog._told.clear()
+        fibril.sleep(0.0103 + number % 7 * 0.0011)
+        task = fibril.spawn(hog)
+        fibril.spawn(other)
         results.append(task.get())
     print(results == [True] * 60)
     """,
@@ -165,9 +165,9 @@ def test_another_threads_hub_is_watched(interpreter: Interpreter) -> None:
         """
     import threading
     def work():
-        weft.get_hub()
-        task = weft.spawn(hog)
-        weft.spawn(other)
+        fibril.get_hub()
+        task = fibril.spawn(hog)
+        fibril.spawn(other)
         print(task.get(), told[0][0] is task)
     thread = threading.Thread(target=work)
     thread.start()
@@ -179,43 +179,43 @@ def test_another_threads_hub_is_watched(interpreter: Interpreter) -> None:
 
 def test_the_report_says_who_where_and_what_to_do(interpreter: Interpreter) -> None:
     done = interpreter.run("""
-        import time, weft
-        from weft.hub import set_blocking_limit
+        import time, fibril
+        from fibril.hub import set_blocking_limit
         set_blocking_limit(0.05)
         def pump():
             began = time.monotonic()
             while time.monotonic() - began < 0.5:
                 pass
-        task = weft.spawn(pump)
+        task = fibril.spawn(pump)
         task.name = "pump"
-        weft.spawn(int)
+        fibril.spawn(int)
         task.join()
     """)
     assert done.status == 0
-    assert "weft: task 'pump' has kept its thread for 0." in done.err
-    assert "weft.sleep(0)" in done.err
-    assert "weft.offload" in done.err
+    assert "fibril: task 'pump' has kept its thread for 0." in done.err
+    assert "fibril.sleep(0)" in done.err
+    assert "fibril.offload" in done.err
     assert "in pump" in done.err
     assert done.err.count("has kept its thread") == 1
 
 
 def test_it_can_be_turned_off(interpreter: Interpreter) -> None:
     program = """
-    weft.spawn(other)
-    print(weft.spawn(hog, 0.3).get(), len(__import__("os").listdir("/proc/self/task")))
+    fibril.spawn(other)
+    print(fibril.spawn(hog, 0.3).get(), len(__import__("os").listdir("/proc/self/task")))
     """
     off = "    set_blocking_limit(0)\n"
     assert run(interpreter, off + program) == "False 1\n"
 
 
 def test_the_environment_sets_the_limit(interpreter: Interpreter) -> None:
-    program = "from weft.hub import set_blocking_limit\nprint(set_blocking_limit(0))"
-    assert interpreter.out(program, WEFT_BLOCKING_LIMIT="2.5") == "2.5\n"
-    assert interpreter.out(program, WEFT_BLOCKING_LIMIT="0") == "0.0\n"
+    program = "from fibril.hub import set_blocking_limit\nprint(set_blocking_limit(0))"
+    assert interpreter.out(program, FIBRIL_BLOCKING_LIMIT="2.5") == "2.5\n"
+    assert interpreter.out(program, FIBRIL_BLOCKING_LIMIT="0") == "0.0\n"
     for wrong in ("soon", "-1", "nan"):
-        done = interpreter.run(program, WEFT_BLOCKING_LIMIT=wrong)
+        done = interpreter.run(program, FIBRIL_BLOCKING_LIMIT=wrong)
         assert done.out == "1.0\n"
-        assert f"WEFT_BLOCKING_LIMIT='{wrong}' is ignored" in done.err
+        assert f"FIBRIL_BLOCKING_LIMIT='{wrong}' is ignored" in done.err
 
 
 @pytest.mark.parametrize("wrong", [-1, float("nan"), float("inf")])
@@ -233,9 +233,9 @@ def test_a_report_that_fails_is_told_and_harms_nobody(interpreter: Interpreter) 
     def fail(fiber, seconds, frame):
         told.append(None)
         raise ValueError("a bad report")
-    weft.get_hub().report_blocking = fail
-    task = weft.spawn(hog)
-    weft.spawn(other)
+    fibril.get_hub().report_blocking = fail
+    task = fibril.spawn(hog)
+    fibril.spawn(other)
     print(task.get())
     """
     )
@@ -251,19 +251,19 @@ def test_a_fork_finds_no_thread_of_the_watchdogs(interpreter: Interpreter) -> No
     import os
     def count():
         return len(os.listdir("/proc/self/task"))
-    weft.spawn(other).join()
+    fibril.spawn(other).join()
     print(count(), flush=True)
     pid = os.fork()
     if pid == 0:
         counts = [count()]
-        weft.get_hub()
-        task = weft.spawn(hog)
-        weft.spawn(other)
+        fibril.get_hub()
+        task = fibril.spawn(hog)
+        fibril.spawn(other)
         print(counts, task.get(), flush=True)
         os._exit(0)
     os.waitpid(pid, 0)
-    task = weft.spawn(hog)
-    weft.spawn(other)
+    task = fibril.spawn(hog)
+    fibril.spawn(other)
     print(task.get())
     """,
         "-W",
@@ -281,9 +281,9 @@ def test_a_report_that_hangs_keeps_neither_a_fork_nor_the_exit(interpreter: Inte
     def hang(fiber, seconds, frame):
         told.append(None)
         native.sleep(1000)
-    weft.get_hub().report_blocking = hang
-    task = weft.spawn(hog)
-    weft.spawn(other)
+    fibril.get_hub().report_blocking = hang
+    task = fibril.spawn(hog)
+    fibril.spawn(other)
     print(task.get(), flush=True)
     pid = os.fork()
     if pid == 0:
@@ -304,8 +304,8 @@ def test_it_may_be_turned_off_and_on_while_it_watches(interpreter: Interpreter) 
         namespace = {"hog": hog}
         place = compile("def fresh(limit_s):\\n    return hog(limit_s)", f"file {limit_s}", "exec")
         exec(place, namespace)
-        task = weft.spawn(namespace["fresh"], 20 if expected else 0.3)
-        weft.spawn(other)
+        task = fibril.spawn(namespace["fresh"], 20 if expected else 0.3)
+        fibril.spawn(other)
         print(task.get() is expected)
     """,
     )

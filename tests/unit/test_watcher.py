@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from fibril import _core, get_hub, getcurrent, sleep, spawn
+from fibril.errors import BlockingSwitchOutError
+from fibril.event import Event
+from fibril.hub import Hub
+from fibril.loop import Loop
+from fibril.watcher import Watcher
 from tests.conftest import Sim
-from weft import _core, get_hub, getcurrent, sleep, spawn
-from weft.errors import BlockingSwitchOutError
-from weft.event import Event
-from weft.hub import Hub
-from weft.loop import Loop
-from weft.watcher import Watcher
 
 
 class Failure(Exception):
@@ -313,7 +313,7 @@ def test_send_from_another_thread_wakes_who_waits(fresh: None) -> None:
 
 def wait_active(watcher: Watcher) -> None:
     """In another thread: until it is started."""
-    from weft import native
+    from fibril import native
 
     for _ in range(100_000):
         if watcher.active:

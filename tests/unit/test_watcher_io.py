@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from fibril import _core, get_hub, sleep, spawn
+from fibril.event import Event
+from fibril.loop import Loop
+from fibril.socket import socketpair
 from tests.conftest import Sim
-from weft import _core, get_hub, sleep, spawn
-from weft.event import Event
-from weft.loop import Loop
-from weft.socket import socketpair
 
 
 def loop() -> Loop:

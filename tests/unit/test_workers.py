@@ -4,11 +4,11 @@ import gc
 
 import pytest
 
+from fibril import native
+from fibril.event import Event
+from fibril.workers import Allowance, Workers
 from tests.conftest import Interpreter
 from tests.unit.test_threadpool import until
-from weft import native
-from weft.event import Event
-from weft.workers import Allowance, Workers
 
 pytestmark = pytest.mark.loses("threads and what they hold: those wait 5 s for more work")
 
@@ -152,9 +152,9 @@ FORKS = "ignore:.*multi-threaded.*:DeprecationWarning"
 @pytest.mark.filterwarnings(FORKS)
 def test_the_child_of_a_fork_counts_only_the_threads_it_has(interpreter: Interpreter) -> None:
     program = """
-        import os, threading, time, weft
-        from weft import native
-        from weft.threadpool import ThreadPool
+        import os, threading, time, fibril
+        from fibril import native
+        from fibril.threadpool import ThreadPool
 
         gate = native.allocate_lock()
         gate.acquire()
@@ -168,17 +168,17 @@ def test_the_child_of_a_fork_counts_only_the_threads_it_has(interpreter: Interpr
             native.start_new_thread(wait, ())
         pool = ThreadPool(2)
         lost = pool.spawn(wait)
-        weft.spawn(pool.apply, wait)
+        fibril.spawn(pool.apply, wait)
         while len(begun) < 4:  # a thread that is just starting may hold locks of the C library's
-            weft.sleep(0.001)
+            fibril.sleep(0.001)
         if os.fork() == 0:
             print(native.busy_thread_count(), native.program_thread_count(), len(pool), pool.size)
             print(pool.map(abs, [-1, -2, -3]), pool.free_count())
             while native.busy_thread_count() > 1:  # who is busy might still wake somebody
-                weft.sleep(0.001)
+                fibril.sleep(0.001)
             try:
                 lost.get()
-            except weft.LoopExit as error:
+            except fibril.LoopExit as error:
                 print("LoopExit", "main fiber waits for" in str(error))
             os._exit(0)
         print(os.wait()[1], flush=True)
@@ -191,8 +191,8 @@ def test_the_child_of_a_fork_counts_only_the_threads_it_has(interpreter: Interpr
 @pytest.mark.filterwarnings(FORKS)
 def test_a_worker_that_forks_ends_the_child_with_its_job(interpreter: Interpreter) -> None:
     program = """
-        import os, time, weft
-        from weft.threadpool import ThreadPool
+        import os, time, fibril
+        from fibril.threadpool import ThreadPool
 
         pool = ThreadPool(1)
 
@@ -211,13 +211,13 @@ def test_a_worker_that_forks_ends_the_child_with_its_job(interpreter: Interprete
 
 
 @pytest.mark.parametrize(
-    "job", ["gate.acquire()", "[sum(range(1000)) for _ in range(10**9)]", "weft.sleep(1000)"]
+    "job", ["gate.acquire()", "[sum(range(1000)) for _ in range(10**9)]", "fibril.sleep(1000)"]
 )
 def test_a_process_ends_while_jobs_run(interpreter: Interpreter, job: str) -> None:
     program = f"""
-        import weft
-        from weft import native
-        from weft.threadpool import ThreadPool
+        import fibril
+        from fibril import native
+        from fibril.threadpool import ThreadPool
         gate = native.allocate_lock()
         gate.acquire()
         begun = []
@@ -230,7 +230,7 @@ def test_a_process_ends_while_jobs_run(interpreter: Interpreter, job: str) -> No
         for _ in range(4):
             pool.spawn(run)
         while len(begun) < 4:
-            weft.sleep(0.001)
+            fibril.sleep(0.001)
         print("end")
         """
     assert interpreter.out(program) == "end\n"
@@ -238,11 +238,11 @@ def test_a_process_ends_while_jobs_run(interpreter: Interpreter, job: str) -> No
 
 def test_a_process_ends_while_threads_are_idle(interpreter: Interpreter) -> None:
     program = """
-        import weft
-        from weft.threadpool import ThreadPool, ThreadPoolExecutor
+        import fibril
+        from fibril.threadpool import ThreadPool, ThreadPoolExecutor
         pool = ThreadPool(4)
         pool.size = 4
-        print(weft.offload(int), ThreadPoolExecutor(2).submit(int).result())
+        print(fibril.offload(int), ThreadPoolExecutor(2).submit(int).result())
         """
     for _ in range(5):
         assert interpreter.out(program) == "0 0\n"
@@ -250,14 +250,14 @@ def test_a_process_ends_while_threads_are_idle(interpreter: Interpreter) -> None
 
 def test_threads_are_native_however_threading_is_patched(interpreter: Interpreter) -> None:
     program = """
-        from weft import monkey
+        from fibril import monkey
         monkey.patch_all()
-        import threading, weft
-        from weft import native
+        import threading, fibril
+        from fibril import native
         ran = []
-        weft.spawn(ran.append, 1)
-        print(weft.offload(native.get_ident) != native.get_ident(), ran)
-        print(weft.offload(threading.get_ident) == threading.get_ident())
+        fibril.spawn(ran.append, 1)
+        print(fibril.offload(native.get_ident) != native.get_ident(), ran)
+        print(fibril.offload(threading.get_ident) == threading.get_ident())
         """
     assert interpreter.out(program) == "True [1]\nFalse\n"
 

@@ -5,11 +5,11 @@ a public host by name and draw random numbers. This module is put on the child's
 the interpreter imports it at start, and changes the world around them instead, each part only when
 its variable is set:
 
-- WEFT_TEST_SLEEP_FACTOR  every time.sleep(s) becomes s * factor, whoever patches time.sleep later
-- WEFT_TEST_HOST          `name=address:port`: that one name, asked with any port, is our server
-- WEFT_TEST_SEED          seeds the random module
+- FIBRIL_TEST_SLEEP_FACTOR  every time.sleep(s) becomes s * factor, whoever patches time.sleep later
+- FIBRIL_TEST_HOST          `name=address:port`: that one name, asked with any port, is our server
+- FIBRIL_TEST_SEED          seeds the random module
 
-Invariant: nothing here knows weft, gevent or greenlet.
+Invariant: nothing here knows fibril, gevent or greenlet.
 """
 
 import _socket
@@ -54,11 +54,11 @@ def redirect_host(name: str, address: str, port: int) -> None:
     vars(_socket)["getaddrinfo"] = getaddrinfo
 
 
-if factor_text := os.environ.get("WEFT_TEST_SLEEP_FACTOR"):
+if factor_text := os.environ.get("FIBRIL_TEST_SLEEP_FACTOR"):
     shorten_sleep(float(factor_text))
-if host_text := os.environ.get("WEFT_TEST_HOST"):
+if host_text := os.environ.get("FIBRIL_TEST_HOST"):
     host_name, _, endpoint = host_text.partition("=")
     host_address, _, host_port = endpoint.rpartition(":")
     redirect_host(host_name, host_address, int(host_port))
-if seed_text := os.environ.get("WEFT_TEST_SEED"):
+if seed_text := os.environ.get("FIBRIL_TEST_SEED"):
     random.seed(int(seed_text))

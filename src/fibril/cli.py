@@ -1,0 +1,226 @@
+"""The `fibril` command: run a program under fibril as `python` would run it, or write the shim.
+
+The idea of `run`: the standard library is patched, or the `gevent` and `greenlet` names are served,
+before the program's first line; then the program gets what it would have from `python`: sys.argv,
+sys.path[0], a `__main__` module that is its own, its exit code, and tracebacks that begin in it.
+
+Do not add: options of the runtime; those are set in the program or its environment.
+"""
+
+import builtins
+import os
+import runpy
+import shlex
+import sys
+from importlib.machinery import SourceFileLoader
+from types import ModuleType, TracebackType
+from typing import Any, NamedTuple
+
+import fibril
+from fibril import compat, shim
+
+__all__ = ["main"]
+
+USAGE = """\
+usage: fibril run [--gevent] [--no-patch] PROGRAM [ARGUMENT…]
+       fibril run [--gevent] [--no-patch] -m MODULE [ARGUMENT…]
+       fibril shim [--only gevent|greenlet] FOLDER
+       fibril --version | COMMAND --help
+"""
+HELP = f"""\
+{USAGE}
+run: run a Python program whose waiting lets its other tasks run.
+
+  PROGRAM      path of a Python file, or of a folder or zip file with a __main__.py
+  -m MODULE    a module, as for `python -m`
+  --gevent     serve the program's imports of gevent and greenlet; such a program patches
+               the standard library itself, so nothing is patched for it
+  --patch      patch all the same
+  --no-patch   leave the standard library as it is
+
+shim: write packages called gevent and greenlet into a folder, which hand over to fibril.
+With that folder on PYTHONPATH, a program and each Python that it starts get them:
+
+  fibril shim shims && PYTHONPATH=shims python program.py
+
+  FOLDER       is made if need be; packages in it that fibril did not write are left alone,
+               and refused if they are called gevent or greenlet
+  --only NAME  just that one: --only greenlet runs the real gevent on fibril's fibers
+"""
+_OURS = (os.path.dirname(os.path.abspath(__file__)) + os.sep, "<frozen runpy>", "<frozen importlib")
+
+
+class Request(NamedTuple):
+    """What to run, and how."""
+
+    is_module: bool
+    target: str
+    arguments: list[str]
+    is_gevent: bool
+    is_patched: bool
+
+
+class UsageError(Exception):
+    """The command line cannot be understood."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line asks for; the exit code, where the program has not ended us.
+
+    Switches: if it must wait. Threads: owner.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] in (["--version"], ["-V"]):
+        print(f"fibril {fibril.__version__}")
+        return 0
+    asked = arguments[1:] if arguments[:1] in (["run"], ["shim"]) else arguments
+    if asked in (["--help"], ["-h"]):
+        print(HELP, end="")
+        return 0
+    try:
+        if arguments[:1] == ["shim"]:
+            return _write_shim(*_read_shim(arguments))
+        request = _read_run(arguments)
+    except UsageError as error:
+        print(f"fibril: {error}\n{USAGE}", end="", file=sys.stderr)
+        return 2
+    return _run(request)
+
+
+def _read_shim(arguments: list[str]) -> tuple[str, tuple[str, ...]]:
+    names: tuple[str, ...] = compat.NAMES
+    folders = []
+    rest = arguments[1:]
+    while rest:
+        argument = rest.pop(0)
+        if not argument.startswith("-"):
+            folders.append(argument)
+            continue
+        option, _, name = argument.partition("=")
+        if option != "--only":
+            raise UsageError(f"`fibril shim` has no option {option!r}. `fibril --help` lists them.")
+        name = name or (rest.pop(0) if rest else "")
+        if name not in compat.NAMES:
+            raise UsageError(f"--only takes gevent or greenlet, not {name!r}.")
+        names = (name,)
+    if len(folders) != 1 or not folders[0]:
+        raise UsageError(f"`fibril shim` writes into one folder; {len(folders)} are given.")
+    return folders[0], names
+
+
+def _write_shim(folder: str, names: tuple[str, ...]) -> int:
+    try:
+        written = shim.write(folder, names)
+    except shim.ShimError as error:
+        print(f"fibril: {error}", file=sys.stderr)
+        return 1
+    place = os.path.abspath(folder)
+    print(f"{place}: {', '.join(written)}. Programs get this by PYTHONPATH={shlex.quote(place)}")
+    return 0
+
+
+def _read_run(arguments: list[str]) -> Request:
+    if arguments[:1] != ["run"]:
+        given = f"there is no command {arguments[0]!r}" if arguments else "no command is given"
+        raise UsageError(f"{given}. The commands are `run` and `shim`.")
+    is_gevent, is_patched = False, None
+    rest = arguments[1:]
+    while rest and rest[0].startswith("-") and rest[0] not in ("-m", "--", "-"):
+        option = rest.pop(0)
+        if option == "--gevent":
+            is_gevent = True
+        elif option in ("--patch", "--no-patch"):
+            is_patched = option == "--patch"
+        else:
+            raise UsageError(f"`fibril run` has no option {option!r}. `fibril --help` lists them.")
+    if is_patched is None:
+        is_patched = not is_gevent
+    is_module = rest[:1] == ["-m"]
+    if rest[:1] in (["-m"], ["--"]):
+        rest.pop(0)
+    if not rest:
+        raise UsageError("nothing to run. Give the path of a program, or -m and a module's name.")
+    return Request(is_module, rest[0], rest[1:], is_gevent, is_patched)
+
+
+def _run(request: Request) -> int:
+    if not request.is_module and not os.path.exists(request.target):
+        print(
+            f"fibril: cannot run {request.target!r}: there is no such file. "
+            "Give the path of a Python program, or -m and a module's name.",
+            file=sys.stderr,
+        )
+        return 2
+    if request.is_gevent:
+        compat.install()
+    if request.is_patched:
+        from fibril import monkey
+
+        monkey.patch_all()
+    sys.argv[:] = [request.target, *request.arguments]
+    try:
+        _run_program(request)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        _begin_traceback_in_program(error)
+        raise
+    return 0
+
+
+def _run_program(request: Request) -> None:
+    module = ModuleType("__main__")
+    module.__dict__.update(__builtins__=builtins, __annotations__={})
+    sys.modules["__main__"] = module
+    if request.is_module:
+        _set_path(os.getcwd())
+        # What `python -m` itself calls: the public run_module would take __main__ away at the end.
+        _run_module(request.target, True)
+    elif os.path.isfile(request.target) and not _is_archive(request.target):
+        _set_path(os.path.dirname(os.path.realpath(request.target)))
+        _run_file(module, os.path.abspath(request.target))
+    else:
+        _set_path(os.path.abspath(request.target))
+        _run_module("__main__", False)
+
+
+_run_module: Any = vars(runpy)["_run_module_as_main"]
+
+
+def _is_archive(path: str) -> bool:
+    import zipfile
+
+    return not path.endswith(".py") and zipfile.is_zipfile(path)
+
+
+def _set_path(first: str) -> None:
+    if not sys.flags.safe_path:
+        sys.path[0] = first
+
+
+def _run_file(module: ModuleType, path: str) -> None:
+    with open(path, "rb") as file:
+        source = file.read()
+    module.__file__ = path
+    module.__loader__ = SourceFileLoader("__main__", path)
+    if sys.version_info < (3, 15):
+        module.__dict__["__cached__"] = None
+    code = compile(source, path, "exec", dont_inherit=True)
+    exec(code, module.__dict__)
+
+
+def _begin_traceback_in_program(error: BaseException) -> None:
+    """Have the interpreter print an error without the lines that led into the program."""
+    traceback = error.__traceback__
+    while traceback and traceback.tb_frame.f_code.co_filename.startswith(_OURS):
+        traceback = traceback.tb_next
+    hook = sys.excepthook
+
+    def report(kind: type[BaseException], value: BaseException, tb: TracebackType | None) -> None:
+        sys.excepthook = hook
+        if value is error:
+            tb = traceback
+            value.__traceback__ = tb
+        hook(kind, value, tb)
+
+    sys.excepthook = report

@@ -1,0 +1,117 @@
+"""gevent and greenlet served by fibril: `import gevent` and `import greenlet` get packages of ours.
+
+The idea: the two folders beside this file are ordinary packages that hold names and no behaviour.
+A finder at the front of `sys.meta_path` says that the top-level names `gevent` and `greenlet` are
+there; the rest of importing is Python's own, so submodules, specs and files are as expected.
+
+Invariant: a name that fibril does not have yet is absent, and asking for it says so.
+Do not add: behaviour. What gevent does differently is done in fibril, or not at all.
+"""
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+__all__ = ["NAMES", "VERSIONS", "get_include", "install", "take_over"]
+
+NAMES = ("gevent", "greenlet")
+# Which version of each fibril stands for: programs and package metadata compare them.
+VERSIONS = {"gevent": "26.9.0", "greenlet": "3.5.6"}
+
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
+_served: set[str] = set()
+
+
+class _Finder:
+    """Finds the two packages in this folder, and says what they do not have."""
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        top, _, rest = name.partition(".")
+        if top not in _served or not _is_ours(sys.modules.get(top)):
+            return None
+        place = os.path.join(_FOLDER, *name.split("."))
+        if os.path.isdir(place):
+            start = os.path.join(place, "__init__.py")
+            return importlib.util.spec_from_file_location(
+                name, start, submodule_search_locations=[place]
+            )
+        if os.path.isfile(place + ".py"):
+            return importlib.util.spec_from_file_location(name, place + ".py")
+        raise ModuleNotFoundError(
+            f"cannot import {name!r}: fibril serves {top!r} here, and has nothing for {rest!r} "
+            "yet.",
+            name=name,
+        )
+
+
+def _is_ours(module: ModuleType | None) -> bool:
+    file = getattr(module, "__file__", None)
+    return module is None or (file is not None and file.startswith(_FOLDER + os.sep))
+
+
+def install() -> None:
+    """From now on `import gevent` and `import greenlet` get fibril.
+
+    Switches: never. Threads: any. Raises ImportError if the real ones were imported before.
+
+    >>> from fibril import compat
+    >>> compat.install()
+    >>> import gevent
+    >>> gevent.spawn(len, "abc").get()
+    3
+    """
+    for name in NAMES:
+        if not _is_ours(module := sys.modules.get(name)):
+            raise ImportError(
+                f"cannot serve {name!r} by fibril: it is imported already, from "
+                f"{getattr(module, '__file__', 'elsewhere')}. Call fibril.compat.install() before, "
+                "or run the program by `fibril run --gevent`.",
+                name=name,
+            )
+    _serve(*NAMES)
+
+
+def take_over(name: str) -> None:
+    """Put fibril's package in the place of the thin one that is being imported under that name.
+
+    The packages that `fibril shim` writes call this, and nobody else has a reason to.
+
+    Switches: never. Threads: any. Raises ValueError for other names than gevent and greenlet.
+    """
+    if name not in NAMES:
+        raise ValueError(f"cannot take the place of {name!r}: fibril serves {' and '.join(NAMES)}")
+    thin = sys.modules.pop(name, None)
+    _serve(name)
+    try:
+        # The import that is under way hands out what it finds in sys.modules at its end.
+        importlib.import_module(name)
+    except BaseException:
+        if thin is not None:
+            sys.modules.setdefault(name, thin)  # the failing import takes it away again
+        raise
+
+
+def get_include() -> str:
+    """The folder for a C compiler's -I, so that `#include <greenlet/greenlet.h>` finds fibril's.
+
+    Switches: never. Threads: any.
+
+    >>> import os
+    >>> from fibril import compat
+    >>> os.path.exists(os.path.join(compat.get_include(), "greenlet", "greenlet.h"))
+    True
+    """
+    return _FOLDER
+
+
+def _serve(*names: str) -> None:
+    _served.update(names)
+    if _Finder not in sys.meta_path:
+        sys.meta_path.insert(0, _Finder)

@@ -1,0 +1,5 @@
+"""gevent._config, served by fibril."""
+
+from fibril.config import Config, config
+
+__all__ = ["Config", "config"]

@@ -1,0 +1,5 @@
+"""gevent.event, served by fibril."""
+
+from fibril.event import AsyncResult, Event
+
+__all__ = ["AsyncResult", "Event"]

@@ -1,0 +1,5 @@
+"""gevent.lock, served by fibril."""
+
+from fibril.lock import BoundedSemaphore, DummySemaphore, RLock, Semaphore
+
+__all__ = ["BoundedSemaphore", "DummySemaphore", "RLock", "Semaphore"]

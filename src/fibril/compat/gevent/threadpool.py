@@ -1,0 +1,5 @@
+"""gevent.threadpool, served by fibril."""
+
+from fibril.threadpool import ThreadPool, ThreadPoolExecutor, ThreadResult
+
+__all__ = ["ThreadPool", "ThreadPoolExecutor", "ThreadResult"]

@@ -1,0 +1,5 @@
+"""gevent.time, served by fibril."""
+
+from fibril.time import sleep
+
+__all__ = ["sleep"]

@@ -1,0 +1,119 @@
+"""gevent's settings, for programs that read or set them: `gevent.config`.
+
+The idea: fibril has one loop, one resolver and one kind of thread pool, so most of gevent's
+settings choose between things that are not there. They are kept, so that a program can set and read
+them, and say here that nothing follows. What has a meaning in fibril takes effect.
+
+Each is read from its environment variable when it is first asked for, as with gevent.
+Do not add: settings of fibril's own. Those are functions where they belong.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pprint import saferepr
+from typing import Any, NamedTuple
+
+from fibril import _core
+
+__all__ = ["Config", "config"]
+
+
+class _Setting(NamedTuple):
+    env: str
+    default: Any
+    read: Callable[[str], Any]
+
+
+def _flag(text: str) -> bool:
+    return text.lower() in {"1", "on", "yes", "true"}
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None
+
+
+# What gevent has, with its defaults. Those with an effect are named in _EFFECTS.
+_SETTINGS = {
+    "resolver": _Setting("GEVENT_RESOLVER", ["thread"], _names),
+    "threadpool": _Setting("GEVENT_THREADPOOL", "fibril.threadpool.ThreadPool", str),
+    "threadpool_idle_task_timeout": _Setting("GEVENT_THREADPOOL_IDLE_TASK_TIMEOUT", 5.0, _number),
+    "loop": _Setting("GEVENT_LOOP", ["fibril"], _names),
+    "format_context": _Setting("GEVENT_FORMAT_CONTEXT", saferepr, str),
+    "libev_backend": _Setting("GEVENT_BACKEND", None, str),
+    "fileobject": _Setting("GEVENT_FILE", ["posix"], _names),
+    "disable_watch_children": _Setting("GEVENT_NOWAITPID", False, _flag),
+    "trace_malloc": _Setting("PYTHONTRACEMALLOC", False, _flag),
+    "track_greenlet_tree": _Setting("GEVENT_TRACK_GREENLET_TREE", True, _flag),
+    "monitor_thread": _Setting("GEVENT_MONITOR_THREAD_ENABLE", True, _flag),
+    "max_blocking_time": _Setting("GEVENT_MAX_BLOCKING_TIME", 1.0, _number),
+    "print_blocking_reports": _Setting("GEVENT_MONITOR_PRINT_BLOCKING_REPORTS", True, _flag),
+    "memory_monitor_period": _Setting("GEVENT_MONITOR_MEMORY_PERIOD", 5.0, _number),
+    "max_memory_usage": _Setting("GEVENT_MONITOR_MEMORY_MAX", None, str),
+    "resolver_nameservers": _Setting("GEVENT_RESOLVER_NAMESERVERS", None, _names),
+    "resolver_timeout": _Setting("GEVENT_RESOLVER_TIMEOUT", None, _number),
+}
+_EFFECTS = ("monitor_thread", "max_blocking_time")  # together: fibril.hub.set_blocking_limit
+
+
+class Config:
+    """The settings, as attributes; only those that gevent has.
+
+    `max_blocking_time` (seconds) and `monitor_thread` set what fibril.hub.set_blocking_limit does,
+    which fibril does by default. The others are kept and have no effect.
+
+    Switches: never. Threads: any. Raises AttributeError for a name that gevent does not have.
+
+    >>> from fibril.config import config
+    >>> config.track_greenlet_tree
+    True
+    """
+
+    settings = _SETTINGS
+
+    def __init__(self) -> None:
+        self.__dict__["_values"] = {}
+        for name in _EFFECTS:
+            if _SETTINGS[name].env in os.environ:
+                setattr(self, name, getattr(self, name))
+
+    def __getattr__(self, name: str) -> Any:
+        self._check(name)
+        values = self.__dict__["_values"]
+        if name not in values:
+            setting = _SETTINGS[name]
+            text = os.environ.get(setting.env)
+            values[name] = setting.default if text is None else setting.read(text)
+        return values[name]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._check(name)
+        self.__dict__["_values"][name] = value
+        if name in _EFFECTS:
+            limit_s = self.max_blocking_time if self.monitor_thread else 0
+            _core.watchdog_limit(limit_s or 0)
+
+    def set(self, name: str, value: Any) -> None:
+        """Set one by its name.
+
+        Switches: never. Threads: any. Raises AttributeError as setting the attribute does.
+        """
+        setattr(self, name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted(_SETTINGS)
+
+    @staticmethod
+    def _check(name: str) -> None:
+        if name not in _SETTINGS:
+            raise AttributeError(
+                f"there is no setting {name!r}; those of gevent are: {', '.join(_SETTINGS)}"
+            )
+
+
+config = Config()

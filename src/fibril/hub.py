@@ -1,0 +1,265 @@
+"""The hub's Python half: errors that nobody caught, and dead ends explained.
+
+The hub itself is native (csrc/hub.c decides who runs, csrc/python/hub_type.c runs callbacks).
+Here is what is better said in Python: printing a task's traceback once, and sending
+KeyboardInterrupt and SystemExit to the main fiber. What a dead end is told as is in fibril.report.
+
+Nothing here may block: it is called from the middle of the hub's work.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal as _signal
+import sys
+import traceback
+from types import TracebackType
+from typing import Any, NoReturn, TextIO
+
+from fibril import _core, native
+from fibril._core import getcurrent, sleep
+from fibril.errors import (
+    BlockingSwitchOutError,
+    GreenletExit,
+    HubDestroyed,
+    InvalidSwitchError,
+    LoopExit,
+)
+from fibril.loophub import LoopHub, after_fork
+from fibril.report import describe, explain
+from fibril.signal import signal_handler as signal
+from fibril.threadpool import ThreadPool, default_pool
+from fibril.waiter import Waiter
+from fibril.watchdog import report_blocking, set_blocking_limit
+
+__all__ = [
+    "BlockingSwitchOutError",
+    "GreenletExit",
+    "Hub",
+    "HubDestroyed",
+    "InvalidSwitchError",
+    "LoopExit",
+    "Waiter",
+    "get_hub",
+    "get_hub_class",
+    "getcurrent",
+    "set_blocking_limit",
+    "idle",
+    "set_default_hub_class",
+    "signal",
+    "sleep",
+]
+
+_SIM_HINT = (
+    "In this simulated world nothing comes from outside: descriptors are ready when they are fed, "
+    "and native threads\nand signals are waited for only where a wake-up is promised (Hub.expect)."
+)
+
+
+class Hub(LoopHub):
+    """One per native thread: who is ready, who waits. Get it with get_hub().
+
+    Switches: never. Threads: owner, except call_soon_threadsafe.
+    """
+
+    #: Not printed when a fiber dies of it: the last two are raised again in the main fiber.
+    NOT_ERROR: tuple[type[BaseException], ...] = (GreenletExit, SystemExit, KeyboardInterrupt)
+    #: Raised again in the main fiber.
+    SYSTEM_ERROR: tuple[type[BaseException], ...] = (KeyboardInterrupt, SystemExit, SystemError)
+
+    #: What makes the default pool of native threads, and how many it may have.
+    threadpool_class: type[ThreadPool] = ThreadPool
+    threadpool_size = 10
+    _threadpool: Any = None
+
+    @property
+    def threadpool(self) -> Any:
+        """Native threads for what blocks, shared by all hubs; set it to give this hub its own."""
+        own = self._threadpool
+        return default_pool(self.threadpool_class, self.threadpool_size) if own is None else own
+
+    @threadpool.setter
+    def threadpool(self, pool: Any) -> None:
+        self._threadpool = pool
+
+    _stream: TextIO | str | None = "stderr"
+
+    @property
+    def exception_stream(self) -> TextIO | None:
+        """Where tracebacks are printed: sys.stderr as it is now, unless set; None: nowhere."""
+        return sys.stderr if isinstance(self._stream, str) else self._stream
+
+    @exception_stream.setter
+    def exception_stream(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def format_context(self, context: object) -> str:
+        """What a report calls the task or callback that failed.
+
+        Switches: never. Threads: owner.
+        """
+        return describe(context)
+
+    def handle_error(
+        self,
+        context: object,
+        typ: type[BaseException],
+        value: BaseException,
+        tb: TracebackType | None,
+    ) -> None:
+        """An exception reached the end of `context`, a task or a callback.
+
+        Switches: never. Threads: owner.
+        """
+        if not issubclass(typ, self.NOT_ERROR):
+            self.print_exception(context, typ, value, tb)
+        if context is None or issubclass(typ, self.SYSTEM_ERROR):
+            self.handle_system_error(typ, value, tb)
+
+    def handle_system_error(
+        self, typ: type[BaseException], value: BaseException, tb: TracebackType | None = None
+    ) -> None:
+        """An exception that is the main fiber's: raise it there, in whatever that waits for.
+
+        Switches: never. Threads: owner.
+        """
+        if self.main.dead:  # it stayed in the parent process: see end_process
+            self.end_process(_exit_status(value))
+        _core.throw_later(self.main, value)
+
+    def print_exception(
+        self,
+        context: object,
+        typ: type[BaseException],
+        value: BaseException,
+        tb: TracebackType | None,
+    ) -> None:
+        """Print the traceback, and below it whose it is.
+
+        Switches: never. Threads: owner.
+        """
+        stream = self.exception_stream
+        if stream is None:
+            return
+        lines = traceback.format_exception(typ, value, tb)
+        if tb is None:  # it failed before its first line: show the line that started it
+            lines = _spawn_lines(context) + lines
+        whose = "a callback" if context is None else self.format_context(context)
+        lines.append(f"{whose} failed with {typ.__name__}\n\n")
+        stream.write("".join(lines))
+        stream.flush()
+
+    #: Called as report_blocking(fiber, seconds, frame) when a fiber keeps the thread for long, in
+    #: the watchdog's native thread; may be overridden, and must not wait. See set_blocking_limit.
+    report_blocking = staticmethod(report_blocking)
+
+    def stalled(self) -> BaseException | None:
+        """Nobody is ready and nothing can make anybody ready: the exception that says so.
+
+        None where something may still happen: a Python signal handler is installed, or another
+        native thread runs that could set an event; and where join() waited for this moment. In a
+        simulated world signals and threads do not count.
+
+        Switches: never. Threads: owner.
+        """
+        if self._tell_joiner():
+            return None
+        if self.poller == "sim":
+            return LoopExit(f"{explain(self)}\n{_SIM_HINT}")
+        if _has_other_threads() or _may_be_woken_by_signal():  # the cheap question first
+            return None
+        return LoopExit(explain(self))
+
+    def end_process(self, status: int = 0) -> NoReturn:
+        """In the child of a fork nothing is left to run, or nothing that can go on.
+
+        As when the last thread of a process returns: buffered output is written, and the process
+        ends. Fibers that wait in vain are told of, and make the status 1.
+
+        Switches: never. Threads: owner.
+        """
+        if self.parked():
+            print(explain(self), file=sys.stderr)
+            status = status or 1
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        os._exit(status)
+
+
+def get_hub() -> Hub:
+    """Return the hub of this native thread; make it if there is none.
+
+    Switches: never. Threads: any.
+    """
+    return _core.get_hub()  # type: ignore[return-value]
+
+
+def idle(priority: int = 0) -> None:
+    """Wait until the hub has nothing else to do: everybody is parked, and nothing is due.
+
+    For work that shall not be in the way of anything. priority: of several that wait for this
+    moment, the highest runs first, and the others at the next one.
+
+    Switches: always. Threads: any.
+
+    >>> import fibril
+    >>> task = fibril.spawn(fibril.sleep)
+    >>> fibril.idle()
+    >>> task.dead
+    True
+    """
+    _core.wait_idle(0, priority)
+
+
+def get_hub_class() -> type[_core.Hub]:
+    """Return the class that get_hub() makes instances of.
+
+    Switches: never. Threads: any.
+    """
+    return _core.get_hub_class()
+
+
+def set_default_hub_class(hubtype: type[Hub]) -> None:
+    """From now on get_hub() makes instances of that class, where there is no hub yet.
+
+    Switches: never. Threads: any. Raises TypeError for what does not derive from fibril.hub.Hub.
+    """
+    _core.set_hub_class(hubtype)
+
+
+def _spawn_lines(context: object) -> list[str]:
+    if not isinstance(context, _core.Task) or context.spawned_at is None:
+        return []
+    summary = traceback.FrameSummary(*context.spawned_at)
+    return ["Traceback (most recent call last):\n", *traceback.format_list([summary])]
+
+
+def _may_be_woken_by_signal() -> bool:
+    """Has the program a handler of its own? Python's default for Ctrl-C does not count."""
+    for number in _signal.valid_signals():
+        handler = _signal.getsignal(number)
+        if callable(handler) and handler is not _signal.default_int_handler:
+            return True
+    return False
+
+
+def _has_other_threads() -> bool:
+    """Does another native thread run that could set an event? Idle workers cannot."""
+    return native.busy_thread_count() > 1
+
+
+def _exit_status(error: BaseException) -> int:
+    """What the process's status would be if `error` ended its main thread."""
+    if not isinstance(error, SystemExit):
+        return 1
+    if error.code is None or isinstance(error.code, int):
+        return error.code or 0
+    print(error.code, file=sys.stderr)
+    return 1
+
+
+_core.set_hub_class(Hub)
+atexit.register(_core.unwind_at_exit)
+os.register_at_fork(after_in_child=after_fork)

@@ -1,0 +1,229 @@
+"""The hub as gevent's programs see it: its loop, waiting for a watcher, and waiting for the end.
+
+The idea: each of these is a few lines on what is there anyhow. A watcher's callback hands over to a
+Waiter; join() is a Waiter too, which the hub serves in the place of a LoopExit, when nothing is
+left to happen.
+
+Threads: the hub's own.
+Do not add: who runs next, and reports; the first is native, the others are fibril.hub's.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any
+
+from fibril import _core, native, resolver
+from fibril.errors import ConcurrentObjectUseError, InvalidSwitchError
+from fibril.loop import Loop
+from fibril.monitor import PeriodicMonitor
+from fibril.waiter import Waiter
+from fibril.watcher import Watcher
+
+__all__ = ["LoopHub", "after_fork"]
+
+
+class LoopHub(_core.Hub):
+    """A hub with a loop.
+
+    Switches: never, but for wait, join and switch. Threads: owner.
+    """
+
+    #: For the program's own use; printed by gevent.
+    name = ""
+
+    _made_count = 0
+    _has_loops = False  # has any hub one? Else a fork need not look
+
+    def __init__(self) -> None:
+        super().__init__()
+        LoopHub._made_count += 1
+        #: A small number of its own.
+        self.minimal_ident = LoopHub._made_count
+        #: The native thread that it runs in.
+        self.thread_ident = native.get_ident()
+        #: Whether that is the main thread, whose native number is the process's.
+        self.main_hub = threading.get_native_id() == os.getpid()
+        self._loop: Loop | None = None
+        self._joiner: Waiter | None = None
+        #: What start_periodic_monitoring_thread() has returned, or None.
+        self.periodic_monitoring_thread: PeriodicMonitor | None = None
+
+    @property
+    def loop(self) -> Loop:
+        """gevent's loop, as far as fibril has one: made when first asked for."""
+        if self._loop is None:
+            LoopHub._has_loops = True
+            self._loop = Loop(self)
+        return self._loop
+
+    @property
+    def backend(self) -> str:
+        """The name of what asks the kernel."""
+        return self.poller
+
+    @property
+    def resolver(self) -> ModuleType:
+        """What looks names up: the functions of fibril.resolver."""
+        return resolver
+
+    def switch(self, *args: Any, **kwargs: Any) -> Any:
+        """Switch to the hub by hand: whoever is to go on must be switched to, by a callback.
+
+        If the current fiber has a method `switch_out`, that is called first.
+
+        Switches: always. Threads: owner.
+        """
+        switch_out = getattr(_core.getcurrent(), "switch_out", None)
+        if switch_out is not None:
+            switch_out()
+        return super().switch(*args, **kwargs)
+
+    # ---- waiting for a watcher ----
+
+    def wait(self, watcher: Watcher) -> None:
+        """Wait until it happens. The watcher is started, and stopped afterwards.
+
+        Switches: always. Threads: owner. Raises ConcurrentObjectUseError if the watcher is in use.
+
+        >>> import fibril
+        >>> hub = fibril.get_hub()
+        >>> hub.wait(hub.loop.timer(0.01))
+        """
+        if watcher.callback is not None:
+            raise ConcurrentObjectUseError(
+                f"cannot wait for {watcher!r}: it is in use. Give each waiting fiber its own."
+            )
+        waiter = Waiter(self)
+        watcher.start(waiter.switch, waiter)
+        try:
+            result = waiter.get()
+        finally:
+            watcher.stop()
+        if result is not waiter:
+            raise InvalidSwitchError(
+                f"a fiber that waited for {watcher!r} was given {result!r} instead"
+            )
+
+    def cancel_wait(self, watcher: Watcher | None, error: Any, close_watcher: bool = False) -> None:
+        """Raise an exception in the fiber that waits for the watcher, if one does, soon.
+
+        error: class, instance, or tuple. close_watcher: close it then, in use or not.
+
+        Switches: never. Threads: owner.
+        """
+        if watcher is not None:
+            self.loop.run_callback(self._cancel_wait, watcher, error, close_watcher)
+
+    def cancel_waits_close_and_then(
+        self,
+        watchers: Iterable[Watcher | None],
+        exc_kind: Any,
+        then: Callable[..., Any],
+        *then_args: Any,
+    ) -> None:
+        """Cancel the waits for all of them, close them, and then call then(*then_args), soon.
+
+        Switches: never. Threads: owner.
+        """
+        for watcher in watchers:
+            self.cancel_wait(watcher, exc_kind, True)
+        self.loop.run_callback(then, *then_args)
+
+    @staticmethod
+    def _cancel_wait(watcher: Watcher, error: Any, close_watcher: bool) -> None:
+        waiter = getattr(watcher.callback, "__self__", None) if watcher.active else None
+        if close_watcher:
+            watcher.close()
+        if waiter is not None:
+            waiter.throw(*(error if isinstance(error, tuple) else (error,)))
+
+    # ---- being looked at ----
+
+    def start_periodic_monitoring_thread(self) -> PeriodicMonitor:
+        """Return what calls functions with this hub now and then; always the same.
+
+        Switches: never. Threads: any.
+        """
+        if self.periodic_monitoring_thread is None:
+            self.periodic_monitoring_thread = PeriodicMonitor(self)
+        return self.periodic_monitoring_thread
+
+    # ---- waiting for the end ----
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is left to happen: no ready fiber, no timer, no watcher with `ref`.
+
+        timeout: seconds to wait at most. Returns whether that moment has come. Fibers that wait for
+        what will never happen may be left; handlers of signals and sleeps with ref=False do not
+        count.
+
+        Switches: always. Threads: owner, in the main fiber. Raises AssertionError elsewhere.
+
+        >>> import fibril
+        >>> task = fibril.spawn(fibril.sleep, 0.01)
+        >>> fibril.get_hub().join()
+        True
+        >>> task.ready()
+        True
+        """
+        if _core.getcurrent() is not self.main:
+            raise AssertionError(
+                "cannot wait for the end here: this fiber would have to end as well. Only the main "
+                "fiber may."
+            )
+        self._joiner = waiter = Waiter(self)
+        if timeout is None:
+            return bool(waiter.get())
+        with self.loop.timer(timeout, ref=False) as timer:
+            timer.start(waiter.switch, False)
+            return bool(waiter.get())
+
+    def _tell_joiner(self) -> bool:
+        """Nothing is left to happen. Was anybody waiting for just that?"""
+        joiner, self._joiner = self._joiner, None
+        if joiner is None or joiner.greenlet is None:
+            return False
+        joiner.switch(True)
+        return True
+
+    def turn_begins(self) -> bool:
+        """The hub will ask the kernel; called while a watcher wants to know."""
+        return self.loop.turns.begins()
+
+    def turn_ends(self) -> None:
+        """The hub has asked the kernel."""
+        self.loop.turns.ends()
+
+    def destroy(self, destroy_loop: bool | None = None) -> None:
+        """Stop monitoring; and the watchers, if destroy_loop says so.
+
+        None says so in other threads than the main one.
+
+        The hub itself is there as long as its thread: its fibers go on, and it may be used again.
+
+        Switches: never. Threads: owner.
+        """
+        if self.periodic_monitoring_thread is not None:
+            self.periodic_monitoring_thread.kill()
+        if self._loop is not None and (not self.main_hub if destroy_loop is None else destroy_loop):
+            loop, self._loop = self._loop, None
+            loop.destroy()
+
+
+def after_fork() -> None:
+    """In the child of a fork: the watchers go on in the hub that it has now.
+
+    Switches: never. Threads: owner.
+    """
+    former = _core.get_hub() if LoopHub._has_loops else None
+    _core.after_fork()
+    loop = former._loop if isinstance(former, LoopHub) else None
+    if loop is None:
+        return
+    hub: Any = _core.get_hub()  # another one, unless a callback of the former forked
+    hub._loop, hub.name = loop, former.name  # type: ignore[union-attr]
+    loop.moved(hub)

@@ -1,0 +1,207 @@
+"""Monkey patching: the standard library's blocking calls let other tasks run instead.
+
+The idea: as little as possible is replaced, and in place. Methods are put on the standard library's
+own classes, so a socket stays a `socket.socket` and a module that did `from socket import socket`
+before is served too; a function that was imported by name is found in the modules that have it, and
+rebound. `threading`, `queue` and `ssl.SSLContext` stay what they are, on locks that park a fiber.
+
+Importing fibril patches nothing. What is patched is the table in `patches.py`; what was there
+before is kept in `saved.py`. Each function may be called any number of times, in any order.
+
+Not patched yet, and so blocking their native thread: the `os` module, waiting for child processes
+(`subprocess`; talking to them is served), and file I/O. `is_module_patched` says so.
+"""
+
+import threading
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
+
+from fibril.monkey import patches
+from fibril.monkey.rebind import MonkeyPatchWarning, warn
+from fibril.monkey.saved import get_original, is_object_patched, put, saved
+
+__all__ = [
+    "MonkeyPatchWarning",
+    "get_original",
+    "is_anything_patched",
+    "is_module_patched",
+    "is_object_patched",
+    "patch_all",
+    "patch_dns",
+    "patch_item",
+    "patch_os",
+    "patch_queue",
+    "patch_select",
+    "patch_selectors",
+    "patch_signal",
+    "patch_socket",
+    "patch_ssl",
+    "patch_subprocess",
+    "patch_thread",
+    "patch_time",
+    "saved",
+]
+
+
+def patch_all(
+    *,
+    socket: bool = True,
+    dns: bool = True,
+    time: bool = True,
+    select: bool = True,
+    thread: bool = True,
+    os: bool = True,
+    ssl: bool = True,
+    subprocess: bool = True,
+    signal: bool = True,
+    queue: bool = True,
+    **others: Any,
+) -> bool | None:
+    """Patch everything that can be, but for what is given as False.
+
+    Call it first thing in the program; what was imported before is served as far as it can be, and
+    what cannot be is named in a MonkeyPatchWarning. The names that gevent knows and that mean
+    nothing here (sys, aggressive, Event, builtins, contextvars) are accepted. Returns True, or None
+    if all of it was patched before.
+
+    Switches: never. Threads: owner; call it on the main thread.
+
+    >>> from fibril import monkey
+    >>> monkey.patch_all(thread=False, ssl=False)
+    True
+    >>> monkey.is_module_patched("socket")
+    True
+    """
+    wanted = {
+        "thread": thread,
+        "time": time,
+        "dns": socket and dns,
+        "socket": socket,
+        "select": select,
+        "ssl": ssl,
+        "queue": queue,
+    }
+    return _patch([part for part, is_wanted in wanted.items() if is_wanted])
+
+
+def _patch(parts: Iterable[str]) -> bool | None:
+    return True if patches.apply(parts) else None
+
+
+def patch_thread(**others: Any) -> bool | None:
+    """Threads become tasks, and locks, `threading.local` and identities are those of fibers.
+
+    Thread, Condition, Event, Queue and the executors stay the standard library's. Native threads
+    that run already stay native; new ones are to be had from `fibril.native`. What gevent lets
+    choose here (threading, Event, logging, existing_locks) is accepted and always done.
+
+    Switches: never. Threads: owner; call it on the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        warn(
+            "patch_thread is called on a native thread that is not the main one: the main thread's "
+            "locks may be mixed. Call it first thing in the program."
+        )
+    return _patch(["thread"])
+
+
+def patch_time() -> bool | None:
+    """`time.sleep` lets other tasks run.
+
+    Switches: never. Threads: any.
+    """
+    return _patch(["time"])
+
+
+def patch_socket(dns: bool = True, aggressive: bool = True) -> bool | None:
+    """Every `socket.socket` lets other tasks run while it waits; with `dns` also name look-ups.
+
+    Switches: never. Threads: any.
+    """
+    return _patch(["dns", "socket"] if dns else ["socket"])
+
+
+def patch_dns() -> bool | None:
+    """Name look-ups let other tasks run.
+
+    Switches: never. Threads: any.
+    """
+    return _patch(["dns"])
+
+
+def patch_ssl() -> bool | None:
+    """Every `ssl.SSLSocket` lets other tasks run while it waits; `SSLContext` stays what it is.
+
+    Switches: never. Threads: any.
+    """
+    return _patch(["ssl"])
+
+
+def patch_select(aggressive: bool = True) -> bool | None:
+    """`select`, `poll` and `epoll` let other tasks run, and with them the selectors.
+
+    Switches: never. Threads: any.
+    """
+    return _patch(["select"])
+
+
+def patch_selectors(aggressive: bool = True) -> bool | None:
+    """The same as `patch_select`: the selectors are built of it.
+
+    Switches: never. Threads: any.
+    """
+    return patch_select()
+
+
+def patch_queue() -> bool | None:
+    """`queue.SimpleQueue` lets other tasks run; the other queues do since `patch_thread`.
+
+    Switches: never. Threads: any.
+    """
+    return _patch(["queue"])
+
+
+def patch_os() -> None:
+    """Nothing yet: `os.read`, `os.write`, `os.waitpid` and `os.fork` block, as before.
+
+    Switches: never. Threads: any.
+    """
+
+
+def patch_signal() -> None:
+    """Nothing: signal handlers run as in any Python program.
+
+    Switches: never. Threads: any.
+    """
+
+
+def patch_subprocess() -> None:
+    """Nothing yet: waiting for a child process blocks; with `patch_select` `communicate` does not.
+
+    Switches: never. Threads: any.
+    """
+
+
+def patch_item(module: ModuleType, attr: str, newitem: Any) -> None:
+    """Put something in place of a module's name, and keep the original for `get_original`.
+
+    Switches: never. Threads: any.
+    """
+    put(module, attr, newitem)
+
+
+def is_module_patched(mod_name: str) -> bool:
+    """Whether anything of a module is patched.
+
+    Switches: never. Threads: any.
+    """
+    return mod_name in saved
+
+
+def is_anything_patched() -> bool:
+    """Whether anything is patched.
+
+    Switches: never. Threads: any.
+    """
+    return bool(saved)

@@ -1,0 +1,35 @@
+"""The Thread objects that `threading` makes for tasks which are no threads of its own.
+
+The idea: whoever asks for the current thread gets a dummy, which `threading` keeps by its identity
+until the native thread ends. For a task that is when the task ends; identities are used again.
+
+Do not add: dummies that are made before somebody asks.
+"""
+
+import threading
+import weakref
+from functools import partial
+from typing import Any
+
+from fibril._core import Task, current_fiber
+
+__all__ = ["init_dummy"]
+
+_init_dummy = threading._DummyThread.__init__
+
+
+def init_dummy(self: Any) -> None:
+    """`threading._DummyThread.__init__`, for an object that goes when its fiber goes.
+
+    Switches: never. Threads: any.
+    """
+    _init_dummy(self)
+    fiber = current_fiber()
+    if isinstance(fiber, Task):
+        fiber.rawlink(partial(_forget, self.ident))
+    else:
+        weakref.finalize(fiber, _forget, self.ident).atexit = False
+
+
+def _forget(ident: int, task: object = None) -> None:
+    threading._active.pop(ident, None)  # type: ignore[attr-defined]

@@ -1,0 +1,85 @@
+"""Names that were imported before a patch: found and rebound, or listed in a warning.
+
+The idea: `from time import sleep` leaves the original in the importing module under some name, and
+a look at every loaded module finds it by identity. In a class body or a subclass it cannot be
+exchanged without guessing what its owner did with it, so that is only told.
+
+Invariant: the modules that must keep the originals are never touched: fibril's own, and the C
+modules that the replacements call.
+Do not add: a search through the garbage collector's objects; it takes seconds in a large program.
+"""
+
+import sys
+import warnings
+from collections.abc import Iterator
+from types import FunctionType, ModuleType
+from typing import Any
+
+__all__ = ["MonkeyPatchWarning", "rebind", "warn"]
+
+# The C modules below are what the replacements are made of; some of them are in the table.
+KEPT = {"fibril", "_queue", "_socket", "_ssl", "_thread", "select"}
+
+
+class MonkeyPatchWarning(RuntimeWarning):
+    """Something keeps an original: what blocks all other tasks, or is shared among them."""
+
+
+def warn(message: str) -> None:
+    """Tell the program's author, at the line that called into fibril.
+
+    Switches: never. Threads: any.
+    """
+    warnings.warn(message, MonkeyPatchWarning, stacklevel=_depth_of_caller())
+
+
+def _depth_of_caller() -> int:
+    depth, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "fibril":
+        depth, frame = depth + 1, frame.f_back
+    return depth
+
+
+def rebind(replaced: list[tuple[Any, Any]]) -> list[tuple[str, str]]:
+    """Exchange each (original, replacement) wherever a module has it by name; the places.
+
+    Warns about the places where it cannot be exchanged.
+
+    Switches: never. Threads: any.
+    """
+    replacements = {id(old): (old, new) for old, new in replaced if _is_distinct(old)}
+    places: list[tuple[str, str]] = []
+    kept: list[str] = []
+    for module_name, module in list(sys.modules.items()):
+        if not isinstance(module, ModuleType) or module_name.partition(".")[0] in KEPT:
+            continue
+        for name, value in list(vars(module).items()):
+            if id(value) in replacements:
+                setattr(module, name, replacements[id(value)][1])
+                places.append((module_name, name))
+            elif isinstance(value, type) and value.__module__ == module_name:
+                kept += _kept_by_class(value, replacements)
+    if kept:
+        warn(
+            f"{', '.join(kept)}: imported before the patch, so it keeps the original. "
+            "Patch first thing in the program, or run it by `fibril run`."
+        )
+    return places
+
+
+def _is_distinct(original: Any) -> bool:
+    """May a thing be recognised by its identity? None or a number is everywhere."""
+    return isinstance(original, type | FunctionType | type(len))
+
+
+def _kept_by_class(cls: type, replacements: dict[int, tuple[Any, Any]]) -> Iterator[str]:
+    """Attributes and base classes, of the program's own classes, that are originals."""
+    if cls.__module__.partition(".")[0] in sys.stdlib_module_names:
+        return
+    name = f"{cls.__module__}.{cls.__qualname__}"
+    for base in cls.__bases__:
+        if id(base) in replacements:
+            yield f"{name} (a subclass of {base.__name__})"
+    for attribute, value in vars(cls).items():
+        if id(value) in replacements:
+            yield f"{name}.{attribute}"

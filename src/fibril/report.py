@@ -1,0 +1,243 @@
+"""What is said of fibers: who waits for what, who has it, and where.
+
+The idea: a parked fiber can be looked at as it is: its frames are there, and the core knows what it
+waits for. A report groups fibers that wait for the same kind of thing at the same place, because
+of a thousand workers one line is worth reading. Who has what is waited for makes a chain; a chain
+that comes back to its beginning is the reason of a dead end, and is told at the end.
+
+Nothing here may wait: it is called from the middle of the hub's work. A `repr` of somebody else's
+may fail, or be long, and must not hide the rest.
+Do not add: decisions. What is a dead end is for fibril.hub.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, NamedTuple
+
+from fibril import _core
+from fibril._core import Fiber, Hub, Task, getcurrent
+
+__all__ = [
+    "Parked",
+    "describe",
+    "explain",
+    "innermost_frame",
+    "is_main",
+    "name",
+    "parked_lines",
+    "place",
+    "waiting",
+]
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_GROUPS_MAX = 50
+_FRAMES_MAX = 8
+_REPR_MAX = 100
+
+
+class Parked(NamedTuple):
+    """A fiber that is away: what it waits for, and on what."""
+
+    fiber: Fiber
+    verb: str | None
+    subject: Any
+
+
+def describe(context: object) -> str:
+    """Say whose an error is: a task with its name and where it was spawned, or its repr.
+
+    Switches: never. Threads: any.
+    """
+    if not isinstance(context, Task):
+        return repr(context)
+    place = context.spawned_at
+    spawned = "" if place is None else ", spawned at {}:{} in {}".format(*place)
+    return f"<{type(context).__name__} {context.name!r} at {id(context):#x}{spawned}>"
+
+
+def name(fiber: Fiber, hub: Hub | None = None) -> str:
+    """What a report calls a fiber.
+
+    Switches: never. Threads: any.
+    """
+    if is_main(fiber):
+        is_here = hub is None or fiber is hub.main
+        return "main fiber" if is_here else f"main fiber {id(fiber):#x} of another thread"
+    if isinstance(fiber, Hub):
+        return "hub"
+    return f"task {fiber.name!r}" if isinstance(fiber, Task) else f"fiber {id(fiber):#x}"
+
+
+def is_main(fiber: Fiber) -> bool:
+    """Whether it is the fiber that its native thread itself is.
+
+    Switches: never. Threads: any.
+    """
+    return not isinstance(fiber, Task | Hub) and fiber.parent is None
+
+
+def place(fiber: Fiber) -> str:
+    """Where a fiber is: the line of its innermost frame that is not fibril's own.
+
+    Switches: never. Threads: any.
+    """
+    if fiber.dead:
+        return "its end"
+    frames = _frames(fiber)
+    return _place(frames[0]) if frames else f"a line of {_function(fiber)}"
+
+
+def explain(hub: Hub) -> str:
+    """Why nothing can happen any more: the text of LoopExit.
+
+    Switches: never. Threads: owner.
+    """
+    parked = [Parked(*entry) for entry in hub.parked()]
+    first = "This operation would block forever: no fiber is ready, and nothing they wait for can"
+    lines = [first, f"happen any more. {len(parked)} fiber(s) are parked:"]
+    lines += parked_lines(hub, parked)
+    lines += _circle_lines(hub, parked)
+    return "\n".join(lines)
+
+
+def waiting(one: Parked, hub: Hub | None = None) -> str:
+    """Say what a parked fiber waits for, and who has it.
+
+    Switches: never. Threads: any.
+    """
+    if one.verb is None:
+        return "was left by a switch by hand"
+    on = "" if one.subject is None else f" {_short(one.subject)}"
+    return f"waits {one.verb}{on}{_held(one, hub)}"
+
+
+def parked_lines(hub: Hub, parked: list[Parked]) -> Iterator[str]:
+    """Two or more lines for each fiber, or group of fibers that wait alike at the same place.
+
+    Switches: never. Threads: owner.
+    """
+    groups: dict[object, list[Parked]] = {}
+    for one in parked:
+        groups.setdefault(_place_key(one), []).append(one)
+    for number, group in enumerate(groups.values()):
+        if number == _GROUPS_MAX:
+            rest = sum(len(group) for group in list(groups.values())[number:])
+            yield f"  … and {rest} more"
+            return
+        yield from _group_lines(hub, group)
+
+
+def _place_key(one: Parked) -> object:
+    spawned = one.fiber.spawned_at if isinstance(one.fiber, Task) else None
+    holder = None if isinstance(one.subject, Task) else _core.holder(one.subject)
+    place = tuple((frame.f_code, frame.f_lineno) for frame in _frames(one.fiber))
+    return (one.verb, type(one.subject), id(holder), spawned, place)
+
+
+def _group_lines(hub: Hub, group: list[Parked]) -> Iterator[str]:
+    one = group[0]
+    frames = _frames(one.fiber)
+    place = f"at {_place(frames[0])}" if frames else f"in {_function(one.fiber)}"
+    yield f"  {name(one.fiber, hub)} {waiting(one, hub)}, parked {place}"
+    yield from (f"      called from {_place(frame)}" for frame in frames[1:_FRAMES_MAX])
+    if len(frames) > _FRAMES_MAX:
+        yield f"      … {len(frames) - _FRAMES_MAX} more calls"
+    if isinstance(one.fiber, Task) and one.fiber.spawned_at is not None:
+        yield "      spawned at {}:{} in {}".format(*one.fiber.spawned_at)
+    if len(group) > 1:
+        yield f"      and {len(group) - 1} more in the same place, on objects of the same kind"
+
+
+def _held(one: Parked, hub: Hub | None) -> str:
+    holder = _core.holder(one.subject)
+    if holder is None or isinstance(one.subject, Task):
+        return ""
+    if holder is False:
+        return ", held by a fiber that has ended"
+    return ", which it acquired itself" if holder is one.fiber else f", held by {name(holder, hub)}"
+
+
+# ---- circles ----
+
+
+def _circle_lines(hub: Hub, parked: list[Parked]) -> list[str]:
+    """By identity: a user's class of tasks may compare as it likes."""
+    waits_for = {id(one.fiber): (one.fiber, _next_of(one)) for one in parked}
+    circle = _circle(waits_for)
+    if not circle:
+        return []
+    names = " → ".join(name(fiber, hub) for fiber in [*circle, circle[0]])
+    return [f"A circle: {names}. Each waits for what the next one has."]
+
+
+def _next_of(one: Parked) -> Fiber | None:
+    """Who has to go on first. A lock that it acquired itself may be a condition's private one."""
+    if isinstance(one.subject, Task):
+        return one.subject
+    holder = _core.holder(one.subject)
+    return None if not holder or holder is one.fiber else holder
+
+
+def _circle(waits_for: dict[int, tuple[Fiber, Fiber | None]]) -> list[Fiber]:
+    looked_at: set[int] = set()
+    for start in waits_for:
+        path: list[int] = []
+        place: int | None = start
+        while place in waits_for and place not in looked_at:
+            looked_at.add(place)
+            path.append(place)
+            holder = waits_for[place][1]
+            place = None if holder is None else id(holder)
+        if place in path:
+            return [waits_for[each][0] for each in path[path.index(place) :]]
+    return []
+
+
+# ---- what is shown of one ----
+
+
+def _short(subject: object) -> str:
+    if isinstance(subject, str):  # it says what it is by itself
+        return subject
+    if isinstance(subject, Task):
+        return name(subject)
+    try:
+        text = repr(subject)
+    except Exception as error:  # a user's __repr__ must not hide the report
+        text = f"<{type(subject).__name__}, whose repr raises {error!r}>"
+    return text if len(text) <= _REPR_MAX else text[: _REPR_MAX - 3] + "..."
+
+
+def innermost_frame(fiber: Fiber) -> FrameType | None:
+    """Return the innermost frame of a fiber that is not fibril's own; None if it has no such.
+
+    Switches: never. Threads: any.
+    """
+    frame = sys._getframe() if fiber is getcurrent() else fiber.gr_frame
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return frame
+
+
+def _frames(fiber: Fiber) -> list[FrameType]:
+    frame = innermost_frame(fiber)
+    frames: list[FrameType] = []
+    while frame is not None:
+        frames.append(frame)
+        frame = frame.f_back
+    return frames
+
+
+def _function(fiber: Fiber) -> str:
+    """What it runs, where that has no frames: a function written in C."""
+    fn = fiber.fn if isinstance(fiber, Task) else None
+    return "C code" if fn is None else getattr(fn, "__qualname__", None) or _short(fn)
+
+
+def _place(frame: FrameType) -> str:
+    code = frame.f_code
+    return f"{code.co_filename}:{frame.f_lineno} in {code.co_name}"

@@ -1,0 +1,182 @@
+"""Name resolution: numeric hosts at once, names in native threads of their own.
+
+The idea: the C library's resolver blocks, so it runs in native threads, and look-ups that ask the
+same thing at the same time are one look-up: a thousand tasks that connect to one host cost one
+thread. The answers are the C library's own, so /etc/hosts, nsswitch.conf and the search list count.
+
+Invariants: a numeric host never leaves the thread. Nothing is cached: an answer serves only those
+who asked while it was looked up. `_socket`'s functions are read when called, never kept.
+Do not add: a resolver that speaks DNS by itself; it would differ from what the system says.
+"""
+
+import _socket
+import copy
+import os
+import socket as stdlib
+from _socket import AF_INET, AF_INET6, AI_NUMERICHOST, EAI_NONAME, NI_NUMERICHOST
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from fibril import _core
+from fibril.workers import Workers
+
+__all__ = [
+    "getaddrinfo",
+    "gethostbyaddr",
+    "gethostbyname",
+    "gethostbyname_ex",
+    "getnameinfo",
+    "numeric_address",
+]
+
+THREADS_MAX = 32  # slow look-ups that do not hold up the next one
+
+_workers = Workers(THREADS_MAX)
+_lookups: dict[object, "Lookup"] = {}  # in flight, by what they ask
+os.register_at_fork(after_in_child=_lookups.clear)  # their threads stayed in the parent
+
+
+class Lookup:
+    """One call in a native thread, and all who wait for its answer."""
+
+    def __init__(self, call: Callable[[], Any], key: object) -> None:
+        self._call = call
+        self._key = key
+        self._answer: Any = None
+        self._error: BaseException | None = None
+        self._done = _core.Event()
+
+    def run(self) -> None:
+        """In a worker: make the call, tell everybody."""
+        try:
+            self._answer = self._call()
+        except BaseException as error:
+            self._error = error
+        if _lookups.get(self._key) is self:
+            del _lookups[self._key]
+        self._done.set()
+
+    def wait(self) -> Any:
+        """The answer, or the error as an exception of its own for each who waits."""
+        self._done.wait()
+        if self._error is not None:
+            raise copy.copy(self._error)
+        return copy.copy(self._answer)
+
+
+def _look_up(name: str, *args: Any) -> Any:
+    """_socket.<name>(*args) in a native thread, shared with whoever asks the same now."""
+    key = (name, *args)
+    try:
+        lookup = _lookups.get(key)
+    except TypeError:  # a bytearray, or whatever the real call will refuse
+        lookup = key = None  # type: ignore[assignment]
+    if lookup is None:
+        lookup = Lookup(partial(getattr(_socket, name), *args), key)
+        if key is not None:
+            _lookups[key] = lookup
+        _workers.submit(lookup.run)
+    return lookup.wait()
+
+
+def _is_numeric(host: Any, family: int = 0) -> bool:
+    if host is None or host in ("", "<broadcast>"):
+        return True
+    try:
+        _socket.getaddrinfo(host, None, family, 0, 0, AI_NUMERICHOST)
+    except OSError:
+        return False
+    return True
+
+
+def _find_addresses(host: Any, port: Any, *options: int) -> list[Any]:
+    family, kind, proto, flags = options
+    try:
+        return _socket.getaddrinfo(host, port, family, kind, proto, flags | AI_NUMERICHOST)
+    except stdlib.gaierror as error:
+        if host is None or flags & AI_NUMERICHOST or error.errno != EAI_NONAME:
+            raise
+    return _look_up("getaddrinfo", host, port, *options)  # type: ignore[no-any-return]
+
+
+def getaddrinfo(
+    host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+) -> list[tuple[Any, Any, int, str, Any]]:
+    """The addresses of a host and port, as `socket.getaddrinfo` gives and raises them.
+
+    Switches: if it must wait, which a numeric host never does. Threads: any.
+
+    >>> from fibril import socket
+    >>> socket.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)[0][4]
+    ('127.0.0.1', 80)
+    """
+    found = _find_addresses(host, port, family, type, proto, flags)
+    return [
+        (_member(stdlib.AddressFamily, one), _member(stdlib.SocketKind, two), *rest)
+        for one, two, *rest in found
+    ]
+
+
+def _member(enum: Any, number: int) -> Any:
+    try:
+        return enum(number)
+    except ValueError:
+        return number
+
+
+def gethostbyname(hostname: str, /) -> str:
+    """An IPv4 address of a host, as `socket.gethostbyname` gives and raises it.
+
+    Switches: if it must wait, which a numeric host never does. Threads: any.
+    """
+    if _is_numeric(hostname, AF_INET):
+        return _socket.gethostbyname(hostname)
+    return _look_up("gethostbyname", hostname)  # type: ignore[no-any-return]
+
+
+def gethostbyname_ex(hostname: str, /) -> tuple[str, list[str], list[str]]:
+    """A host's name, aliases and IPv4 addresses, as `socket.gethostbyname_ex` gives them.
+
+    Switches: if it must wait, which a numeric host never does. Threads: any.
+    """
+    if _is_numeric(hostname, AF_INET):
+        return _socket.gethostbyname_ex(hostname)
+    return _look_up("gethostbyname_ex", hostname)  # type: ignore[no-any-return]
+
+
+def gethostbyaddr(ip_address: str, /) -> tuple[str, list[str], list[str]]:
+    """The name, aliases and addresses of an address, as `socket.gethostbyaddr` gives them.
+
+    Switches: always. Threads: any.
+    """
+    return _look_up("gethostbyaddr", ip_address)  # type: ignore[no-any-return]
+
+
+def getnameinfo(sockaddr: Any, flags: int, /) -> tuple[str, str]:
+    """The host and service names of an address, as `socket.getnameinfo` gives and raises them.
+
+    Switches: if it must wait, which it never does with NI_NUMERICHOST. Threads: any.
+    """
+    if flags & NI_NUMERICHOST or not isinstance(sockaddr, tuple):
+        return _socket.getnameinfo(sockaddr, flags)
+    return _look_up("getnameinfo", sockaddr, flags)  # type: ignore[no-any-return]
+
+
+def numeric_address(sock: _socket.socket, address: Any) -> Any:
+    """The address with its host's name, if it has one, replaced by what the socket can connect to.
+
+    What is not an internet address is returned as it is, for the system to judge.
+
+    Switches: if it must wait, which a numeric host never does. Threads: any.
+    """
+    if not isinstance(address, tuple) or not address:
+        return address
+    family = _family(sock)
+    if family not in (AF_INET, AF_INET6) or _is_numeric(address[0], family):
+        return address
+    found = _look_up("getaddrinfo", address[0], None, family, 0, 0, 0)
+    return (found[0][4][0], *address[1:])
+
+
+_family = vars(_socket.socket)["family"].__get__  # the plain number: an enum member costs 1 µs

@@ -1,0 +1,184 @@
+"""The standard library's `ssl`, with TLS sockets that let other tasks run while they wait.
+
+The idea: the C object that speaks TLS reads its socket's C-level timeout, and with timeout 0 it
+raises SSLWantReadError instead of waiting. So while a TLS socket is in use its C-level timeout is
+0, the one its user set is kept beside it, and each operation is tried, waits for what it wants, and
+is tried again. The standard library's own methods are what is tried.
+
+Invariants: `SSLContext` is the standard library's, neither replaced nor subclassed. A socket has
+`_fibril_timeout` in its `__dict__` if and only if its C-level timeout is 0 for this reason; so one
+that was wrapped before a patch is simply one that has not been used yet.
+The methods must not use `super()` without arguments: `fibril.monkey` puts them on `ssl.SSLSocket`.
+Do not add: anything that does not wait.
+"""
+
+import ssl as stdlib
+from _socket import socket as _native
+from collections.abc import Callable
+from ssl import *  # noqa: F403
+from ssl import SSLContext, SSLWantReadError, SSLWantWriteError
+from types import FunctionType
+from typing import Any
+
+from fibril import _core
+from fibril import socket as _socket
+from fibril.deadline import Deadline
+
+__all__ = [*(name for name in vars(stdlib) if not name.startswith("_")), "cooperate"]
+
+_stdlib = stdlib.SSLSocket
+_read, _write, _send, _unwrap, _shutdown = (
+    _stdlib.read,
+    _stdlib.write,
+    _stdlib.send,
+    _stdlib.unwrap,
+    _stdlib.shutdown,
+)
+
+
+def _take_over(sock: stdlib.SSLSocket) -> None:
+    """Let the C level never wait, and keep the timeout that the user set."""
+    timeout = _native.gettimeout(sock)
+    if timeout != 0:
+        _native.settimeout(sock, 0)
+        vars(sock)["_fibril_timeout"] = timeout
+
+
+def _give_back(sock: stdlib.SSLSocket) -> None:
+    """Let the C-level timeout be what the user set: TLS has ended."""
+    if "_fibril_timeout" in vars(sock):
+        _native.settimeout(sock, vars(sock).pop("_fibril_timeout"))
+
+
+def _repeat(
+    sock: stdlib.SSLSocket, what: str, timeout: float | None, call: Callable[..., Any], *args: Any
+) -> Any:
+    """call(*args) until it does not ask to wait; `what` is named when the time is over."""
+    deadline = Deadline(timeout)
+    while True:
+        _take_over(sock)
+        try:
+            return call(*args)
+        except SSLWantReadError:
+            wait = _core.wait_read
+            if timeout == 0:
+                raise
+        except SSLWantWriteError:
+            wait = _core.wait_write
+            if timeout == 0:
+                raise
+        if not wait(sock.fileno(), deadline.remaining_s(), True):
+            raise TimeoutError(f"The {what} operation timed out")
+
+
+class SSLSocket(stdlib.SSLSocket, _socket.socket):
+    """A TLS socket of the standard library whose waiting lets other tasks run.
+
+    All of `ssl.SSLSocket` is there; each method waits as long as the socket's timeout says and then
+    raises TimeoutError; with timeout 0 it raises SSLWantReadError or SSLWantWriteError.
+
+    Switches: if it must wait. Threads: any.
+    """
+
+    def gettimeout(self) -> float | None:
+        """Seconds that an operation may wait; None for ever."""
+        if "_fibril_timeout" in vars(self):
+            return vars(self)["_fibril_timeout"]  # type: ignore[no-any-return]
+        return _native.gettimeout(self)
+
+    def settimeout(self, value: float | None, /) -> None:
+        """Set the seconds that an operation may wait; None for ever, 0 not at all."""
+        _native.settimeout(self, value)
+        vars(self).pop("_fibril_timeout", None)
+
+    def setblocking(self, flag: bool, /) -> None:
+        """settimeout(None) or settimeout(0)."""
+        self.settimeout(None if flag else 0)
+
+    def getblocking(self) -> bool:
+        """Whether operations wait."""
+        return self.gettimeout() != 0
+
+    timeout = property(gettimeout, doc="The seconds that an operation may wait.")
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Agree on keys with the peer; `block` waits for it whatever the timeout."""
+        self._check_connected()  # type: ignore[attr-defined]
+        timeout = self.gettimeout()
+        if timeout == 0 and block:
+            timeout = None
+        _repeat(self, "handshake", timeout, self._sslobj.do_handshake)  # type: ignore[attr-defined]
+
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:
+        """Up to `len` bytes; or their number, when read into a buffer. Nothing at the end."""
+        return _repeat(self, "read", self.gettimeout(), _read, self, len, buffer)
+
+    def write(self, data: Any) -> int:
+        """Send data; the number of bytes that were taken."""
+        return int(_repeat(self, "write", self.gettimeout(), _write, self, data))
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Send data; the number of bytes that were taken."""
+        if self._sslobj is None:  # type: ignore[attr-defined]
+            return _send(self, data, flags)
+        return int(_repeat(self, "write", self.gettimeout(), _send, self, data, flags))
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """Send a file; the number of bytes. Through TLS it is read and sent piece by piece."""
+        if self._sslobj is None:  # type: ignore[attr-defined]
+            return super(_stdlib, self).sendfile(file, offset, count)
+        return int(self._sendfile_use_send(file, offset, count))  # type: ignore[attr-defined]
+
+    def unwrap(self) -> Any:
+        """End TLS with the peer's consent; the socket goes on in clear text."""
+        plain = _repeat(self, "read", self.gettimeout(), _unwrap, self)
+        _give_back(self)
+        return plain
+
+    def shutdown(self, how: int) -> None:
+        """End one or both directions without TLS's farewell."""
+        _shutdown(self, how)
+        _give_back(self)
+
+    def detach(self) -> int:
+        """Give the descriptor away, in the mode that the user set."""
+        _give_back(self)
+        return super(_stdlib, self).detach()
+
+
+def cooperate(context: SSLContext) -> SSLContext:
+    """Have a context wrap sockets as fibril's `SSLSocket`, without any patch; returns the context.
+
+    Switches: never. Threads: any.
+    """
+    context.sslsocket_class = SSLSocket
+    return context
+
+
+def create_default_context(*args: Any, **kwargs: Any) -> SSLContext:
+    """`ssl.create_default_context`, for sockets that let other tasks run.
+
+    Switches: never. Threads: any.
+    """
+    return cooperate(stdlib.create_default_context(*args, **kwargs))
+
+
+def _create_unverified_context(*args: Any, **kwargs: Any) -> SSLContext:
+    return cooperate(stdlib._create_unverified_context(*args, **kwargs))
+
+
+_create_default_https_context = create_default_context
+_create_stdlib_context = _create_unverified_context
+
+get_server_certificate = FunctionType(
+    stdlib.get_server_certificate.__code__,
+    {
+        **vars(stdlib),
+        "_create_stdlib_context": _create_stdlib_context,
+        "create_connection": _socket.create_connection,
+    },
+    "get_server_certificate",
+    stdlib.get_server_certificate.__defaults__,
+)
+get_server_certificate.__kwdefaults__ = stdlib.get_server_certificate.__kwdefaults__
+get_server_certificate.__doc__ = stdlib.get_server_certificate.__doc__

@@ -1,0 +1,36 @@
+"""Whether fibril can run here; importing this where it cannot raises ImportError, and says why.
+
+The engine keeps a share of the interpreter's own state for each fiber, so it must know the inside
+of each CPython minor version, and the calling convention of each machine. Elsewhere it would
+crash; so it refuses. Imported before the native core, which would fail with less to say.
+"""
+
+import platform
+import sys
+
+__all__ = ["refusal"]
+
+_MINORS = {(3, 11), (3, 12), (3, 13), (3, 14), (3, 15)}
+_MACHINES = {"x86_64", "aarch64"}
+
+
+def refusal() -> str | None:
+    """Say why fibril cannot run here; None if it can.
+
+    Switches: never. Threads: any.
+    """
+    here = f"{platform.python_implementation()} {platform.python_version()}"
+    if sys.implementation.name != "cpython" or sys.version_info[:2] not in _MINORS:
+        return f"fibril runs on CPython 3.11 to 3.15; this is {here}. Use one of those."
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return (
+            f"fibril needs a Python with the GIL; this {here} runs without. Use the ordinary build."
+        )
+    machine = f"{sys.platform} {platform.machine()}"
+    if sys.platform != "linux" or platform.machine() not in _MACHINES:
+        return f"fibril runs on Linux on x86-64 and aarch64; this is {machine}."
+    return None
+
+
+if _why := refusal():
+    raise ImportError(_why)

@@ -1,0 +1,146 @@
+"""Waiting for several tasks at once, and ending them.
+
+Task itself is native (csrc/python/task_type.c). Joining tasks one after the other takes as
+long as the slowest, so joinall needs no machinery; only where the first to end matters are
+links used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+from weakref import ref
+
+from fibril import _core
+from fibril._core import Fiber, Task, getcurrent, sleep
+from fibril.deadline import Deadline
+from fibril.errors import GreenletExit
+from fibril.timeout import Timeout
+
+__all__ = ["joinall", "kill", "killall", "spawn_raw"]
+
+
+def joinall(
+    greenlets: Sequence[Task],
+    timeout: float | None = None,
+    raise_error: bool = False,
+    count: int | None = None,
+) -> list[Task]:
+    """Wait until all of the tasks have ended, and return those that have.
+
+    timeout: seconds to wait at most, None for ever. raise_error: raise the first exception that a
+    task ends with, as soon as it does; the others go on. count: wait for that many only.
+
+    Switches: if it must wait. Threads: any.
+
+    >>> import fibril
+    >>> tasks = [fibril.spawn(pow, 2, n) for n in range(4)]
+    >>> [task.value for task in fibril.joinall(tasks)]
+    [1, 2, 4, 8]
+    """
+    tasks = list(greenlets)
+    if raise_error or count is not None:
+        return _join_in_order_of_end(tasks, Deadline(timeout), raise_error, count)
+    deadline = Deadline(timeout)
+    for task in tasks:
+        task.join(deadline.remaining_s())
+    return [task for task in tasks if task.ready()]
+
+
+def _join_in_order_of_end(
+    tasks: list[Task], deadline: Deadline, raise_error: bool, count: int | None
+) -> list[Task]:
+    wanted = len(tasks) if count is None else min(count, len(tasks))
+    ended: list[Task] = []
+    news = _core.Event()
+
+    def note(task: Task) -> None:
+        ended.append(task)
+        news.set()
+
+    for task in tasks:
+        task.rawlink(note)
+    try:
+        while len(ended) < wanted:
+            news.clear()
+            if not news.wait(deadline.remaining_s()):
+                break
+            if raise_error:
+                _raise_first(ended)
+    finally:
+        for task in tasks:
+            task.unlink(note)
+    return ended[:wanted]
+
+
+def _raise_first(ended: list[Task]) -> None:
+    for task in ended:
+        if not task.successful():
+            task.get()
+
+
+def kill(greenlet: Fiber, exception: Any = GreenletExit) -> None:
+    """Raise an exception in a fiber or task when its hub next runs it; do not wait for that.
+
+    Switches: never. Threads: any.
+    """
+    if isinstance(greenlet, Task):
+        greenlet.kill(exception, block=False)
+    elif not greenlet.dead:
+        _core.throw_later(greenlet, exception)
+
+
+def killall(
+    greenlets: Iterable[Fiber],
+    exception: Any = GreenletExit,
+    block: bool = True,
+    timeout: float | None = None,
+) -> None:
+    """Raise an exception in each of the fibers; wait until all have ended of it.
+
+    block: False returns at once. timeout: seconds to wait at most; then Timeout is raised here. A
+    bare fiber of the hub's (spawn_raw) is given one turn to end.
+
+    Switches: if it must wait. Threads: any.
+    """
+    victims = list(greenlets)
+    for victim in victims:
+        kill(victim, exception)
+    if not block:
+        return
+    if any(_is_raw(victim) for victim in victims):
+        sleep(0)  # it tells nobody of its end, but runs before we do
+    deadline = Deadline(timeout)
+    for victim in victims:
+        if isinstance(victim, Task):
+            victim.join(deadline.remaining_s())
+            if not victim.ready():
+                raise Timeout(timeout)
+
+
+def _is_raw(fiber: Fiber) -> bool:
+    """Is it a bare fiber of the hub's, alive? Others end in whoever is their parent."""
+    return not isinstance(fiber, Task) and not fiber.dead and isinstance(fiber.parent, _core.Hub)
+
+
+def spawn_raw(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Fiber:
+    """Run function(*args, **kwargs) in a new fiber of the hub, which is no task; return the fiber.
+
+    It cannot be joined, has no result and no links. For programs written for gevent: with fibril a
+    task is cheaper.
+
+    Switches: never. Threads: any. Raises TypeError if function cannot be called.
+
+    >>> import fibril
+    >>> fiber = fibril.spawn_raw(print, "hello")
+    >>> fibril.sleep(0.001)
+    hello
+    """
+    if not callable(function):
+        raise TypeError(f"cannot run {function!r} in a fiber: it is not callable")
+    hub = _core.get_hub()
+    fiber = Fiber(function, hub)
+    fiber.spawning_greenlet = ref(getcurrent())  # type: ignore[attr-defined]
+    hub.call_soon(partial(fiber.switch, *args, **kwargs))
+    return fiber

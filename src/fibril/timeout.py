@@ -1,0 +1,93 @@
+"""Timeout: an exception that comes to the fiber that started it, when its time is over.
+
+The idea: nothing polls and nothing is wrapped. A timer leaves the exception for the fiber and wakes
+it from whatever it waits for. A fiber that does not wait gets it at its next wait. The hot half,
+start and cancel, is native (csrc/python/timeout_type.c).
+
+It derives from BaseException, so that ``except Exception`` in the code it strikes does not swallow
+it, and since several may be running, each ``with`` block catches only its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from fibril import _core
+
+__all__ = ["Timeout", "with_timeout"]
+
+_T = TypeVar("_T")
+_NOT_GIVEN: Any = object()
+
+
+class Timeout(_core.Timeout):
+    """Raise an exception in the current fiber after a number of seconds.
+
+    seconds: how long from start(); None never. exception: what is raised instead of the Timeout
+    itself, a class or an instance; False: the ``with`` block ends silently instead.
+
+    Switches: never. Threads: any; it strikes the fiber that calls start().
+
+    >>> import fibril
+    >>> with fibril.Timeout(0.001, False):
+    ...     fibril.sleep(10)
+    """
+
+    @classmethod
+    def start_new(cls, timeout: Any = None, exception: Any = None, ref: bool = True) -> Timeout:
+        """Return a started Timeout: a new one of that many seconds, or the given one.
+
+        Switches: never. Threads: any.
+        """
+        if isinstance(timeout, Timeout):
+            if not timeout.pending:
+                timeout.start()
+            return timeout
+        fresh = cls(timeout, exception, ref)
+        fresh.start()
+        return fresh
+
+    def __repr__(self) -> str:
+        state = " pending" if self.pending else ""
+        extra = "" if self.exception is None else f" exception={self.exception!r}"
+        return f"<{type(self).__name__} at {id(self):#x} seconds={self.seconds}{extra}{state}>"
+
+    def __str__(self) -> str:
+        if self.seconds is None:
+            return ""
+        suffix = "" if self.seconds == 1 else "s"
+        text = f"{self.seconds} second{suffix}"
+        if self.exception is None:
+            return text
+        if self.exception is False:
+            return f"{text} (silent)"
+        return f"{text}: {self.exception}"
+
+    def __lt__(self, other: Timeout) -> bool:
+        return (self.seconds or 0) < (other.seconds or 0)
+
+
+def with_timeout(seconds: float | None, function: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call function(*args, **kwargs); raise Timeout, or return timeout_value, when it takes longer.
+
+    seconds: None for ever. timeout_value: keyword only, taken out of kwargs.
+
+    Switches: as the function does. Threads: any.
+
+    >>> import fibril
+    >>> fibril.with_timeout(0.001, fibril.sleep, 10, timeout_value="too slow")
+    'too slow'
+    """
+    instead = kwargs.pop("timeout_value", _NOT_GIVEN)
+    timeout = Timeout.start_new(seconds)
+    try:
+        return function(*args, **kwargs)
+    except Timeout as struck:
+        if struck is timeout and instead is not _NOT_GIVEN:
+            return instead
+        raise
+    finally:
+        timeout.cancel()
+
+
+_core.set_timeout_class(Timeout)

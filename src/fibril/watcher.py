@@ -1,0 +1,628 @@
+"""Watchers, as gevent's libraries use them: "call me in the hub when that happens".
+
+The idea: what waits natively (csrc/python/watch_type.c) needs no fiber: a timer is a place in the
+hub's heap, a watch an entry in the descriptor's list. Every other kind is a Python object that is
+told by somebody (a signal, another thread, a fork) and has the hub call its callback.
+
+Invariants: an active watcher is in its loop's `active` set, and so alive. While it is active and
+`ref` is true it counts as something still to happen. A callback runs in the hub, where nothing may
+block; what it raises goes to the loop's handle_error.
+Threads: the loop's own, but for AsyncWatcher.send.
+Do not add: kinds that nothing but fibril would use. fibril itself parks fibers instead.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from fibril import _core, signals
+
+if TYPE_CHECKING:
+    from fibril.loop import Loop
+
+__all__ = [
+    "READ",
+    "WRITE",
+    "AsyncWatcher",
+    "CheckWatcher",
+    "ChildWatcher",
+    "ForkWatcher",
+    "IdleWatcher",
+    "IOWatcher",
+    "PrepareWatcher",
+    "SignalWatcher",
+    "StatWatcher",
+    "TimerWatcher",
+    "Watcher",
+]
+
+READ, WRITE = 1, 2
+
+_STAT_INTERVAL_S = 5.0
+_STAT_INTERVAL_S_MIN = 0.1
+
+
+class Watcher:
+    """What all kinds have. Made by the loop's factories, such as ``loop.timer(1.0)``.
+
+    loop: whose hub calls back. ref: whether waiting is no dead end while this is active. priority:
+    kept for gevent's sake; callbacks run in the order in which things happened.
+
+    Switches: never. Threads: owner.
+
+    >>> import fibril
+    >>> timer = fibril.get_hub().loop.timer(0.01)
+    >>> timer.start(print, "it is time")
+    >>> timer.active
+    True
+    >>> fibril.sleep(0.02)
+    it is time
+    """
+
+    def __init__(self, loop: Loop, ref: bool = True, priority: int | None = None) -> None:
+        self.loop = loop
+        self._ref = bool(ref)
+        self._priority = 0 if priority is None else int(priority)
+        self._callback: Callable[..., Any] | None = None
+        self._args: tuple[Any, ...] | None = None
+        self._is_active = False
+        self._is_posted = False  # the hub will call
+
+    # ---- what each kind does its own way ----
+
+    def _begin(self) -> None:
+        """It becomes active: see to it that it is told."""
+
+    def _end(self) -> None:
+        """It is not active any more."""
+
+    def _count(self, change: int) -> None:
+        """That many more things are still to happen."""
+        self.loop.hub.keep(change)
+
+    def _forked(self) -> None:
+        """In the child of a fork, while active: what the hub knew of it is gone."""
+        if self._ref:
+            self._count(1)
+
+    def _details(self) -> str:
+        return ""
+
+    # ---- the common life ----
+
+    def start(self, callback: Callable[..., Any], *args: Any) -> None:
+        """Call callback(*args) in the hub each time it happens, until stop()."""
+        self._take(callback, args)
+        if self._is_active:
+            return
+        try:
+            self._begin()
+        except BaseException:
+            self._callback = self._args = None
+            raise
+        self._is_active = True
+        self.loop.active.add(self)
+        if self._ref:
+            self._count(1)
+
+    def _take(self, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        if callback is None:
+            raise TypeError("cannot call None back: a watcher needs a function")
+        self.callback, self._args = callback, args
+
+    def _deactivate(self) -> None:
+        if not self._is_active:
+            return
+        self._is_active = False
+        self.loop.active.discard(self)
+        if self._ref:
+            self._count(-1)
+        self._end()
+
+    def stop(self) -> None:
+        """Do not call back any more, not even for what has happened already."""
+        self._deactivate()
+        self._is_posted = False
+        self._callback = self._args = None
+
+    def close(self) -> None:
+        """Stop for good."""
+        self.stop()
+
+    def feed(self, revents: int, callback: Callable[..., Any], *args: Any) -> None:
+        """Call callback(*args) in the hub soon, as if it had happened.
+
+        revents: what happened, which is for the callers of libev; it is not passed on.
+        """
+        self._take(callback, args)
+        self._post()
+
+    def _post(self) -> None:
+        """Have the hub call. Any thread; what was not called yet is called once."""
+        if not self._is_posted:
+            self._is_posted = True
+            self.loop.hub.call_soon_threadsafe(self._posted)
+
+    def _posted(self) -> None:
+        if self._is_posted:
+            self._is_posted = False
+            self._call(self._args or ())
+
+    def _call(self, args: tuple[Any, ...]) -> None:
+        """In the hub: it happened."""
+        if self._callback is None:
+            return
+        try:
+            self._callback(*args)
+        except BaseException:  # whatever it is, the loop's handler knows where it belongs
+            self.loop.handle_error(self, *sys.exc_info())
+        if not self.active and not self.pending:
+            self._callback = self._args = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = " active" * self.active + " pending" * self.pending
+        callback = "" if self._callback is None else f" callback={self._callback!r}"
+        return f"<{type(self).__name__} at {id(self):#x}{self._details()}{state}{callback}>"
+
+    # ---- attributes ----
+
+    @property
+    def active(self) -> bool:
+        """Started, and neither stopped nor over."""
+        return self._is_active
+
+    @property
+    def pending(self) -> bool:
+        """It happened, and the hub has not called yet."""
+        return self._is_posted
+
+    @property
+    def ref(self) -> bool:
+        """While it is active, waiting is no dead end."""
+        return self._ref
+
+    @ref.setter
+    def ref(self, value: bool) -> None:
+        change = int(bool(value)) - int(self._ref)
+        self._ref = bool(value)
+        if self._is_active and change:
+            self._count(change)
+
+    @property
+    def priority(self) -> int:
+        """Kept and not used; cannot be set while active."""
+        return self._priority
+
+    @priority.setter
+    def priority(self, value: int) -> None:
+        self._refuse_active("priority")
+        self._priority = value
+
+    def _refuse_active(self, name: str) -> None:
+        if self._is_active:
+            raise AttributeError(
+                f"cannot set {name!r} of {self!r}: it is active. Call stop() first."
+            )
+
+    @property
+    def callback(self) -> Callable[..., Any] | None:
+        """What is called, or None."""
+        return self._callback
+
+    @callback.setter
+    def callback(self, value: Callable[..., Any] | None) -> None:
+        if value is not None and not callable(value):
+            raise TypeError(f"cannot call {value!r} back: give a function, or None")
+        self._callback = value
+
+    @property
+    def args(self) -> tuple[Any, ...] | None:
+        """What it is called with."""
+        return self._args
+
+    @args.setter
+    def args(self, value: tuple[Any, ...] | None) -> None:
+        if value is not None and not isinstance(value, tuple):
+            raise TypeError(f"the arguments of a callback must be a tuple or None, not {value!r}")
+        self._args = value
+
+
+class IOWatcher(Watcher):
+    """Calls back while a descriptor can be read (events=1), written (2), or either (3).
+
+    It is called again and again, once each time the hub has asked the kernel, until it is stopped
+    or the descriptor is neither any more. One whose descriptor is closed is stopped, and called
+    once more: trying tells what happened.
+
+    Switches: never. Threads: owner.
+    """
+
+    def __init__(
+        self, loop: Loop, fd: int, events: int, ref: bool = True, priority: int | None = None
+    ) -> None:
+        super().__init__(loop, ref, priority)
+        self._native: _core.Watch | None = None
+        self._pass_events = False
+        self.fd = fd
+        self.events = events
+
+    def start(self, callback: Callable[..., Any], *args: Any, pass_events: bool = False) -> None:
+        """Call callback(*args) in the hub while it is ready; pass_events: what for comes first."""
+        self._pass_events = pass_events
+        super().start(callback, *args)
+
+    def _begin(self) -> None:
+        native = _core.Watch(self.loop.hub, self._fd, self._events, self._ready)
+        native.ref = self._ref
+        native.start()
+        self._native = native
+
+    def _end(self) -> None:
+        if self._native is not None:
+            self._native.cancel()
+        self._native = None
+
+    def _count(self, change: int) -> None:
+        if self._native is not None:
+            self._native.ref = self._ref
+
+    def _forked(self) -> None:
+        self._begin()
+
+    def _ready(self, ready: int) -> None:
+        native = self._native
+        if native is None or not native.active:  # the descriptor was closed
+            self._deactivate()
+        args = self._args or ()
+        self._call((ready, *args) if self._pass_events else args)
+        if native is not None and native is self._native:
+            native.want()
+
+    @property
+    def pending(self) -> bool:
+        """It is ready, and the hub has not called yet."""
+        return self._is_posted or (self._native is not None and self._native.pending)
+
+    @property
+    def fd(self) -> int:
+        """Which descriptor; cannot be set while active."""
+        return self._fd
+
+    @fd.setter
+    def fd(self, value: int) -> None:
+        self._refuse_active("fd")
+        if value < 0:
+            raise ValueError(f"cannot watch the descriptor {value}: it must not be negative")
+        self._fd = value
+
+    @property
+    def events(self) -> int:
+        """What for: 1 to read, 2 to write, 3 for both; cannot be set while active."""
+        return self._events
+
+    @events.setter
+    def events(self, value: int) -> None:
+        self._refuse_active("events")
+        if value & ~(READ | WRITE):
+            raise ValueError(f"cannot watch for {value!r}: illegal event mask, use 1, 2 or 3")
+        self._events = value
+
+    def _details(self) -> str:
+        return f" fd={self._fd} events={self._events}"
+
+
+class TimerWatcher(Watcher):
+    """Calls back after a time, and then, if `repeat` is not 0, again each `repeat` seconds.
+
+    Switches: never. Threads: owner.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        after: float = 0.0,
+        repeat: float = 0.0,
+        ref: bool = True,
+        priority: int | None = None,
+    ) -> None:
+        if repeat < 0.0:
+            raise ValueError(f"repeat must be positive or zero: {repeat!r}")
+        super().__init__(loop, ref, priority)
+        self._after_s = float(after)
+        self._repeat_s = float(repeat)
+        self._native = _core.Timer(loop.hub, self._due)
+
+    def start(self, callback: Callable[..., Any], *args: Any, update: bool | None = None) -> None:
+        """Call callback(*args) in the hub when it is time.
+
+        update: for gevent's sake; the hub reads its clock each time.
+        """
+        super().start(callback, *args)
+
+    def again(self, callback: Callable[..., Any], *args: Any, update: bool = True) -> None:
+        """Count `repeat` seconds from now, whether it is active or not; without `repeat`, stop."""
+        self._deactivate()
+        if self._repeat_s == 0.0:
+            self._take(callback, args)
+            return
+        super().start(callback, *args)
+        self._native.start(self._repeat_s)
+
+    def _begin(self) -> None:
+        self._native.ref = self._ref
+        self._native.start(self._after_s)
+
+    def _end(self) -> None:
+        self._native.cancel()
+
+    def _count(self, change: int) -> None:
+        self._native.ref = self._ref
+
+    def _forked(self) -> None:
+        """The clock goes on."""
+
+    def _due(self, ready: int) -> None:
+        if self._repeat_s > 0.0:
+            self._native.again(self._repeat_s)
+        else:
+            self._deactivate()
+        self._call(self._args or ())
+
+    @property
+    def pending(self) -> bool:
+        """It is time, and the hub has not called yet."""
+        return self._is_posted or self._native.pending
+
+    @property
+    def at(self) -> float:
+        """How many seconds the first call is from the start."""
+        return self._after_s
+
+    def _details(self) -> str:
+        return f" after={self._after_s} repeat={self._repeat_s}"
+
+
+class SignalWatcher(Watcher):
+    """Calls back when the process gets a signal: at once, also while everybody is parked.
+
+    Python's own handler is in its place meanwhile, and back afterwards.
+
+    Switches: never. Threads: owner, which must be the main thread.
+    """
+
+    def __init__(
+        self, loop: Loop, signalnum: int, ref: bool = True, priority: int | None = None
+    ) -> None:
+        super().__init__(loop, ref, priority)
+        self.signalnum = signals.checked(signalnum)
+
+    def _begin(self) -> None:
+        signals.listen(self.signalnum, self._post)
+
+    def _end(self) -> None:
+        signals.unlisten(self.signalnum, self._post)
+
+    def _details(self) -> str:
+        return f" signal={self.signalnum}"
+
+
+class _TurnWatcher(Watcher):
+    """One that is called at each turn of the hub."""
+
+    _place: str  # which of the loop's sets it is in
+
+    def _begin(self) -> None:
+        self.loop.turns.add(self._place, self)
+
+    def _end(self) -> None:
+        self.loop.turns.discard(self._place, self)
+
+
+class PrepareWatcher(_TurnWatcher):
+    """Calls back each time before the hub asks the kernel what is ready.
+
+    Switches: never. Threads: owner.
+    """
+
+    _place = "prepare"
+
+
+class CheckWatcher(_TurnWatcher):
+    """Calls back each time after the hub has asked the kernel what is ready.
+
+    Switches: never. Threads: owner.
+    """
+
+    _place = "check"
+
+
+class IdleWatcher(_TurnWatcher):
+    """Calls back each time there is nothing else to do. While it is active the hub never sleeps.
+
+    Switches: never. Threads: owner.
+    """
+
+    _place = "idle"
+
+
+class ForkWatcher(Watcher):
+    """Calls back in the child of a fork.
+
+    Switches: never. Threads: owner.
+    """
+
+    def _forked(self) -> None:
+        super()._forked()
+        self._post()
+
+
+class AsyncWatcher(Watcher):
+    """Calls back when somebody, in whatever thread, calls send().
+
+    Switches: never. Threads: owner, but for send().
+    """
+
+    def send(self) -> None:
+        """Have the hub call back, if it is active. For any thread, and for signal handlers."""
+        if self._is_active:
+            self._post()
+
+    def send_ignoring_arg(self, _ignored: Any) -> None:
+        """The same, as a callback that is told something: a link, for instance."""
+        self.send()
+
+
+class ChildWatcher(Watcher):
+    """Calls back when a child process has ended, and reaps it: then it is stopped.
+
+    `pid` is whom it waits for; `rpid` and `rstatus` are what waitpid() said, 0 before. If somebody
+    else has reaped the child, its status is lost: `rstatus` is that of exit(255), with a warning.
+
+    Switches: never. Threads: owner.
+    """
+
+    def __init__(self, loop: Loop, pid: int, trace: int = 0, ref: bool = True) -> None:
+        if pid <= 0:
+            raise ValueError(
+                f"cannot watch the process {pid}: fibril waits for one child by its pidfd, and "
+                "there is none for any child or a group. Give each child a watcher."
+            )
+        super().__init__(loop, ref)
+        self.pid = pid
+        self.rpid = 0
+        self.rstatus = 0
+        self._native: _core.Watch | None = None
+        self._pidfd = -1
+
+    def _begin(self) -> None:
+        pidfd = os.pidfd_open(self.pid)
+        try:
+            native = _core.Watch(self.loop.hub, pidfd, READ, self._ended)
+            native.ref = self._ref
+            native.start()
+        except BaseException:
+            os.close(pidfd)
+            raise
+        self._native, self._pidfd = native, pidfd
+
+    def _end(self) -> None:
+        if self._native is not None:
+            self._native.cancel()
+        self._native = None
+        _core.fd_forget(self._pidfd)
+        os.close(self._pidfd)
+
+    def _count(self, change: int) -> None:
+        if self._native is not None:
+            self._native.ref = self._ref
+
+    def _forked(self) -> None:
+        self.stop()  # it is a child of the parent process, not of this one
+
+    def _ended(self, ready: int) -> None:
+        try:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+        except ChildProcessError:
+            pid, status = self.pid, 255 << 8
+            warnings.warn(
+                f"the status of child process {pid} is lost: somebody else has waited for it",
+                RuntimeWarning,
+                stacklevel=1,
+            )
+        if pid == 0:  # it has only changed its state
+            if self._native is not None:
+                self._native.want()
+            return
+        self.rpid, self.rstatus = pid, status
+        self._deactivate()
+        self._call(self._args or ())
+
+    @property
+    def pending(self) -> bool:
+        """It has ended, and the hub has not called yet."""
+        return self._is_posted or (self._native is not None and self._native.pending)
+
+    def _details(self) -> str:
+        return f" pid={self.pid} rpid={self.rpid} rstatus={self.rstatus}"
+
+
+class StatWatcher(Watcher):
+    """Calls back when what os.stat() tells of a path has changed; looks each `interval` seconds.
+
+    `attr` is what it tells now, `prev` what it told before the change; None: there is no such file.
+    An interval of 0 is five seconds, and the least is a tenth of one.
+
+    Switches: never. Threads: owner.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        path: str | bytes,
+        interval: float = 0.0,
+        ref: bool = True,
+        priority: int | None = None,
+    ) -> None:
+        super().__init__(loop, ref, priority)
+        self.path = path
+        self.interval = float(interval)
+        self.attr: os.stat_result | None = None
+        self.prev: os.stat_result | None = None
+        self._native = _core.Timer(loop.hub, self._look)
+
+    def _stat(self) -> os.stat_result | None:
+        try:
+            return os.stat(self.path)
+        except OSError:
+            return None
+
+    def _begin(self) -> None:
+        if self.interval == 0.0:
+            self.interval = _STAT_INTERVAL_S
+        self.interval = max(self.interval, _STAT_INTERVAL_S_MIN)
+        self.attr = self.prev = self._stat()
+        self._native.ref = self._ref
+        self._native.start(self.interval)
+
+    def _end(self) -> None:
+        self._native.cancel()
+
+    def _count(self, change: int) -> None:
+        self._native.ref = self._ref
+
+    def _forked(self) -> None:
+        """The clock goes on."""
+
+    def _look(self, ready: int) -> None:
+        self._native.start(self.interval)
+        now = self._stat()
+        if _told(now) == _told(self.attr):
+            return
+        self.prev, self.attr = self.attr, now
+        self._call(self._args or ())
+
+    def _details(self) -> str:
+        return f" path={self.path!r} interval={self.interval}"
+
+
+def _told(stat: os.stat_result | None) -> tuple[int, ...] | None:
+    """What is compared: all, with the times to the nanosecond."""
+    if stat is None:
+        return None
+    return (*stat[:7], stat.st_atime_ns, stat.st_mtime_ns, stat.st_ctime_ns)

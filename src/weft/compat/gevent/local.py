@@ -1,5 +1,0 @@
-"""gevent.local, served by weft."""
-
-from weft.local import all_local_dicts_for_greenlet, local
-
-__all__ = ["all_local_dicts_for_greenlet", "local"]
