@@ -97,7 +97,8 @@ void fbl_stack_pool_trim(fbl_stack_pool *pool);
 bool fbl_stack_pool_clean(fbl_stack_pool *pool);
 fbl_stack_pool *fbl_stack_pool_find(fbl_stack_pool *first, size_t stack_bytes);
 size_t fbl_stack_round(size_t stack_bytes);
-int fbl_stack_take(fbl_stack_pool *pool, fbl_stack **stack);
+int fbl_stack_take(fbl_stack_pool *pool, unsigned quarters, fbl_stack **stack);
+int fbl_stack_take_usual(fbl_hub *hub, fbl_stack **stack);
 void fbl_stack_give(fbl_stack *stack);
 void fbl_stack_trim(fbl_stack *stack, const void *sp);
 static inline char *fbl_stack_low(const fbl_stack *stack)
@@ -110,6 +111,17 @@ static inline size_t fbl_stack_room(fbl_stack *stack)
 {
     return (size_t)(fbl_stack_top(stack) - fbl_stack_low(stack));
 }
+
+/* ---- space.c: limits of the address space ----------------------------------------------------
+ * Stacks may take so many quarters of it, together with the one that is to be mapped:
+ */
+#define FBL_QUARTERS_USUAL 1u /* if that is as large as usual */
+#define FBL_QUARTERS_EIGHTH 2u /* an eighth of that */
+#define FBL_QUARTERS_LEAST 3u /* as small as can be */
+#define FBL_QUARTERS_ALL 4u /* as large as its fiber asked for */
+
+size_t fbl_space_left(unsigned quarters);
+void fbl_space_take(ptrdiff_t bytes);
 
 /* ---- slab.c: one mapping for many stacks ---------------------------------------------------- */
 #define FBL_SLAB_STACKS_MAX 128
@@ -131,7 +143,7 @@ struct fbl_slab {
 #endif
 };
 
-int fbl_slab_take(fbl_stack_pool *pool, fbl_stack **stack);
+int fbl_slab_take(fbl_stack_pool *pool, unsigned quarters, fbl_stack **stack);
 void fbl_slab_give(fbl_stack *stack);
 void fbl_slab_clear(fbl_stack_pool *pool);
 void fbl_slab_clean(fbl_stack_pool *pool, size_t dirty_max, size_t count_max);
@@ -338,11 +350,13 @@ struct fbl_hub {
     fbl_fd **fds; /* by number; NULL where never used */
     size_t fds_length; /* entries in `fds` */
     size_t stack_bytes; /* of a stack for who wants no other size */
+    size_t stack_bytes_least; /* to that it may shrink, where address space is short */
+    bool is_short; /* it has: such stacks are in use */
     fbl_stack_pool stacks; /* this thread's stacks, of the first usual size; chained: others */
     fbl_event events[FBL_HUB_EVENTS]; /* between block and dispatch */
 };
 
-void fbl_hub_init(fbl_hub *hub, fbl_fiber *main, size_t stack_bytes);
+void fbl_hub_init(fbl_hub *hub, fbl_fiber *main, size_t stack_bytes, size_t stack_bytes_least);
 void fbl_hub_close(fbl_hub *hub);
 int fbl_hub_open(fbl_hub *hub);
 uint64_t fbl_hub_prepare(fbl_hub *hub);
@@ -399,6 +413,9 @@ static uint64_t fbl_embed_turn_begins(fbl_hub *hub, uint64_t timeout_ns);
 
 /* The same turn ends: the kernel was asked, and who was to be woken is ready. */
 static void fbl_embed_turn_ends(fbl_hub *hub);
+
+/* More memory was mapped for stacks. Must not switch; whoever is current may have half a stack. */
+static void fbl_embed_mapped(fbl_hub *hub);
 
 /* Around the only blocking call; another thread may use the hub between the two. */
 static void fbl_embed_block(fbl_hub *hub);

@@ -132,7 +132,6 @@ static void fiber_main(void *argument)
             fbl_fiber_enter_switch(next);
             __builtin_trap();
         }
-        assert(fbl_fiber_stack_bytes(next) == stack->bytes);
         next->stack = stack;
         next->state = FBL_FIBER_RUNNING;
         next->is_held = false;
@@ -143,10 +142,21 @@ static void fiber_main(void *argument)
     }
 }
 
-/* May the fiber take over the stack of the current one, which ends? Else it must be prepared. */
+/* May the fiber take over the stack of the current one, which ends? Else it must be prepared. Where
+ * address space is short, what the one had for want of a larger one is good for the other. */
 bool fbl_fiber_fits(const fbl_fiber *fiber)
 {
-    return fbl_fiber_stack_bytes(fiber) == fiber->hub->current->stack->bytes;
+    const fbl_fiber *current = fiber->hub->current;
+    if (fbl_likely(fbl_fiber_stack_bytes(fiber) == current->stack->bytes))
+        return true;
+    return fiber->hub->is_short && fiber->stack_units == 0 && current->stack_units == 0;
+}
+
+/* A stack of the size that the fiber was to have, and no other. */
+static int fiber_take_wanted(fbl_fiber *fiber)
+{
+    fbl_stack_pool *pool = fbl_stack_pool_find(&fiber->hub->stacks, fbl_fiber_stack_bytes(fiber));
+    return pool == NULL ? -ENOMEM : fbl_stack_take(pool, FBL_QUARTERS_ALL, &fiber->stack);
 }
 
 /* Gives a NEW fiber its stack and first frame. Nothing to do for any other. */
@@ -154,10 +164,12 @@ int fbl_fiber_prepare(fbl_fiber *fiber)
 {
     if (fiber->state != FBL_FIBER_NEW || fiber->stack != NULL)
         return 0;
-    fbl_stack_pool *pool = fbl_stack_pool_find(&fiber->hub->stacks, fbl_fiber_stack_bytes(fiber));
-    int rc = pool == NULL ? -ENOMEM : fbl_stack_take(pool, &fiber->stack);
+    int rc = fiber->stack_units == 0 ? fbl_stack_take_usual(fiber->hub, &fiber->stack)
+                                     : fiber_take_wanted(fiber);
     if (rc < 0)
         return rc;
+    if (fbl_unlikely(rc > 0))
+        fbl_embed_mapped(fiber->hub);
     fbl_context_make(&fiber->context, fbl_stack_top(fiber->stack), fiber_main, fiber);
     fbl_embed_fresh(fiber);
     return 0;

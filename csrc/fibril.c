@@ -9,6 +9,7 @@
 #include "python/thread.h"
 
 #include "enter.h"
+#include "space.c"
 #include "slab.c"
 #include "stack.c"
 #include "timer.c"
@@ -25,6 +26,7 @@
 #include "python/wait.c"
 #include "python/world.c"
 #include "python/signal_stack.c"
+#include "python/overflow.c"
 #include "python/watchdog.c"
 #include "python/signal_wake.c"
 #include "python/thread.c"

@@ -27,7 +27,7 @@ uint64_t fbl_hub_now(fbl_hub *hub)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec + hub->clock_offset_ns;
 }
 
-void fbl_hub_init(fbl_hub *hub, fbl_fiber *main, size_t stack_bytes)
+void fbl_hub_init(fbl_hub *hub, fbl_fiber *main, size_t stack_bytes, size_t stack_bytes_least)
 {
     hub->timers = NULL;
     hub->timer_order = 0;
@@ -53,6 +53,8 @@ void fbl_hub_init(fbl_hub *hub, fbl_fiber *main, size_t stack_bytes)
     fbl_list_init(&hub->idle);
     fbl_list_init(&hub->fibers);
     hub->stack_bytes = stack_bytes;
+    hub->stack_bytes_least = stack_bytes_least;
+    hub->is_short = false;
     fbl_stack_pool_init(&hub->stacks, stack_bytes);
     fbl_fiber_init(main, hub);
     main->state = FBL_FIBER_RUNNING;

@@ -78,7 +78,7 @@ static char *slab_first(char *mapping, size_t stack_bytes)
 
 /* As many as are alive already, so that few fibers take little address space; fewer if the address
  * space is short. */
-static int slab_map(fbl_slab *slab, fbl_stack_pool *pool)
+static int slab_map(fbl_slab *slab, fbl_stack_pool *pool, size_t bytes_max)
 {
     size_t count = pool->live_count < 4 ? 4 : pool->live_count;
     if (count > FBL_SLAB_STACKS_MAX)
@@ -87,6 +87,8 @@ static int slab_map(fbl_slab *slab, fbl_stack_pool *pool)
         count = SLAB_BYTES_MAX / pool->stack_bytes + 1;
     for (; count > 0; count /= 2) {
         size_t bytes = count * pool->stack_bytes + slab_slack(pool->stack_bytes);
+        if (bytes > bytes_max)
+            continue;
         char *mapping = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
         if (mapping == MAP_FAILED)
@@ -97,17 +99,18 @@ static int slab_map(fbl_slab *slab, fbl_stack_pool *pool)
         slab->mapping_bytes = bytes;
         slab->first = slab_first(mapping, pool->stack_bytes);
         slab->count = (uint32_t)count;
+        fbl_space_take((ptrdiff_t)bytes);
         return 0;
     }
-    return -errno;
+    return -ENOMEM;
 }
 
-static int slab_make(fbl_stack_pool *pool)
+static int slab_make(fbl_stack_pool *pool, unsigned quarters)
 {
     fbl_slab *slab = calloc(1, sizeof *slab);
     if (slab == NULL)
         return -ENOMEM;
-    int rc = slab_map(slab, pool);
+    int rc = slab_map(slab, pool, fbl_space_left(quarters));
     if (rc < 0) {
         free(slab);
         return rc;
@@ -125,6 +128,7 @@ static void slab_unmap(fbl_slab *slab)
     slab->pool->dirty_count -= slab->dirty_count;
     fbl_memcheck_unmapped(slab);
     munmap(slab->mapping, slab->mapping_bytes);
+    fbl_space_take(-(ptrdiff_t)slab->mapping_bytes);
     free(slab);
 }
 
@@ -177,10 +181,12 @@ static fbl_stack *slab_write_header(fbl_slab *slab, char *base)
     return stack;
 }
 
-int fbl_slab_take(fbl_stack_pool *pool, fbl_stack **stack)
+/* 1: memory was mapped for it, 0, or an error. */
+int fbl_slab_take(fbl_stack_pool *pool, unsigned quarters, fbl_stack **stack)
 {
-    if (fbl_list_is_empty(&pool->slabs)) {
-        int rc = slab_make(pool);
+    bool is_mapped = fbl_list_is_empty(&pool->slabs);
+    if (is_mapped) {
+        int rc = slab_make(pool, quarters);
         if (rc < 0)
             return rc;
     }
@@ -203,7 +209,7 @@ int fbl_slab_take(fbl_stack_pool *pool, fbl_stack **stack)
     }
     if (slab_is_full(slab))
         fbl_list_remove(&slab->link);
-    return 0;
+    return is_mapped;
 }
 
 /* Nobody runs on the stack. */

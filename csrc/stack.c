@@ -20,6 +20,7 @@
 #include "core.h"
 #include "memcheck.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -125,8 +126,10 @@ void fbl_stack_pool_clear(fbl_stack_pool *pool)
     }
 }
 
-int fbl_stack_take(fbl_stack_pool *pool, fbl_stack **stack)
+/* 1: memory was mapped for it, 0, or an error. */
+int fbl_stack_take(fbl_stack_pool *pool, unsigned quarters, fbl_stack **stack)
 {
+    int rc = 0;
     if (fbl_likely(pool->free != NULL)) {
         *stack = pool->free;
         pool->free = (*stack)->next;
@@ -135,13 +138,38 @@ int fbl_stack_take(fbl_stack_pool *pool, fbl_stack **stack)
         *stack = pool->surplus;
         pool->surplus = NULL;
     } else {
-        int rc = fbl_slab_take(pool, stack);
+        rc = fbl_slab_take(pool, quarters, stack);
         if (rc < 0)
             return rc;
     }
     pool->live_count++;
     stack_unpoison(*stack);
-    return 0;
+    return rc;
+}
+
+/* The address space is short: a stack of the largest size that leaves enough to everybody else. */
+static __attribute__((noinline)) int stack_take_smaller(fbl_hub *hub, fbl_stack **stack)
+{
+    size_t eighth = fbl_stack_round(hub->stack_bytes / 8), least = hub->stack_bytes_least;
+    int rc = -ENOMEM;
+    if (eighth > least) {
+        fbl_stack_pool *pool = fbl_stack_pool_find(&hub->stacks, eighth);
+        rc = pool == NULL ? -ENOMEM : fbl_stack_take(pool, FBL_QUARTERS_EIGHTH, stack);
+    }
+    if (rc == -ENOMEM && least < hub->stack_bytes) {
+        fbl_stack_pool *pool = fbl_stack_pool_find(&hub->stacks, least);
+        rc = pool == NULL ? -ENOMEM : fbl_stack_take(pool, FBL_QUARTERS_LEAST, stack);
+    }
+    hub->is_short |= rc >= 0;
+    return rc;
+}
+
+/* A stack of the hub's usual size, if that can be. Returns as above. */
+int fbl_stack_take_usual(fbl_hub *hub, fbl_stack **stack)
+{
+    fbl_stack_pool *pool = fbl_stack_pool_find(&hub->stacks, hub->stack_bytes);
+    int rc = pool == NULL ? -ENOMEM : fbl_stack_take(pool, FBL_QUARTERS_USUAL, stack);
+    return fbl_likely(rc != -ENOMEM) ? rc : stack_take_smaller(hub, stack);
 }
 
 /* The beginning of the page that `at` is on. */

@@ -13,14 +13,6 @@
 
 #include "../core.h"
 
-/* The measured worst case is about 1700 bytes of C stack per unit (sorted() with a Python key);
- * 64 KiB stay for what does not count. Below 150 ordinary code would fail. */
-static inline int fbl_c_recursion_budget(size_t stack_bytes)
-{
-    size_t budget = (stack_bytes - 64u * 1024u) / 1700u;
-    return budget < 150 ? 150 : budget > 10000 ? 10000 : (int)budget;
-}
-
 /* A method that takes its arguments as a vector, with keywords. */
 #define FAST_KEYWORDS METH_FASTCALL | METH_KEYWORDS
 

@@ -68,6 +68,7 @@ static __attribute__((noinline)) void fibers_unwind_dropped_now(fbl_thread *thre
     fbl_record *record;
     PyObject *travelling = PyErr_GetRaisedException();
     thread->dropped_count = 0;
+    stack_size_tell_short(thread);
     while ((record = thread_find_dropped(thread)) != NULL) {
         record->is_dropped = false;
         fiber_unwind_switch(thread, record);

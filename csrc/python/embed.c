@@ -46,6 +46,13 @@ static fbl_fiber *fbl_embed_run(fbl_fiber *fiber)
     return &next->core;
 }
 
+static void fbl_embed_mapped(fbl_hub *hub)
+{
+    overflow_arm();
+    if (fbl_unlikely(hub->is_short))
+        stack_size_note_short(fbl_container_of(hub, fbl_thread, hub));
+}
+
 /* No stack for a fiber that was to start: it ends with MemoryError instead. */
 static void fbl_embed_stillborn(fbl_fiber *fiber, int err)
 {

@@ -122,7 +122,9 @@ static PyMethodDef module_methods[] = {
      "Threads: any."},
     {"spawn", (PyCFunction)(void (*)(void))module_spawn, METH_FASTCALL | METH_KEYWORDS,
      "spawn(fn, /, *args, **kwargs)\n--\n\nRun fn(*args, **kwargs) in a new task; return the task. "
-     "It starts when the caller next waits.\n\nSwitches: never. Threads: any. Raises TypeError if "
+     "It starts when the caller next waits.\n\nstack_size: bytes for its C stack, instead of "
+     "fibril.stack_size(); a function that has a parameter of\nthat name gets it itself.\n\n"
+     "Switches: never. Threads: any. Raises TypeError if "
      "fn cannot be called.\n\n>>> import fibril\n>>> fibril.spawn(len, 'abc').get()\n3\n"},
     {"spawn_later", (PyCFunction)(void (*)(void))module_spawn_later, METH_FASTCALL | METH_KEYWORDS,
      "spawn_later(seconds, fn, /, *args, **kwargs)\n--\n\nAs spawn, but start it after that many "
@@ -272,6 +274,7 @@ PyMODINIT_FUNC PyInit__core(void)
     if (fbl_empty_tuple == NULL || errors_import() < 0 || thread_import() < 0 ||
         death_import() < 0 || hooks_import() < 0 || state_learn(PyThreadState_Get()) < 0)
         return NULL;
+    stack_size_learn();
     debug_learn();
     PyObject *module = PyModule_Create(&module_def);
     if (module != NULL && module_fill(module) < 0)

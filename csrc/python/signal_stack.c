@@ -3,9 +3,10 @@
  *
  * The idea: a fiber that runs into its guard cannot run a signal handler on its own stack, so the
  * kernel would end the process without a word. faulthandler.enable() gives an alternate stack to
- * the thread that calls it only, which is the main thread; every other thread gets one here, and
- * faulthandler's report, with the line, then comes from there as well. It costs two system calls
- * for each thread and no memory until a signal comes. A thread that has one keeps it.
+ * the thread that calls it only; every thread without one gets one here, so that overflow.c can
+ * say what happened, and faulthandler's report, with the line, comes from there as well. It costs
+ * two system calls for each thread and no memory until a signal comes. A thread that has one keeps
+ * it.
  *
  * They are never unmapped, but handed to the next thread: faulthandler remembers the stack that it
  * replaced, and may put it back long after the thread has ended. Their number is that of threads
@@ -15,8 +16,6 @@
 
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 /* Virtual. faulthandler needs 10 KiB, and from 3.14 on unwinds the C stack as well. */
 #define SIGNAL_STACK_BYTES (256u * 1024u)
@@ -45,8 +44,7 @@ static signal_stack *signal_stack_make(void)
 static void signal_stack_open(fbl_thread *thread)
 {
     stack_t present;
-    bool is_main = getpid() == (pid_t)syscall(SYS_gettid);
-    if (is_main || sigaltstack(NULL, &present) < 0 || !(present.ss_flags & SS_DISABLE))
+    if (sigaltstack(NULL, &present) < 0 || !(present.ss_flags & SS_DISABLE))
         return;
     signal_stack *stack = unused_signal_stacks;
     if (stack != NULL)

@@ -1,15 +1,73 @@
 /*
  * stack_size.c: how large the stacks of fibers are: the usual size, and what one fiber asks for.
  *
- * The idea: a size is virtual, so there is no reason to be precise. It is rounded up to one of a
- * few sizes, and must not be below what the CPython at hand needs to raise RecursionError in time,
- * which its state file says. A size that is too small is refused here and nowhere else.
+ * The idea: code in C is written for a thread's stack, so that is what a fiber gets: the soft
+ * RLIMIT_STACK, by which pthread sizes the stacks of this process. A size is virtual, so there is
+ * no reason to be precise. It is rounded up to one of a few sizes, and must not be below what the
+ * CPython at hand needs to raise RecursionError in time, which its state file says. A size that is
+ * too small is refused here and nowhere else.
  * The usual size belongs to the process; each thread's hub has a copy, so that who starts a fiber
  * need not look further. The GIL is the lock.
  */
 #include "thread.h"
 
-size_t fbl_stack_bytes = FBL_PYTHON_STACK_BYTES;
+#include <sys/resource.h>
+
+#define THREAD_STACK_BYTES ((size_t)8 << 20) /* where there is no limit: Linux's own default */
+#define THREAD_STACK_BYTES_MAX ((size_t)64 << 20) /* a limit far beyond is none */
+
+size_t fbl_thread_stack_bytes;
+size_t fbl_stack_bytes;
+
+/* At import: later changes of the limit concern neither pthread nor us. */
+static void stack_size_learn(void)
+{
+    struct rlimit limit;
+    size_t bytes = THREAD_STACK_BYTES;
+    if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        bytes = limit.rlim_cur;
+    if (bytes > THREAD_STACK_BYTES_MAX)
+        bytes = THREAD_STACK_BYTES_MAX;
+    if (bytes < FBL_PYTHON_STACK_BYTES_MIN)
+        bytes = FBL_PYTHON_STACK_BYTES_MIN;
+    fbl_thread_stack_bytes = fbl_stack_bytes = fbl_stack_round(bytes);
+}
+
+/* ---- where the address space is short ---- */
+
+static bool is_short_told; /* once for the process */
+static fbl_thread *short_thread; /* who is to tell; NULL: nobody */
+
+/* A stack that is smaller than usual was made, where no Python code may run: the thread tells of it
+ * when it next makes a fiber or asks for the current one. */
+static void stack_size_note_short(fbl_thread *thread)
+{
+    if (is_short_told)
+        return;
+    is_short_told = true;
+    short_thread = thread;
+    thread->dropped_count++; /* makes it look */
+}
+
+static void stack_size_tell_short(fbl_thread *thread)
+{
+    if (short_thread != thread)
+        return;
+    short_thread = NULL;
+    int rc = PyErr_WarnFormat(
+        PyExc_RuntimeWarning, 1,
+        "the address space of this process is limited (RLIMIT_AS, or vm.overcommit_memory=2), so "
+        "from here on fibers get stacks of %zu bytes or less instead of %zu. C code that recurses "
+        "deeply or has large arrays may overflow them. Raise the limit, or choose a size: "
+        "fibril.stack_size(), or FIBRIL_STACK_SIZE.",
+        fbl_stack_bytes / 8 > FBL_PYTHON_STACK_BYTES_MIN ? fbl_stack_bytes / 8
+                                                         : (size_t)FBL_PYTHON_STACK_BYTES_MIN,
+        fbl_stack_bytes);
+    if (rc < 0)
+        PyErr_WriteUnraisable(thread->main->self);
+}
+
+/* ---- sizes that are asked for ---- */
 
 /* The rounded size in bytes; 0 with an exception. */
 static size_t stack_size_from_argument(PyObject *size)
@@ -67,7 +125,7 @@ static PyObject *module_stack_size(PyObject *module, PyObject *args)
         return NULL;
     size_t former = fbl_stack_bytes, bytes = former;
     if (PyLong_Check(size) && PyObject_Not(size) == 1)
-        bytes = FBL_PYTHON_STACK_BYTES;
+        bytes = fbl_thread_stack_bytes;
     else if (size != Py_None)
         bytes = stack_size_from_argument(size);
     if (bytes == 0)

@@ -11,9 +11,9 @@
  * Included by state.h only.
  */
 #include "internal/pycore_frame.h"
+#include "recursion.h"
 
 #define FBL_PYTHON_VERSION "3.11"
-#define FBL_PYTHON_STACK_BYTES (3072u * 1024u)
 #define FBL_PYTHON_STACK_BYTES_MIN (1024u * 1024u)
 
 typedef struct {
@@ -43,10 +43,12 @@ static inline void version_load(version_state *state, PyThreadState *ts)
 /* 3 MiB hold the default limit of 1000 in the worst measured kind: sorted() with a Python key, two
  * units and 4981 bytes a level. A fiber with a smaller stack begins at a depth from which the limit
  * is only as far away as the stack reaches. Who raises the limit is on his own, as on a thread. */
+#define RECURSION_ROOM_BYTES (2688u << 10)
+
 static inline void version_fresh(version_state *state, PyThreadState *ts, char *low, char *top)
 {
-    int budget = fbl_c_recursion_budget((size_t)(top - low));
-    bool is_small = (size_t)(top - low) < FBL_PYTHON_STACK_BYTES / 8 * 7;
+    int budget = recursion_fitting((size_t)(top - low));
+    bool is_small = (size_t)(top - low) < RECURSION_ROOM_BYTES;
     state->bottom = (_PyCFrame){.use_tracing = ts->cframe->use_tracing,
                                 .current_frame = NULL,
                                 .previous = &ts->root_cframe};

@@ -8,6 +8,7 @@
  * Included by state.h only.
  */
 #include "internal/pycore_frame.h"
+#include "recursion_c.h"
 
 typedef struct {
     _PyCFrame *cframe; /* innermost eval loop's, on the fiber's C stack; or `bottom` */
@@ -39,7 +40,7 @@ static inline void version_fresh(version_state *state, PyThreadState *ts, char *
     state->bottom = (_PyCFrame){.current_frame = NULL, .previous = &ts->root_cframe};
     state->cframe = &state->bottom;
     state->depth = 0;
-    state->c_remaining = fbl_c_recursion_budget((size_t)(top - low));
+    state->c_remaining = recursion_budget((size_t)(top - low));
     state->trash_nesting = 0;
     state->call = NULL;
 }
@@ -90,12 +91,7 @@ static inline void version_exchange_frames(version_state *state, PyThreadState *
     state->cframe = cframe;
 }
 
-/* All that is used here lies where the headers have it, in every patch release. */
-static int version_learn(PyThreadState *ts)
-{
-    (void)ts;
-    return 0;
-}
+static int version_learn(PyThreadState *ts) { return recursion_learn(ts); }
 
 static inline void version_adopt(version_state *state, PyThreadState *ts)
 {
@@ -104,5 +100,4 @@ static inline void version_adopt(version_state *state, PyThreadState *ts)
 }
 
 #define FBL_PYTHON_VERSION "3.12"
-#define FBL_PYTHON_STACK_BYTES (1024u * 1024u)
 #define FBL_PYTHON_STACK_BYTES_MIN (512u * 1024u)

@@ -4,10 +4,11 @@
  * budget.
  *
  * The budget must stay above 100 on a fresh fiber, or what the trashcan put off is destroyed only
- * back on the thread's own stack; fbl_c_recursion_budget sees to it.
+ * back on the thread's own stack; recursion.h sees to it.
  * Included by state.h only.
  */
 #include "internal/pycore_frame.h"
+#include "recursion_c.h"
 
 typedef struct {
     struct _PyInterpreterFrame *frame; /* innermost frame; NULL where a fiber's chain ends */
@@ -35,7 +36,7 @@ static inline void version_fresh(version_state *state, PyThreadState *ts, char *
     (void)ts;
     state->frame = NULL;
     state->depth = 0;
-    state->c_remaining = fbl_c_recursion_budget((size_t)(top - low));
+    state->c_remaining = recursion_budget((size_t)(top - low));
     state->call = NULL;
 }
 
@@ -88,12 +89,7 @@ static inline void version_exchange_frames(version_state *state, PyThreadState *
     state->frame = frame;
 }
 
-/* All that is used here lies where the headers have it, in every patch release. */
-static int version_learn(PyThreadState *ts)
-{
-    (void)ts;
-    return 0;
-}
+static int version_learn(PyThreadState *ts) { return recursion_learn(ts); }
 
 static inline void version_adopt(version_state *state, PyThreadState *ts)
 {
@@ -102,5 +98,4 @@ static inline void version_adopt(version_state *state, PyThreadState *ts)
 }
 
 #define FBL_PYTHON_VERSION "3.13"
-#define FBL_PYTHON_STACK_BYTES (1024u * 1024u)
 #define FBL_PYTHON_STACK_BYTES_MIN (512u * 1024u)

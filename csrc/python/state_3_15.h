@@ -91,5 +91,4 @@ static inline void version_adopt(version_state *state, PyThreadState *ts)
 }
 
 #define FBL_PYTHON_VERSION "3.15"
-#define FBL_PYTHON_STACK_BYTES (256u * 1024u)
 #define FBL_PYTHON_STACK_BYTES_MIN (192u * 1024u)

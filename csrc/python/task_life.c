@@ -209,6 +209,42 @@ static int task_check_callable(PyObject *fn)
     return -1;
 }
 
+/* Has a Python function, or a method that is one, a parameter of that name? */
+static bool function_has_parameter(PyObject *fn, const char *name)
+{
+    if (fn != NULL && PyMethod_Check(fn))
+        fn = PyMethod_GET_FUNCTION(fn);
+    if (fn == NULL || !PyFunction_Check(fn))
+        return false;
+    PyCodeObject *code = (PyCodeObject *)PyFunction_GET_CODE(fn);
+    PyObject *names = PyCode_GetVarnames(code);
+    bool has_it = false;
+    for (int i = 0; names != NULL && i < code->co_argcount + code->co_kwonlyargcount; i++)
+        has_it |= PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, i), name) == 0;
+    if (names == NULL)
+        PyErr_Clear(); /* no memory for a tuple: the next step will say so */
+    Py_XDECREF(names);
+    return has_it;
+}
+
+/* Sets the arguments by name, of which stack_size=... is an option of ours, unless the function
+ * itself takes it. `kwargs` is stolen; NULL: there are none. */
+static int task_set_kwargs(PyObject *self, PyObject *kwargs)
+{
+    PyObject *size = kwargs == NULL ? NULL : PyDict_GetItemString(kwargs, "stack_size");
+    if (size == NULL || function_has_parameter(task_of(self)->fn, "stack_size")) {
+        Py_XSETREF(record_of(self)->kwargs, kwargs);
+        return 0;
+    }
+    PyObject *others = PyDict_Copy(kwargs); /* the caller may have it */
+    int rc = others == NULL ? -1 : fiber_set_stack_size(self, size, NULL);
+    Py_DECREF(kwargs);
+    if (rc == 0)
+        rc = PyDict_DelItemString(others, "stack_size");
+    Py_XSETREF(record_of(self)->kwargs, others);
+    return rc;
+}
+
 static int task_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     fbl_record *record = record_of(self);
@@ -224,8 +260,7 @@ static int task_init(PyObject *self, PyObject *args, PyObject *kwargs)
         return -1;
     Py_XSETREF(task_of(self)->fn, fn != Py_None ? Py_NewRef(fn) : NULL);
     Py_SETREF(record->args, rest);
-    Py_XSETREF(record->kwargs, Py_XNewRef(kwargs));
-    return 0;
+    return task_set_kwargs(self, Py_XNewRef(kwargs));
 }
 
 /* The spawner's context variables, as a copy; an empty context needs none. */
@@ -288,7 +323,8 @@ static PyObject *task_make(PyObject *fn, PyObject *args, PyObject *kwargs)
     }
     task_of(self)->fn = Py_NewRef(fn);
     Py_SETREF(record_of(self)->args, args);
-    record_of(self)->kwargs = kwargs;
+    if (fbl_unlikely(kwargs != NULL) && task_set_kwargs(self, kwargs) < 0)
+        Py_CLEAR(self);
     return self;
 }
 

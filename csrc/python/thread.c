@@ -342,7 +342,7 @@ static fbl_thread *thread_make(void)
         Py_DECREF(main);
         return NULL;
     }
-    fbl_hub_init(&thread->hub, &record->core, fbl_stack_bytes);
+    fbl_hub_init(&thread->hub, &record->core, fbl_stack_bytes, FBL_PYTHON_STACK_BYTES_MIN);
     thread->main = record;
     state_adopt(&record->state, thread->ts);
     PyObject_GC_Track(main);
@@ -358,6 +358,7 @@ static fbl_thread *thread_make(void)
     watchdog_unlock();
     fbl_this_thread = thread;
     signal_stack_open(thread);
+    overflow_arm();
     signal_wake_learn(thread);
     return thread;
 }

@@ -88,6 +88,7 @@ struct fbl_thread {
 };
 
 extern __thread fbl_thread *fbl_this_thread;
+extern size_t fbl_thread_stack_bytes; /* of a native thread's stack, and so usually of a fiber's */
 extern size_t fbl_stack_bytes; /* of the stacks of fibers that ask for no other size */
 
 /* A type of ours: nobody has overridden its methods, so they need not be looked up. */
@@ -220,11 +221,17 @@ static void signal_wake_begin(fbl_thread *thread);
 static void signal_wake_end(fbl_thread *thread);
 static void thread_throw_to_main(fbl_thread *thread);
 
+/* ---- overflow.c: who used up its stack is told ---- */
+static void overflow_arm(void);
+
 /* ---- signal_stack.c ---- */
 static void signal_stack_open(fbl_thread *thread);
 static void signal_stack_close(fbl_thread *thread);
 
 /* ---- stack_size.c ---- */
+static void stack_size_learn(void);
+static void stack_size_note_short(fbl_thread *thread);
+static void stack_size_tell_short(fbl_thread *thread);
 static PyObject *fiber_get_stack_size(PyObject *self, void *unused);
 static int fiber_set_stack_size(PyObject *self, PyObject *value, void *unused);
 static PyObject *module_stack_size(PyObject *module, PyObject *args);

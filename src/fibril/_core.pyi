@@ -37,7 +37,11 @@ class Task(Fiber):
     """A fiber that the hub schedules, with a result; also `gevent.Greenlet`."""
 
     def __init__(
-        self, run: Callable[..., Any] | None = None, *args: Any, **kwargs: Any
+        self,
+        run: Callable[..., Any] | None = None,
+        *args: Any,
+        stack_size: int | None = None,
+        **kwargs: Any,
     ) -> None: ...
     @classmethod
     def spawn(cls, *args: Any, **kwargs: Any) -> Task: ...
@@ -322,8 +326,17 @@ def get_hub() -> Hub:
 
 def get_hub_class() -> type[Hub]: ...
 def set_hub_class(cls: type[Hub]) -> None: ...
-def spawn(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Task: ...
-def spawn_later(seconds: float, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Task: ...
+def spawn(
+    fn: Callable[..., Any], /, *args: Any, stack_size: int | None = None, **kwargs: Any
+) -> Task: ...
+def spawn_later(
+    seconds: float,
+    fn: Callable[..., Any],
+    /,
+    *args: Any,
+    stack_size: int | None = None,
+    **kwargs: Any,
+) -> Task: ...
 def sleep(seconds: float = 0, ref: bool = True) -> None: ...
 def all_fibers() -> list[tuple[int, Fiber, str, str | None, Any]]:
     """For each fiber of the process that has not ended: its native thread, its state ("new",

@@ -1,8 +1,8 @@
 """How large the stacks of fibers are, for everybody: stack_size(), or FIBRIL_STACK_SIZE.
 
-A size is addresses, and memory only where touched, so the usual one is as large as the version of
-CPython needs to stop deep recursion with RecursionError. More is for C code that recurses deeply
-without asking the interpreter. One fiber's own size is its attribute stack_size.
+A size is addresses, and memory only where touched, so the usual one is what a native thread gets:
+the soft RLIMIT_STACK (8 MiB as a rule, 64 at the most). Code in C is written for that. One fiber's
+own size is its attribute stack_size.
 """
 
 import os

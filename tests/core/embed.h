@@ -53,6 +53,7 @@ __attribute__((unused)) static int test_madvise(void *at, size_t bytes, int advi
 
 #define mmap test_mmap
 #define madvise test_madvise
+#include "space.c"
 #include "slab.c"
 #include "stack.c"
 #undef mmap
@@ -219,6 +220,14 @@ static void fbl_embed_block(fbl_hub *hub)
         test_on_block();
 }
 
+static int test_mapped_count;
+
+static void fbl_embed_mapped(fbl_hub *hub)
+{
+    (void)hub;
+    test_mapped_count++;
+}
+
 static void fbl_embed_unblock(fbl_hub *hub)
 {
     (void)hub;
@@ -240,7 +249,7 @@ static inline void test_open(bool is_sim)
 {
     memset(&test_main, 0, sizeof test_main);
     memset(&test_hub, 0, sizeof test_hub);
-    fbl_hub_init(&test_hub, &test_main.core, TEST_STACK_BYTES);
+    fbl_hub_init(&test_hub, &test_main.core, TEST_STACK_BYTES, FBL_STACK_BYTES_MIN);
     test_main.references = 1;
     test_stall_count = test_interrupt_error = test_stay_count = 0;
     test_on_stall = NULL;

@@ -10,7 +10,7 @@ static fbl_stack *stacks[MANY];
 static fbl_stack *take(void)
 {
     fbl_stack *stack = NULL;
-    CHECK_EQUAL(fbl_stack_take(&pool, &stack), 0);
+    CHECK(fbl_stack_take(&pool, FBL_QUARTERS_ALL, &stack) >= 0);
     return stack;
 }
 
@@ -173,10 +173,10 @@ static void where_address_space_is_short_a_slab_is_small(void)
     size_t taken = 40;
     test_bytes_left = 20 * BYTES;
     fbl_stack *unset = NULL;
-    while (taken < MANY && fbl_stack_take(&pool, &stacks[taken]) == 0)
+    while (taken < MANY && fbl_stack_take(&pool, FBL_QUARTERS_ALL, &stacks[taken]) >= 0)
         taken++;
     CHECK(taken >= 60);
-    CHECK_EQUAL(fbl_stack_take(&pool, &unset), -ENOMEM);
+    CHECK_EQUAL(fbl_stack_take(&pool, FBL_QUARTERS_ALL, &unset), -ENOMEM);
     test_bytes_left = -1;
     for (size_t i = 0; i < taken; i++)
         give_cold(stacks[i]);

@@ -1,6 +1,7 @@
 """The guard below each stack: what no counter stops is a segmentation fault that names its line."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,12 +11,18 @@ from pathlib import Path
 
 import pytest
 
+import fibril
 from tests.conftest import Interpreter
 
 # AddressSanitizer would handle the signal itself, on stacks of its own.
 HANDS_OFF = {
     "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":handle_segv=0:use_sigaltstack=0"
 }
+
+TOLD = (
+    r"fibril: stack overflow: the fiber that runs '.*' \(.*program.py:\d+\) has used up its stack "
+    r"of {} bytes\.\nGive it a larger one: .*\n+"
+)
 
 # Nested iterators call each other in C without any count, in every version.
 OVERFLOW = """
@@ -24,7 +31,7 @@ OVERFLOW = """
 
     def overflow():
         nested = iter([1])
-        for _ in range(200_000):
+        for _ in range(400_000):
             nested = itertools.chain(nested, [1])
         next(nested)  # here
 
@@ -45,8 +52,9 @@ def test_faulthandler_names_the_line_of_an_overflow(start: str, interpreter: Int
     done = interpreter.run(OVERFLOW.replace("{start}", start), **HANDS_OFF)
     assert done.status == -signal.SIGSEGV
     assert done.out == ""
-    assert "Fatal Python error: Segmentation fault" in done.err
-    assert 'program.py", line 8 in overflow' in done.err
+    told, dump = done.err.split("Fatal Python error: Segmentation fault")
+    assert 'program.py", line 8 in overflow' in dump
+    assert re.fullmatch(TOLD.format(fibril.stack_size()), told)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +69,89 @@ def test_faulthandler_names_the_line_in_another_thread_too(
     assert done.status == -signal.SIGSEGV
     assert "Fatal Python error: Segmentation fault" in done.err
     assert 'program.py", line 8 in overflow' in done.err
+
+
+# Each ends with the fault of OVERFLOW's nested iterators, and what is in their way before.
+HANDLERS = {
+    "no other handler": "",
+    "faulthandler, before": "faulthandler.enable()\nimport fibril",
+    "faulthandler, after": "import fibril\nfaulthandler.enable()",
+    "faulthandler, after and off": (
+        "import fibril\nfaulthandler.enable()\nfibril.Fiber(int).switch()\nfaulthandler.disable()"
+    ),
+    "faulthandler, between two fibers": (
+        "import fibril\nfibril.Fiber(int).switch()\nfaulthandler.enable()\n"
+        "fibers = [fibril.Fiber(fibril.getcurrent().switch) for _ in range(100)]\n"
+        "for fiber in fibers: fiber.switch()"
+    ),
+    "a handler in Python, that cannot run": "signal.signal(signal.SIGSEGV, print)\nimport fibril",
+    "ignored, as no fault can be": "signal.signal(signal.SIGSEGV, signal.SIG_IGN)\nimport fibril",
+    "another thread": "import fibril\nin_thread = True",
+}
+
+
+@pytest.mark.parametrize("handlers", HANDLERS)
+def test_who_overflows_is_told_whatever_handlers_there_are(
+    handlers: str, interpreter: Interpreter
+) -> None:
+    program = f"""
+import faulthandler, itertools, signal, threading
+faulthandler.disable()  # the test's interpreter began with it
+in_thread = False
+{HANDLERS[handlers]}
+import fibril
+def overflow():
+    nested = iter([1])
+    for _ in range(400_000):
+        nested = itertools.chain(nested, [1])
+    next(nested)
+def start():
+    fibril.spawn(overflow, stack_size=4 << 20).get()
+if in_thread:
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+start()
+"""
+    done = interpreter.run(program, **HANDS_OFF)
+    assert done.status == -signal.SIGSEGV
+    told = TOLD.format(4 << 20)
+    has_dump = "faulthandler" in handlers and "off" not in handlers
+    if has_dump:
+        assert re.fullmatch(
+            f"{told}Fatal Python error: Segmentation fault\n.*", done.err, re.DOTALL
+        )
+    else:
+        assert re.fullmatch(told, done.err)
+
+
+def test_other_faults_are_passed_on(interpreter: Interpreter) -> None:
+    """To the handler that was there, and without a word of ours."""
+    crash = """
+        import ctypes, faulthandler, fibril
+        faulthandler.disable()
+        {}
+        fibril.spawn(ctypes.string_at, 8).get()
+    """
+    done = interpreter.run(crash.format(""), **HANDS_OFF)
+    assert (done.status, done.err) == (-signal.SIGSEGV, "")
+    done = interpreter.run(crash.format("faulthandler.enable()"), **HANDS_OFF)
+    assert done.status == -signal.SIGSEGV
+    assert done.err.startswith("Fatal Python error: Segmentation fault")
+
+
+def test_a_signal_that_somebody_sends_is_no_overflow(interpreter: Interpreter) -> None:
+    program = """
+        import faulthandler, os, signal, fibril
+        faulthandler.disable()
+        {}
+        fibril.spawn(os.kill, os.getpid(), signal.SIGSEGV).get()
+        print("alive")
+    """
+    done = interpreter.run(program.format(""), **HANDS_OFF)
+    assert (done.status, done.out, done.err) == (-signal.SIGSEGV, "", "")
+    handler = 'signal.signal(signal.SIGSEGV, lambda *_: print("handled"))'
+    assert interpreter.out(program.format(handler), **HANDS_OFF) == "handled\nalive\n"
 
 
 def test_a_thread_keeps_the_signal_stack_that_it_has(interpreter: Interpreter) -> None:
@@ -96,13 +187,14 @@ def test_a_thread_keeps_the_signal_stack_that_it_has(interpreter: Interpreter) -
             return kept
         first, second = in_thread(without), in_thread(without)
         print(first[0], first[1] is not None, second == first, in_thread(with_one))
+        fibril.Fiber(int).switch()
         main = present()
         fibril.Fiber(int).switch()
-        print(present() == main)
+        print(main is not None, present() == main)
     """,
         **HANDS_OFF,
     )
-    assert out == "None True True True\nTrue\n"
+    assert out == "None True True True\nTrue True\n"
 
 
 def test_an_overflow_stays_inside_its_own_stack(interpreter: Interpreter) -> None:
@@ -120,7 +212,7 @@ def test_an_overflow_stays_inside_its_own_stack(interpreter: Interpreter) -> Non
             fiber.switch(number)
         def overflow():
             nested = iter([1])
-            for _ in range(200_000):
+            for _ in range(400_000):
                 nested = itertools.chain(nested, [1])
             next(nested)
         pid = os.fork()
@@ -154,12 +246,12 @@ def test_without_address_space_a_fiber_is_a_memory_error(interpreter: Interprete
     out = interpreter.out("""
         import resource, fibril
         main = fibril.getcurrent()
-        fibril.stack_size(8 << 20)  # so large that CPython's own memory fits beside the last one
+        size = 8 << 20  # so large that CPython's own memory fits beside the last one
         used = int(open("/proc/self/statm").read().split()[0]) * 4096
         resource.setrlimit(resource.RLIMIT_AS, (used + (100 << 20),) * 2)
         fibers, refused = [], 0
         for _ in range(50):
-            fiber = fibril.Fiber(main.switch)
+            fiber = fibril.Fiber(main.switch, stack_size=size)
             try:
                 fiber.switch()
             except MemoryError as error:
@@ -169,15 +261,56 @@ def test_without_address_space_a_fiber_is_a_memory_error(interpreter: Interprete
         print(5 < len(fibers) <= 100 / 8, len(fibers) + refused)
         import sys, io
         sys.stderr = io.StringIO()
-        tasks = [fibril.spawn(fibril.sleep, 0.01) for _ in range(100)]
+        tasks = [fibril.spawn(fibril.sleep, 0.01, stack_size=size) for _ in range(100)]
         fibril.joinall(tasks)
         print(all(isinstance(task.exception, MemoryError) for task in tasks))
         fibers.clear()
-        tasks = [fibril.spawn(fibril.sleep, 0.01) for _ in range(5)]
+        tasks = [fibril.spawn(fibril.sleep, 0.01, stack_size=size) for _ in range(5)]
         fibril.joinall(tasks)
         print(all(task.successful() for task in tasks))
     """)
     assert out == "True 50\nTrue\nTrue\n"
+
+
+LIMITED = """
+    import resource, sys, warnings, fibril
+    {limit}
+    used = int(open("/proc/self/statm").read().split()[0]) * 4096
+    resource.setrlimit(resource.RLIMIT_AS, (used + (2 << 30),) * 2)
+    main = fibril.getcurrent()
+    def park():
+        main.switch(fibril.getcurrent().stack_size)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        fibers = [fibril.Fiber(park) for _ in range(700)]
+        sizes = [fiber.switch() for fiber in fibers]
+        fibril.Fiber(park)
+        tasks = [fibril.spawn(fibril.sleep, 0.01) for _ in range(50)]
+        fibril.joinall(tasks)
+    print(sizes == sorted(sizes, reverse=True), sizes[0] >> 20, sizes[-1] >> 10)
+    print(sizes.count(sizes[0]), all(task.successful() for task in tasks))
+    for warning in told:
+        print(warning.category.__name__, str(warning.message).partition(",")[0], warning.lineno)
+    held = bytearray(256 << 20)  # a quarter of the address space is left to everybody else
+    for fiber in fibers:
+        fiber.switch()
+    print(fibril.Fiber(lambda: fibril.getcurrent().stack_size).switch() >> 20)
+"""
+
+
+def test_where_address_space_is_limited_stacks_are_smaller_and_it_is_told_once(
+    interpreter: Interpreter,
+) -> None:
+    smallest = {(3, 11): 1024, (3, 12): 512, (3, 13): 512}.get(sys.version_info[:2], 192)
+    out = interpreter.out(LIMITED.format(limit=""))
+    first, second, warning, last = out.splitlines()
+    assert first.split()[:2] == ["True", str(fibril.stack_size() >> 20)]
+    assert int(first.split()[2]) in (1024, smallest)
+    count, is_well = second.split()
+    assert 30 <= int(count) <= (2 << 30) / fibril.stack_size()
+    assert is_well == "True"
+    assert warning.startswith("RuntimeWarning the address space of this process is limited")
+    assert int(last) == fibril.stack_size() >> 20
 
 
 def test_a_version_of_python_that_fibril_does_not_know_is_refused_by_name(tmp_path: Path) -> None:
