@@ -42,6 +42,13 @@ typedef struct fbl_idle fbl_idle;
 
 #define FBL_NEVER UINT64_MAX /* a deadline that never comes, ns */
 
+/* What only an assertion looks at; nothing in a release build. */
+#ifdef NDEBUG
+#define fbl_assert_only(statement) (void)0
+#else
+#define fbl_assert_only(statement) statement
+#endif
+
 #define fbl_likely(condition) __builtin_expect(!!(condition), 1)
 #define fbl_unlikely(condition) __builtin_expect(!!(condition), 0)
 
@@ -101,6 +108,7 @@ int fbl_stack_take(fbl_stack_pool *pool, unsigned quarters, fbl_stack **stack);
 int fbl_stack_take_usual(fbl_hub *hub, fbl_stack **stack);
 void fbl_stack_give(fbl_stack *stack);
 void fbl_stack_trim(fbl_stack *stack, const void *sp);
+void fbl_stack_abandon(fbl_stack *stack);
 static inline char *fbl_stack_low(const fbl_stack *stack)
 {
     return stack->base + FBL_STACK_GUARD_BYTES;
@@ -337,6 +345,7 @@ struct fbl_hub {
     bool is_observed; /* the embedder is told of each turn: see fbl_embed_turn_begins */
     uint64_t float_modes; /* the thread's at first use; a task starts with them */
     const char *cxx_sign; /* eight bytes, zero but for C++ exceptions in flight; see cxx.h */
+    bool is_choosing; /* inside fbl_hub_next, where nobody may switch; for assertions only */
     bool is_blocked; /* inside fbl_embed_block: others must call poller->wake */
     bool is_open; /* the poller is open (it is opened when first needed) */
     uint64_t (*now)(fbl_hub *hub); /* its clock, ns, never backwards */
@@ -404,8 +413,8 @@ static void fbl_embed_stillborn(fbl_fiber *fiber, int err);
 
 /* Nothing is ready and nothing that counts can become ready. True: look again, for somebody was
  * made ready, or something that counts was started. False: sleep all the same (the embedder knows
- * of a reason to hope, such as signal handlers). */
-static bool fbl_embed_stalled(fbl_hub *hub);
+ * of a reason to hope, such as signal handlers), for as long as it may have lowered. */
+static bool fbl_embed_stalled(fbl_hub *hub, uint64_t *timeout_ns);
 
 /* While hub->is_observed: a turn begins. May make somebody ready. Returns for how long may
  * be slept, no longer than timeout_ns. */

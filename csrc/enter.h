@@ -33,7 +33,7 @@ static inline __attribute__((always_inline)) void fbl_fiber_pass_switch(fbl_fibe
 static inline __attribute__((always_inline)) void fbl_fiber_enter_switch(fbl_fiber *target)
 {
     assert(target != target->hub->current && target->context.sp != NULL);
-    assert(target->hub->current->state != FBL_FIBER_RUNNING);
+    assert(target->hub->current->state != FBL_FIBER_RUNNING && !target->hub->is_choosing);
     assert(target->state != FBL_FIBER_DONE && target->state != FBL_FIBER_LOST);
     if (fbl_cxx_is_quiet(target->hub))
         fbl_fiber_pass_switch(target);

@@ -40,7 +40,7 @@ void fbl_hub_init(fbl_hub *hub, fbl_fiber *main, size_t stack_bytes, size_t stac
     hub->turn_count = 0;
     hub->float_modes = fbl_float_modes();
     fbl_cxx_watch(hub);
-    hub->is_blocked = hub->is_open = false;
+    hub->is_choosing = hub->is_blocked = hub->is_open = false;
     hub->now = fbl_hub_now;
     hub->clock_offset_ns = 0;
     hub->poller = &fbl_poller_epoll;
@@ -164,7 +164,7 @@ static void hub_ask(fbl_hub *hub, uint64_t timeout_ns)
     int count = fbl_hub_block(hub, timeout_ns);
     if (fbl_likely(count >= 0))
         fbl_hub_dispatch(hub, count);
-    else if (count != -EDEADLK || !fbl_embed_stalled(hub))
+    else if (count != -EDEADLK || !fbl_embed_stalled(hub, &timeout_ns))
         fbl_embed_interrupted(hub, count);
 }
 
@@ -191,7 +191,7 @@ static void hub_turn(fbl_hub *hub)
         hub_ask(hub, 0); /* before it sleeps, and not at the cost of who might be ready by now */
     else if (fbl_unlikely(!fbl_list_is_empty(&hub->idle)) && timeout_ns > 0)
         hub_turn_idle(hub, timeout_ns);
-    else if (fbl_unlikely(fbl_hub_is_idle(hub)) && fbl_embed_stalled(hub))
+    else if (fbl_unlikely(fbl_hub_is_idle(hub)) && fbl_embed_stalled(hub, &timeout_ns))
         return;
     else
         hub_ask(hub, timeout_ns);
@@ -202,7 +202,7 @@ static void hub_turn(fbl_hub *hub)
 /* Who runs next; asks the kernel if nobody is ready, or if it was not asked for long. Called by a
  * fiber that leaves, which may itself be the answer. A NEW fiber gets its stack, unless the current
  * one ends (`is_end`) and can hand over its own. */
-fbl_fiber *fbl_hub_next(fbl_hub *hub, bool is_end)
+static fbl_fiber *hub_choose(fbl_hub *hub, bool is_end)
 {
     for (;;) {
         if (fbl_list_is_empty(&hub->ready) || hub->switch_count >= hub->look_count) {
@@ -219,6 +219,18 @@ fbl_fiber *fbl_hub_next(fbl_hub *hub, bool is_end)
             return fiber;
         fbl_embed_stillborn(fiber, rc);
     }
+}
+
+/* The same, for the fiber that leaves. It must not be RUNNING any more: the hub runs strangers'
+ * code (handlers of signals, destructors, reports), and whoever is RUNNING may switch away. */
+fbl_fiber *fbl_hub_next(fbl_hub *hub, bool is_end)
+{
+    assert(hub->current->state == (is_end ? FBL_FIBER_DONE : FBL_FIBER_PARKED));
+    assert(!hub->is_choosing);
+    fbl_assert_only(hub->is_choosing = true);
+    fbl_fiber *next = hub_choose(hub, is_end);
+    fbl_assert_only(hub->is_choosing = false);
+    return next;
 }
 
 /* The process forked, or the thread ends: only `survivor` goes on. The others' stacks stay as they

@@ -195,6 +195,13 @@ void fbl_stack_trim(fbl_stack *stack, const void *sp)
         (void)madvise(low, (size_t)(kept - low), MADV_DONTNEED);
 }
 
+/* Nobody will ever run on it again, and its pool is gone: its pages go, its addresses stay. */
+void fbl_stack_abandon(fbl_stack *stack)
+{
+    char *low = fbl_stack_low(stack);
+    (void)madvise(low, (size_t)(stack->base + stack->bytes - low), MADV_DONTNEED);
+}
+
 /* One word of each line of the cache: frames are full of addresses. SAFE: reads below the frames of
  * whoever runs on this stack: mapped memory that nobody uses. */
 __attribute__((no_sanitize("address"))) static bool stack_was_written(const char *end, size_t bytes)

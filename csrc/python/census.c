@@ -59,8 +59,8 @@ static int census_append(PyObject *list, const fbl_thread *thread, fbl_record *r
 {
     /* SAFE: the list has a fiber until its memory is freed; one that is being destroyed has no
      * references left, and must not get one. */
-    if (Py_REFCNT(record->self) == 0 || thread->is_closed)
-        return 0;
+    if (Py_REFCNT(record->self) == 0 || thread->is_closed || record_is_dead(record))
+        return 0; /* one that has ended is listed while the hub runs on its stack */
     fbl_fiber *fiber = &record->core;
     bool is_waiting = fiber->state == FBL_FIBER_PARKED && fiber->verb != NULL;
     PyObject *subject = is_waiting && fiber->subject != NULL ? fiber->subject : Py_None;

@@ -27,7 +27,8 @@ static int fiber_traverse(PyObject *self, visitproc visit, void *arg)
 }
 
 /* Enters a fiber that is to die, with the current exception or one that was left for it. Its end
- * leads back here, whoever its parent is; one that survives has its parent again. */
+ * leads back here, whoever its parent is; one that survives has its parent again, unless it waits:
+ * by the time that it ends, its parent may be waiting for something else, so it goes to the hub. */
 static void fiber_unwind_switch(fbl_thread *thread, fbl_record *record)
 {
     PyObject *self = Py_NewRef(record->self);
@@ -37,7 +38,12 @@ static void fiber_unwind_switch(fbl_thread *thread, fbl_record *record)
     if (PyErr_Occurred())
         PyErr_WriteUnraisable(self);
     Py_XDECREF(result);
-    Py_XSETREF(record->parent, parent);
+    if (record->core.is_held) { /* it waits, or is to go on after a wait */
+        Py_CLEAR(record->parent);
+        Py_XDECREF(parent);
+    } else {
+        Py_XSETREF(record->parent, parent);
+    }
     Py_DECREF(self);
 }
 
@@ -104,6 +110,7 @@ static void fiber_unwind_later(fbl_record *record, PyObject *exit)
 static void fiber_unwind(fbl_record *record, const char *why)
 {
     fbl_thread *thread = fbl_this_thread;
+    record->was_thrown_exit = true;
     PyObject *exit = PyObject_CallFunction(fbl_error_exit, "s", why);
     if (exit == NULL) {
         PyErr_WriteUnraisable(record->self);
@@ -123,10 +130,16 @@ static bool record_is_unwindable(const fbl_record *record)
            record != record->thread->main && !fbl_is_finalizing();
 }
 
+/* While its thread ends it is thrown at once. */
+static bool record_was_told(const fbl_record *record)
+{
+    return record->was_thrown_exit && record->thread->is_ending;
+}
+
 static void fiber_finalize(PyObject *self)
 {
     fbl_record *record = record_of(self);
-    if (!record_is_unwindable(record))
+    if (!record_is_unwindable(record) || record_was_told(record))
         return;
     PyObject *pending = PyErr_GetRaisedException();
     fiber_unwind(record, "Killing the greenlet because all references have vanished.");
@@ -167,6 +180,19 @@ static int death_import(void)
     return 0;
 }
 
+/* Says, as greenlet does, that GreenletExit was thrown at a fiber once, and it goes on. */
+static void fiber_tell_refusal(PyObject *self)
+{
+    PyObject *travelling = PyErr_GetRaisedException();
+    PyObject *file = Py_XNewRef(PySys_GetObject("stderr"));
+    if (file != NULL && file != Py_None &&
+        (PyFile_WriteString("GreenletExit did not kill ", file) < 0 ||
+         PyFile_WriteObject(self, file, 0) < 0 || PyFile_WriteString("\n", file) < 0))
+        PyErr_WriteUnraisable(self);
+    Py_XDECREF(file);
+    PyErr_SetRaisedException(travelling);
+}
+
 /* Garbage that is still away has refused to be unwound, or has a __del__ that took the finalizer's
  * place. What its frames need may be cleared already, so it must never run again. */
 static void fiber_give_up(PyObject *self, fbl_record *record)
@@ -195,14 +221,27 @@ static int fiber_clear(PyObject *self)
     return 0;
 }
 
+/* A fiber that could not be unwound will never run again. Its memory goes as well where its thread
+ * has ended and nobody can look at its frames; what those refer to is lost. */
+static bool fiber_keeps_frames(fbl_record *record)
+{
+    if (record == NULL || record->core.stack == NULL)
+        return false;
+    fbl_fiber_lose(&record->core);
+    if (!record->thread->is_closed || fbl_is_finalizing() || !state_abandon(&record->state))
+        return true;
+    /* SAFE: no frame object, no generator and no list of the hub's leads to this stack. */
+    fbl_stack_abandon(record->core.stack);
+    record->core.stack = NULL;
+    return false;
+}
+
 /* The end of every fiber object, untracked already. One that could not be unwound is lost first, so
  * that no code that runs below can find it. */
 static void fiber_free(PyObject *self)
 {
     fbl_record *record = record_of(self);
-    bool has_frames = record != NULL && record->core.stack != NULL;
-    if (has_frames)
-        fbl_fiber_lose(&record->core);
+    bool has_frames = fiber_keeps_frames(record);
     if (((fbl_fiber_object *)self)->weakrefs != NULL)
         PyObject_ClearWeakRefs(self);
     Py_CLEAR(((fbl_fiber_object *)self)->dict);
@@ -216,19 +255,26 @@ static void fiber_free(PyObject *self)
     Py_TYPE(self)->tp_free(self);
 }
 
-/* The last reference is gone. True: the fiber must be unwound first, and lives on until it is. */
+/* The last reference is gone. True: the fiber must be unwound first, and lives on until it is. One
+ * that is thrown at and goes on, though nobody refers to it, is let go. */
 static bool fiber_is_saved(PyObject *self)
 {
+    fbl_record *record = record_of(self);
+    bool was_told = record != NULL && record_was_told(record);
+    if (record != NULL && !was_told)
+        record->was_thrown_exit = false;
     if (PyObject_CallFinalizerFromDealloc(self) < 0)
         return true;
-    if (!record_is_unwindable(record_of(self)))
+    if (!record_is_unwindable(record) || was_told)
         return false;
     /* A subclass with __del__ has taken the finalizer's place. SAFE: the reference lent here is
      * taken back below, unless unwinding has made others; then the object goes on as a whole, and
-     * its type
-     * gets back the reference that the caller, subtype_dealloc, is going to drop. */
+     * its type gets back the reference that the caller, subtype_dealloc, is going to drop. */
     Py_SET_REFCNT(self, 1);
-    fiber_finalize(self);
+    if (!record->was_thrown_exit)
+        fiber_finalize(self);
+    if (record_is_unwindable(record) && Py_REFCNT(self) == 1)
+        fiber_tell_refusal(self);
     Py_SET_REFCNT(self, Py_REFCNT(self) - 1);
     if (Py_REFCNT(self) == 0)
         return false;

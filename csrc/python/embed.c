@@ -109,8 +109,9 @@ static void fbl_embed_turn_ends(fbl_hub *hub)
     (void)hub_consult(fbl_container_of(hub, fbl_thread, hub), "turn_ends");
 }
 
-/* Asks fibril.hub.Hub.stalled() for the exception that explains the dead end. */
-static bool fbl_embed_stalled(fbl_hub *hub)
+/* Asks fibril.hub.Hub.stalled() for the exception that explains the dead end, or for how long it
+ * may be none: a number of seconds, or None. */
+static bool fbl_embed_stalled(fbl_hub *hub, uint64_t *timeout_ns)
 {
     fbl_thread *thread = fbl_container_of(hub, fbl_thread, hub);
     if (record_is_dead(thread->main))
@@ -119,7 +120,12 @@ static bool fbl_embed_stalled(fbl_hub *hub)
     PyObject *object = hub_get(thread);
     PyObject *error = object == NULL ? NULL : PyObject_CallMethod(object, "stalled", NULL);
     Py_XDECREF(object);
-    if (error == Py_None) {
+    bool is_limited = error != NULL && PyFloat_CheckExact(error);
+    if (is_limited) {
+        uint64_t limit_ns = (uint64_t)(PyFloat_AS_DOUBLE(error) * 1e9);
+        *timeout_ns = limit_ns < *timeout_ns ? limit_ns : *timeout_ns;
+    }
+    if (error == Py_None || is_limited) {
         Py_DECREF(error);
         return !fbl_list_is_empty(&hub->ready) || hub->timer_order != order;
     }

@@ -54,6 +54,16 @@ static int eval_stack_used(_PyInterpreterFrame *frame, _PyInterpreterFrame *inne
     return inner->owner == FRAME_OWNED_BY_GENERATOR ? code->co_nlocalsplus : frame->stacktop;
 }
 
+/* Can nobody look at these frames, once their fiber is gone? Frame objects and running generators
+ * lead to them. */
+static bool frames_are_private(_PyInterpreterFrame *innermost)
+{
+    for (_PyInterpreterFrame *f = innermost; f != NULL; f = f->previous)
+        if (!version_is_entry(f) && (f->owner != FRAME_OWNED_BY_THREAD || f->frame_obj != NULL))
+            return false;
+    return true;
+}
+
 static int frames_visit(_PyInterpreterFrame *innermost, const fbl_call *call, visitproc visit,
                         void *arg)
 {

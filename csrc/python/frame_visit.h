@@ -46,6 +46,17 @@ static int frame_visit_chain(_PyInterpreterFrame *frame, visitproc visit, void *
     return rc;
 }
 
+/* Can nobody look at these frames, once their fiber is gone? Frame objects and running generators
+ * lead to them. */
+static bool frames_are_private(_PyInterpreterFrame *innermost)
+{
+    for (_PyInterpreterFrame *f = innermost; f != NULL; f = f->previous)
+        if (f->owner < FRAME_OWNED_BY_INTERPRETER &&
+            (f->owner != FRAME_OWNED_BY_THREAD || f->frame_obj != NULL))
+            return false;
+    return true;
+}
+
 /* The line that `frame` runs, as code object (borrowed) and offset in it; NULL if it runs none. */
 static inline PyCodeObject *frame_place(_PyInterpreterFrame *frame, int *offset)
 {

@@ -114,9 +114,9 @@ static int hub_call_soon(fbl_thread *thread, PyObject *fn, PyObject *args)
     PyObject *entry = PyTuple_Pack(2, fn, args);
     if (entry == NULL)
         return -1;
-    if (thread->callbacks == NULL)
-        thread->callbacks = PyList_New(0);
-    int rc = thread->callbacks == NULL ? -1 : PyList_Append(thread->callbacks, entry);
+    int rc = place_fill(&thread->callbacks, thread->callbacks == NULL ? PyList_New(0) : NULL);
+    if (rc == 0)
+        rc = PyList_Append(thread->callbacks, entry);
     Py_DECREF(entry);
     if (rc == 0)
         hub_wake(record);

@@ -24,14 +24,10 @@ static int link_call_soon(PyObject *self, PyObject *callback, PyObject *hub)
     return rc;
 }
 
-/* Makes the list if there is none; a collection meanwhile may have made one. */
+/* Makes the list if there is none. */
 static int links_make(PyObject **links)
 {
-    PyObject *list = *links == NULL ? PyList_New(0) : NULL;
-    if (*links == NULL)
-        *links = Py_XNewRef(list);
-    Py_XDECREF(list);
-    return *links == NULL ? -1 : 0;
+    return place_fill(links, *links == NULL ? PyList_New(0) : NULL);
 }
 
 static int link_append(PyObject **links, PyObject *callback, PyObject *hub)

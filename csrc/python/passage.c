@@ -99,8 +99,8 @@ static int fiber_may_leave(fbl_thread *thread)
         return 0;
     errors_refuse(fbl_error_blocking,
                   "cannot switch away here: this code runs inside the hub, on behalf of fiber %R, "
-                  "which is parked. Do it in a task: fibril.spawn(...).",
-                  self->self);
+                  "which %s. Do it in a task: fibril.spawn(...).",
+                  self->self, record_is_dead(self) ? "has ended" : "is parked");
     return -1;
 }
 
@@ -143,7 +143,9 @@ static inline PyObject *fiber_pass_switch(fbl_thread *thread, fbl_record *target
 }
 
 /* Enters a suspended fiber with the current exception, and comes back when that fiber ends,
- * switches back, or parks: the current one stays ready, so nothing the other does can strand it. */
+ * switches back, or parks: the current one stays ready, so nothing the other does can strand it.
+ * What is thrown at the current one meanwhile waits for its next wait: the caller drops a
+ * reference, and could only swallow it. */
 static PyObject *fiber_throw_and_return_switch(fbl_thread *thread, fbl_record *target)
 {
     fbl_record *self = thread_current(thread);
@@ -151,7 +153,10 @@ static PyObject *fiber_throw_and_return_switch(fbl_thread *thread, fbl_record *t
     record_claim(target);
     self->core.state = FBL_FIBER_SUSPENDED;
     fbl_ready_fiber(&self->core);
-    return fiber_pass_switch(thread, target, NULL);
+    thread->value = NULL;
+    fiber_leave_reference(thread, self->self);
+    fbl_fiber_enter_switch(&target->core);
+    return fiber_arrive_first(thread);
 }
 
 /* A callback of the hub switches by hand. The hub goes on as soon as that fiber parks, before all
@@ -264,13 +269,25 @@ static int fiber_park_wait(fbl_thread *thread, const fbl_park *park)
     return fiber_unparked(thread, fbl_park_wait(&thread->hub, park->deadline_ns));
 }
 
-/* Leaves an exception for a fiber, to be raised when it next runs, and sees that it does. */
+/* An empty list, made without a collection: that would run destructors, here inside the hub, where
+ * they cannot wait (3.11 collects in allocations). */
+static PyObject *list_make_quietly(void)
+{
+    int was_enabled = PyGC_Disable();
+    PyObject *list = PyList_New(0);
+    if (was_enabled)
+        PyGC_Enable();
+    return list;
+}
+
+/* Leaves an exception for a fiber, to be raised when it next runs, and sees that it does. Runs no
+ * code. */
 static int fiber_throw_later(fbl_record *record, PyObject *exception)
 {
     if (record_is_dead(record))
         return 0;
     if (record->thrown == NULL)
-        record->thrown = PyList_New(0);
+        record->thrown = list_make_quietly();
     if (record->thrown == NULL)
         return -1;
     if (PyList_Append(record->thrown, exception) < 0) {

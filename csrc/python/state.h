@@ -10,6 +10,7 @@
  *   state_load(s, ts)    the fiber is entered: move it in
  *   state_fresh(s, ...)  it will start: a share that begins with no frames, at depth 0
  *   state_drop(s, ts)    it has ended and is still loaded: free its chunks, keep the context in s
+ *   state_abandon(s)     it will never be loaded again: free its chunks, if nobody can look at them
  *   state_called(s, c)   a method of ours that was called as c says may leave it (eval_stack.h)
  *   state_visit(s, ...)  the garbage collector asks what a parked share refers to
  *   state_frame(s, ts)   the innermost Python frame of a parked share, as an object, or NULL
@@ -104,20 +105,25 @@ static inline void state_fresh(fbl_state *state, PyThreadState *ts, fbl_stack *s
     state->chunk_limit = (PyObject **)(embed + FBL_STACK_EMBED_BYTES);
 }
 
+/* Frees the chunks above the first, which is returned. */
+static _PyStackChunk *state_free_chunks(_PyStackChunk *chunk)
+{
+    PyObjectArenaAllocator arena;
+    PyObject_GetArenaAllocator(&arena);
+    while (chunk->previous != NULL) {
+        _PyStackChunk *previous = chunk->previous;
+        arena.free(arena.ctx, chunk, chunk->size);
+        chunk = previous;
+    }
+    return chunk;
+}
+
 /* Runs no Python code: what the context drags along is dropped later, by who owns `state`. */
 static inline void state_drop(fbl_state *state, PyThreadState *ts)
 {
     _PyStackChunk *chunk = ts->datastack_chunk;
-    if (fbl_unlikely(chunk != NULL && chunk->previous != NULL)) {
-        PyObjectArenaAllocator arena;
-        PyObject_GetArenaAllocator(&arena);
-        while (chunk->previous != NULL) {
-            _PyStackChunk *previous = chunk->previous;
-            arena.free(arena.ctx, chunk, chunk->size);
-            chunk = previous;
-        }
-        ts->datastack_chunk = chunk;
-    }
+    if (fbl_unlikely(chunk != NULL && chunk->previous != NULL))
+        ts->datastack_chunk = state_free_chunks(chunk);
     state->context = ts->context;
     ts->context = NULL;
     ts->context_ver++;
@@ -127,6 +133,15 @@ static inline void state_drop(fbl_state *state, PyThreadState *ts)
 static inline const fbl_call *state_called(fbl_state *state, const fbl_call *call)
 {
     return version_called(&state->version, call);
+}
+
+/* What the frames refer to is lost. False: somebody may look at them, so all must stay. */
+static bool state_abandon(fbl_state *state)
+{
+    if (!version_is_private(&state->version))
+        return false;
+    state->chunk = state_free_chunks(state->chunk);
+    return true;
 }
 
 static int state_visit(fbl_state *state, visitproc visit, void *arg)

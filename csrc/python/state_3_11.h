@@ -85,6 +85,11 @@ static int version_visit(version_state *state, visitproc visit, void *arg)
     return frames_visit(state->cframe->current_frame, state->call, visit, arg);
 }
 
+static bool version_is_private(version_state *state)
+{
+    return frames_are_private(state->cframe->current_frame);
+}
+
 /* The line that runs now, as code object (borrowed) and offset in it; NULL: no Python code does. */
 static inline PyCodeObject *version_place(PyThreadState *ts, int *offset)
 {

@@ -154,8 +154,10 @@ static fbl_record *task_body(fbl_record *record)
     fbl_thread *thread = record->thread;
     Py_XDECREF(fiber_arrive_first(thread)); /* what an ended child left: nobody will ask for it */
     task_live(record);
-    fbl_record *next = (fbl_record *)fbl_hub_next(&thread->hub, true);
-    return next;
+    /* Before the hub runs on this stack: what it runs there must find a fiber that cannot be left,
+     * and to which nobody can throw any more. */
+    record->core.state = FBL_FIBER_DONE;
+    return (fbl_record *)fbl_hub_next(&thread->hub, true);
 }
 
 static PyObject *task_run(PyObject *self, PyObject *unused)

@@ -21,9 +21,9 @@ static PyObject *spawn_callbacks; /* owned: list of who is told of each start, o
 /* A dict for the tree of a task that has none yet; borrowed. NULL: an exception. */
 static PyObject *task_tree_locals(PyObject *self)
 {
-    if (task_of(self)->tree_locals == NULL)
-        task_of(self)->tree_locals = PyDict_New();
-    return task_of(self)->tree_locals;
+    PyObject **place = &task_of(self)->tree_locals;
+    (void)place_fill(place, *place == NULL ? PyDict_New() : NULL);
+    return *place;
 }
 
 /* What `self` gets of the fiber that starts it. -1: an exception. */
@@ -70,9 +70,9 @@ static PyObject *task_add_spawn_callback(PyObject *type, PyObject *callback)
                              "cannot call %R when a task starts: it is not "
                              "callable. It is called with the task.",
                              callback);
-    if (spawn_callbacks == NULL)
-        spawn_callbacks = PyList_New(0);
-    int rc = spawn_callbacks == NULL ? -1 : PySequence_Contains(spawn_callbacks, callback);
+    int rc = place_fill(&spawn_callbacks, spawn_callbacks == NULL ? PyList_New(0) : NULL);
+    if (rc == 0)
+        rc = PySequence_Contains(spawn_callbacks, callback);
     if (rc == 0)
         rc = PyList_Append(spawn_callbacks, callback);
     return rc < 0 ? NULL : Py_NewRef(Py_None);

@@ -367,7 +367,7 @@ static PyObject *task_get_name(PyObject *self, void *unused)
     (void)unused;
     task_object *task = task_of(self);
     if (task->name == NULL)
-        task->name = PyUnicode_FromFormat("Task-%lu", task_name_count++);
+        (void)place_fill(&task->name, PyUnicode_FromFormat("Task-%lu", task_name_count++));
     return Py_XNewRef(task->name);
 }
 

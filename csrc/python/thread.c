@@ -105,7 +105,7 @@ static void thread_close(fbl_thread *thread)
 
 /* ---- unwinding what a thread leaves behind ---- */
 
-/* Of each round, whoever is still there in the next one is thrown at again. */
+/* Rounds, because who is unwound may start others. */
 #define UNWIND_ROUNDS_MAX 8
 #define UNWIND_TURNS_MAX 64
 
@@ -113,12 +113,15 @@ static void thread_close(fbl_thread *thread)
 static bool is_exiting;
 
 /* A scheduler's own fiber (gevent's hub, eventlet's) goes on in its loop when GreenletExit is
- * thrown at it, and waits there for ever. Programs that know greenlets may have one. At a thread's
- * end its class tells; at exit, where little is lost, every fiber left by hand may be one. */
+ * thrown at it, and waits there for ever, for descriptors of a thread that has ended. Programs that
+ * know greenlets may have one, and greenlet leaves alone whoever somebody else refers to (who is
+ * referred to by nobody has been unwound already). At a thread's end its class tells, or that the
+ * thread has never used our hub; at exit every fiber left by hand may be one. */
 static bool record_may_schedule(const fbl_record *record)
 {
-    return fbl_knows_greenlets && record->body == fiber_body &&
-           (is_exiting || !Py_IS_TYPE(record->self, &fbl_fiber_type));
+    return fbl_knows_greenlets && record->body == fiber_body && !record->core.is_held &&
+           (is_exiting || !Py_IS_TYPE(record->self, &fbl_fiber_type) ||
+            record->thread->hub.switch_count == 0);
 }
 
 /* Begun and not ended, or a task that would still begin. The hub never ends, but a callback of it
@@ -126,9 +129,7 @@ static bool record_may_schedule(const fbl_record *record)
 static bool record_is_left_behind(const fbl_record *record)
 {
     const fbl_thread *thread = record->thread;
-    if (record == thread->main || record->is_daemon)
-        return false;
-    if (record_may_schedule(record))
+    if (record == thread->main || record->is_daemon || record_may_schedule(record))
         return false;
     if (record == thread->hub_fiber)
         return record->core.state == FBL_FIBER_SUSPENDED;
@@ -160,9 +161,10 @@ static void record_end_unbegun(fbl_record *record, const char *why)
     task_end_unstarted(record);
 }
 
-/* Throws at everybody once. False: nobody is left. */
+/* Throws at everybody at whom nobody has thrown yet. False: there is none. */
 static bool thread_unwind_once(fbl_thread *thread, const char *why)
 {
+    bool is_anybody = false;
     PyObject *list = thread_list_left_behind(thread);
     if (list == NULL) {
         PyErr_WriteUnraisable(thread->main->self);
@@ -171,21 +173,39 @@ static bool thread_unwind_once(fbl_thread *thread, const char *why)
     Py_ssize_t count = PyList_GET_SIZE(list);
     for (Py_ssize_t i = 0; i < count; i++) {
         fbl_record *record = record_of(PyList_GET_ITEM(list, i));
-        if (record_is_left_behind(record) && record->core.state == FBL_FIBER_NEW)
+        if (!record_is_left_behind(record) || record->was_thrown_exit)
+            continue;
+        is_anybody = true;
+        if (record->core.state == FBL_FIBER_NEW)
             record_end_unbegun(record, why);
-        else if (record_is_left_behind(record))
+        else
             fiber_unwind(record, why);
     }
     Py_DECREF(list);
-    return count > 0;
+    return is_anybody;
 }
 
-/* No fiber of this thread will go on: each is thrown GreenletExit, and may run its finally blocks.
- * In those it may wait for the others, but not for time or the outside: a few rounds later it is
- * thrown at again. The caller is the main fiber. */
+/* Who is still there is let go, with a line that says so. */
+static void thread_tell_refusals(fbl_thread *thread)
+{
+    PyObject *list = thread_list_left_behind(thread);
+    for (Py_ssize_t i = 0; list != NULL && i < PyList_GET_SIZE(list); i++)
+        if (record_is_left_behind(record_of(PyList_GET_ITEM(list, i))))
+            fiber_tell_refusal(PyList_GET_ITEM(list, i));
+    if (list == NULL)
+        PyErr_WriteUnraisable(thread->main->self);
+    Py_XDECREF(list);
+}
+
+/* No fiber of this thread will go on: each is thrown GreenletExit once, and may run its finally
+ * blocks. In those it may wait for the others, but not for time or the outside. The caller is the
+ * main fiber. */
 static void thread_unwind(fbl_thread *thread, const char *why)
 {
     assert(thread->hub.current == thread->hub.main);
+    thread->is_ending = true;
+    for (fbl_link *link = thread->hub.fibers.next; link != &thread->hub.fibers; link = link->next)
+        ((fbl_record *)fbl_container_of(link, fbl_fiber, all))->was_thrown_exit = false;
     for (int round = 0; round < UNWIND_ROUNDS_MAX && thread_unwind_once(thread, why); round++) {
         for (int turn = 0; turn < UNWIND_TURNS_MAX; turn++) {
             if (fbl_list_is_empty(&thread->hub.ready))
@@ -196,6 +216,7 @@ static void thread_unwind(fbl_thread *thread, const char *why)
             Py_XDECREF(done);
         }
     }
+    thread_tell_refusals(thread);
 }
 
 /* ---- when a thread ends ---- */
@@ -229,8 +250,9 @@ static void thread_dict_unwind(thread_dict *self, fbl_thread *thread)
     ts->dict = Py_NewRef((PyObject *)self);
     fbl_locals_give(&self->locals, ts);
     thread_unwind(thread, "Killing the greenlet because its thread ends.");
-    fbl_locals_take(&self->locals, ts);
+    /* Now the thread-locals go: what only they refer to may be a fiber, still to be unwound. */
     fbl_locals_give(&none, ts);
+    PyDict_Clear((PyObject *)self);
     Py_CLEAR(ts->dict);
 }
 

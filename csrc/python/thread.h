@@ -45,6 +45,7 @@ struct fbl_record {
     fbl_record *(*body)(fbl_record *record); /* its life on its stack; returns who is next */
     bool is_daemon; /* stands for a daemon thread: just stops when its thread or the process ends */
     bool is_dropped; /* another thread dropped the last reference to it, see death.c */
+    bool was_thrown_exit; /* GreenletExit was thrown at it: for its end, or its thread's */
 };
 
 /* Who polls, and for how long; see spin.h. */
@@ -83,6 +84,7 @@ struct fbl_thread {
     size_t record_count; /* records that point here; the struct is freed after the last */
     fbl_spin spin; /* see spin.h */
     fbl_watch watch; /* see watchdog.c */
+    bool is_ending; /* what it leaves behind is being unwound, or has been */
     bool is_closed; /* the native thread has ended, or its hub was forked away */
     fbl_link threads; /* in the list of all threads of the process */
 };
@@ -90,6 +92,18 @@ struct fbl_thread {
 extern __thread fbl_thread *fbl_this_thread;
 extern size_t fbl_thread_stack_bytes; /* of a native thread's stack, and so usually of a fiber's */
 extern size_t fbl_stack_bytes; /* of the stacks of fibers that ask for no other size */
+
+/* Keeps what was made for a place that was empty (stolen; NULL: not made). Making it may have run
+ * code that filled the place: 3.11 collects in allocations. Then that stays. -1: it is still empty,
+ * and the exception is the maker's. */
+static inline int place_fill(PyObject **place, PyObject *made)
+{
+    if (*place == NULL)
+        *place = made;
+    else
+        Py_XDECREF(made);
+    return *place == NULL ? -1 : 0;
+}
 
 /* A type of ours: nobody has overridden its methods, so they need not be looked up. */
 static inline bool type_is_native(const PyTypeObject *type)
@@ -271,6 +285,7 @@ static PyObject *fiber_type_throw_vector(PyObject *self, PyObject *const *args, 
 /* ---- death.c: collected, unwound, freed ---- */
 static int death_import(void);
 static void fiber_unwind(fbl_record *record, const char *why);
+static void fiber_tell_refusal(PyObject *self);
 static void fiber_type_adopt_del(PyTypeObject *type);
 static int fiber_traverse(PyObject *self, visitproc visit, void *arg);
 static int fiber_clear(PyObject *self);

@@ -83,15 +83,16 @@ static int timeout_find_thrown(const timeout_object *timeout, PyObject **thrown)
 /* ---- start, fire, cancel ---- */
 
 /* Called in the middle of fbl_hub_next. Dropping the hold on itself may run Python code, which may
- * do anything there but switch (fiber_may_leave sees to that). */
+ * do anything there but switch (fiber_may_leave sees to that), so it comes last. */
 static void timeout_fire(fbl_hub *hub, fbl_timer *core)
 {
     (void)hub;
     timeout_object *self = fbl_container_of(core, timeout_object, core);
     PyObject *thrown = self->thrown != NULL ? self->thrown : (PyObject *)self;
-    if (fiber_throw_later(record_of(self->fiber), thrown) < 0)
-        PyErr_WriteUnraisable(NULL);
+    int rc = fiber_throw_later(record_of(self->fiber), thrown);
     self->is_holding = false;
+    if (rc < 0)
+        PyErr_WriteUnraisable(NULL);
     Py_DECREF(self);
 }
 

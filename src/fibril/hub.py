@@ -10,6 +10,7 @@ Nothing here may block: it is called from the middle of the hub's work.
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import signal as _signal
 import sys
@@ -17,8 +18,9 @@ import traceback
 from types import TracebackType
 from typing import Any, NoReturn, TextIO
 
-from fibril import _core, native
+from fibril import _core
 from fibril._core import getcurrent, sleep
+from fibril.deadend import patience_s
 from fibril.errors import (
     BlockingSwitchOutError,
     GreenletExit,
@@ -154,12 +156,13 @@ class Hub(LoopHub):
     #: the watchdog's native thread; may be overridden, and must not wait. See set_blocking_limit.
     report_blocking = staticmethod(report_blocking)
 
-    def stalled(self) -> BaseException | None:
+    def stalled(self) -> BaseException | float | None:
         """Nobody is ready and nothing can make anybody ready: the exception that says so.
 
-        None where something may still happen: a Python signal handler is installed, or another
-        native thread runs that could set an event; and where join() waited for this moment. In a
-        simulated world signals and threads do not count.
+        None where something may still happen: a Python signal handler is installed; and where
+        join() waited for this moment. A number of seconds, after which to ask again, where another
+        native thread runs that could set an event. In a simulated world signals and threads do not
+        count.
 
         Switches: never. Threads: owner.
         """
@@ -167,9 +170,10 @@ class Hub(LoopHub):
             return None
         if self.poller == "sim":
             return LoopExit(f"{explain(self)}\n{_SIM_HINT}")
-        if _has_other_threads() or _may_be_woken_by_signal():  # the cheap question first
-            return None
-        return LoopExit(explain(self))
+        seconds = patience_s(self, _may_be_woken_by_signal)
+        if seconds == 0:
+            return LoopExit(explain(self))
+        return None if seconds == math.inf else seconds
 
     def end_process(self, status: int = 0) -> NoReturn:
         """In the child of a fork nothing is left to run, or nothing that can go on.
@@ -243,11 +247,6 @@ def _may_be_woken_by_signal() -> bool:
         if callable(handler) and handler is not _signal.default_int_handler:
             return True
     return False
-
-
-def _has_other_threads() -> bool:
-    """Does another native thread run that could set an event? Idle workers cannot."""
-    return native.busy_thread_count() > 1
 
 
 def _exit_status(error: BaseException) -> int:

@@ -173,7 +173,11 @@ static fbl_fiber *fbl_embed_run(fbl_fiber *fiber)
     test_fiber *self = (test_fiber *)fiber;
     test_arrive();
     self->fn(self);
-    fbl_fiber *next = self->next != NULL ? self->next : fbl_hub_next(fiber->hub, true);
+    fbl_fiber *next = self->next;
+    if (next == NULL) {
+        fiber->state = FBL_FIBER_DONE;
+        next = fbl_hub_next(fiber->hub, true);
+    }
     test_left = self;
     return next;
 }
@@ -188,8 +192,9 @@ static void fbl_embed_stillborn(fbl_fiber *fiber, int err)
 }
 
 /* By default a dead end wakes the main fiber, which then sees FBL_WAKE_THROWN. */
-static bool fbl_embed_stalled(fbl_hub *hub)
+static bool fbl_embed_stalled(fbl_hub *hub, uint64_t *timeout_ns)
 {
+    (void)timeout_ns;
     test_stall_count++;
     if (test_on_stall != NULL)
         return test_on_stall();

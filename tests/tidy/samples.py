@@ -68,7 +68,7 @@ SAMPLES = {
         {"csrc/a.c": "\n" + "x" * 101}, {"csrc/a.c": "x" * 100, "README.md": "x" * 200}, line=2
     ),
     "core_is_large": Sample(
-        {"csrc/a.c": "int x;\n" * 11500},
+        {"csrc/a.c": "int x;\n" * 13000},
         {
             "csrc/a.c": "int x;\n" * 7900 + "/* why */\n" * 99,
             "csrc/switch/b.h": "int x;\n" * 99,

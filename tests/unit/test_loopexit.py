@@ -340,3 +340,92 @@ def test_uncaught_it_ends_the_program_with_its_report(interpreter: Interpreter) 
     assert re.search(
         r"main fiber waits to join task .pump., parked at .*program.py:8 in <module>", done.err
     )
+
+
+DEAD_ENDS = """
+    import threading, time, fibril
+    from fibril.event import Event
+
+    def wait(name):
+        try:
+            Event().wait()
+        except fibril.LoopExit:
+            ended.append(name)
+
+    ended = []
+"""
+
+
+def test_threads_that_all_wait_in_vain_are_each_told(interpreter: Interpreter) -> None:
+    out = interpreter.out(
+        DEAD_ENDS
+        + """
+    threads = [threading.Thread(target=wait, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.05)
+    wait("main")
+    for thread in threads:
+        thread.join(20)
+    print(len(ended), sorted(map(str, ended)))
+    """
+    )
+    assert out == "4 ['0', '1', '2', 'main']\n"
+
+
+def test_a_thread_that_is_told_may_still_help_another(interpreter: Interpreter) -> None:
+    """Who is woken at the same time by an event goes on, and is not at a dead end."""
+    out = interpreter.out(
+        DEAD_ENDS
+        + """
+    event = Event()
+
+    def help_first():
+        wait("helper")
+        event.set()
+
+    thread = threading.Thread(target=help_first)
+    thread.start()
+    time.sleep(0.05)
+    try:
+        print(event.wait())
+    except fibril.LoopExit:
+        print("LoopExit")
+    thread.join(20)
+    print(ended)
+    """
+    )
+    assert out in ("True\n['helper']\n", "LoopExit\n['helper']\n")
+
+
+def test_a_thread_that_ends_leaves_a_dead_end_that_is_noticed(interpreter: Interpreter) -> None:
+    out = interpreter.out(
+        DEAD_ENDS
+        + """
+    thread = threading.Thread(target=time.sleep, args=(0.3,))
+    thread.start()
+    wait("main")
+    print(thread.is_alive(), ended)
+    """
+    )
+    assert out == "False ['main']\n"
+
+
+def test_a_thread_that_works_keeps_the_others_waiting(interpreter: Interpreter) -> None:
+    """However often they ask: a thread that computes or sleeps may set an event."""
+    out = interpreter.out(
+        DEAD_ENDS
+        + """
+    event = Event()
+
+    def work():
+        time.sleep(0.7)
+        event.set()
+
+    other = threading.Thread(target=wait, args=("other",), daemon=True)
+    for thread in (threading.Thread(target=work), other):
+        thread.start()
+    print(event.wait(), ended)
+    """
+    )
+    assert out == "True []\n"
