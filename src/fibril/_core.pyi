@@ -130,7 +130,7 @@ class Hub(Fiber):
     def main(self) -> Fiber: ...
     def handle_error(self, context: object, typ: Any, value: Any, tb: Any) -> None:
         """Overridden in fibril.hub; called in the fiber that failed."""
-    def stalled(self) -> BaseException | None:
+    def stalled(self) -> BaseException | float | None:
         """Overridden in fibril.hub: nothing is ready and nothing will be. Returns the exception for
         the main fiber, or None to block for ever."""
 

@@ -5,9 +5,10 @@ raises SSLWantReadError instead of waiting. So while a TLS socket is in use its 
 0, the one its user set is kept beside it, and each operation is tried, waits for what it wants, and
 is tried again. The standard library's own methods are what is tried.
 
-Invariants: `SSLContext` is the standard library's, neither replaced nor subclassed. A socket has
-`_fibril_timeout` in its `__dict__` if and only if its C-level timeout is 0 for this reason; so one
-that was wrapped before a patch is simply one that has not been used yet.
+Invariants: the standard library's own `SSLContext` is never replaced, nor changed: ours only says
+which sockets it makes. A socket has `_fibril_timeout` in its `__dict__` if and only if its C-level
+timeout is 0 for this reason; so one that was wrapped before a patch is simply one that has not been
+used yet.
 The methods must not use `super()` without arguments: `fibril.monkey` puts them on `ssl.SSLSocket`.
 Do not add: anything that does not wait.
 """
@@ -16,7 +17,7 @@ import ssl as stdlib
 from _socket import socket as _native
 from collections.abc import Callable
 from ssl import *  # noqa: F403
-from ssl import SSLContext, SSLWantReadError, SSLWantWriteError
+from ssl import SSLWantReadError, SSLWantWriteError
 from types import FunctionType
 from typing import Any
 
@@ -146,7 +147,26 @@ class SSLSocket(stdlib.SSLSocket, _socket.socket):
         return super(_stdlib, self).detach()
 
 
-def cooperate(context: SSLContext) -> SSLContext:
+class _AnyContext(type):
+    """One of the standard library is as good where the program is patched."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, stdlib.SSLContext)
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return issubclass(subclass, stdlib.SSLContext)
+
+
+class SSLContext(stdlib.SSLContext, metaclass=_AnyContext):
+    """The standard library's `ssl.SSLContext`, whose sockets let other tasks run while they wait.
+
+    Switches: never; its `wrap_socket` if it must wait. Threads: any.
+    """
+
+    sslsocket_class = SSLSocket
+
+
+def cooperate(context: stdlib.SSLContext) -> stdlib.SSLContext:
     """Have a context wrap sockets as fibril's `SSLSocket`, without any patch; returns the context.
 
     Switches: never. Threads: any.
@@ -155,30 +175,23 @@ def cooperate(context: SSLContext) -> SSLContext:
     return context
 
 
-def create_default_context(*args: Any, **kwargs: Any) -> SSLContext:
-    """`ssl.create_default_context`, for sockets that let other tasks run.
-
-    Switches: never. Threads: any.
-    """
-    return cooperate(stdlib.create_default_context(*args, **kwargs))
-
-
-def _create_unverified_context(*args: Any, **kwargs: Any) -> SSLContext:
-    return cooperate(stdlib._create_unverified_context(*args, **kwargs))
+def _with_our_names(function: Any) -> Any:
+    """A function of the standard library that finds our classes where it looks for its own."""
+    copy = FunctionType(function.__code__, _names, function.__name__, function.__defaults__)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copy.__doc__ = function.__doc__
+    return copy
 
 
+_names: dict[str, Any] = {
+    **vars(stdlib),
+    "SSLContext": SSLContext,
+    "SSLSocket": SSLSocket,
+    "create_connection": _socket.create_connection,
+}
+create_default_context = _with_our_names(stdlib.create_default_context)
+_create_unverified_context = _with_our_names(stdlib._create_unverified_context)
 _create_default_https_context = create_default_context
 _create_stdlib_context = _create_unverified_context
-
-get_server_certificate = FunctionType(
-    stdlib.get_server_certificate.__code__,
-    {
-        **vars(stdlib),
-        "_create_stdlib_context": _create_stdlib_context,
-        "create_connection": _socket.create_connection,
-    },
-    "get_server_certificate",
-    stdlib.get_server_certificate.__defaults__,
-)
-get_server_certificate.__kwdefaults__ = stdlib.get_server_certificate.__kwdefaults__
-get_server_certificate.__doc__ = stdlib.get_server_certificate.__doc__
+_names["_create_stdlib_context"] = _create_stdlib_context
+get_server_certificate = _with_our_names(stdlib.get_server_certificate)

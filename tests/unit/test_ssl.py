@@ -33,7 +33,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     authority.cert_pem.write_to_path(folder / "ca.pem")
     certificate = authority.issue_cert(HOST)
     certificate.private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
-    server = ssl.cooperate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    server = ssl.cooperate(stdlib.SSLContext(ssl.PROTOCOL_TLS_SERVER))
     server.load_cert_chain(folder / "server.pem")
     client = ssl.create_default_context(cafile=folder / "ca.pem")
     return World(server, client, str(folder / "server.pem"), str(folder / "ca.pem"))
@@ -71,12 +71,48 @@ def test_the_sockets_are_the_standard_librarys_and_fibrils(fresh: None, connect:
         assert isinstance(sock, stdlib.SSLSocket)
         assert isinstance(sock, socket.socket)
     assert client.getpeercert()["subjectAltName"] == (("DNS", HOST),)
-    assert type(client.context) is stdlib.SSLContext
+    assert isinstance(client.context, stdlib.SSLContext)
 
 
-def test_the_context_is_the_standard_librarys() -> None:
-    assert ssl.SSLContext is stdlib.SSLContext
+def test_the_context_is_the_standard_librarys_but_for_its_sockets() -> None:
+    assert ssl.SSLContext.__bases__ == (stdlib.SSLContext,)
+    assert ssl.SSLContext.sslsocket_class is ssl.SSLSocket
     assert stdlib.SSLContext.sslsocket_class is stdlib.SSLSocket
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # the property calls super() by name
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    plain = stdlib.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    assert isinstance(plain, ssl.SSLContext)
+    assert issubclass(stdlib.SSLContext, ssl.SSLContext)
+    assert not isinstance(stdlib, ssl.SSLContext)
+    for make in (ssl.create_default_context, ssl._create_unverified_context):
+        assert type(make()) is ssl.SSLContext
+
+
+def test_contexts_of_gevent_ssl_wrap_sockets_that_let_others_run_without_a_patch(
+    interpreter: Interpreter, world: World
+) -> None:
+    """Both ends in one thread: a handshake that kept the thread would never end."""
+    out = interpreter.out(f"""
+        import fibril.compat
+        fibril.compat.install()
+        import gevent
+        from gevent import socket, ssl
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.load_cert_chain({world.certificate!r})
+        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        client.load_verify_locations({world.authority!r})
+        left, right = socket.socketpair()
+        task = gevent.spawn(server.wrap_socket, left, server_side=True)
+        end = client.wrap_socket(right, server_hostname={HOST!r})
+        echo = gevent.spawn(lambda: task.get().sendall(task.get().recv(5)))
+        end.sendall(b"hello")
+        print(end.recv(5), type(end) is ssl.SSLSocket)
+    """)
+    assert out == "b'hello' True\n"
+
+
+def test_the_module_has_all_names_of_the_standard_librarys() -> None:
     assert set(stdlib.__dict__) - {n for n in vars(stdlib) if n[0] == "_"} <= set(vars(ssl))
 
 
