@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -110,19 +111,34 @@ static unsigned epoll_readiness(uint32_t events)
     return ready;
 }
 
-/* epoll_pwait2 (Linux 5.11) takes nanoseconds; before it, milliseconds, rounded up. */
+/* epoll_pwait2 takes nanoseconds. Linux has it from 5.11 on, glibc from 2.35 and musl not, so it is
+ * called by its number, which is the same on every machine. */
+#define EPOLL_PWAIT2 441
+
+/* It was refused: by an older kernel (ENOSYS), or by a sandbox that does not know it (EPERM; the
+ * kernel's own epoll never says that). It will be again. Any thread sets it, none clears it. */
+static bool epoll_is_coarse;
+
+/* Rounded up, because a wait that ends early is one more turn of the hub, and so on in turns. */
+static int epoll_timeout_ms(uint64_t timeout_ns)
+{
+    uint64_t timeout_ms = timeout_ns / 1000000u + (timeout_ns % 1000000u != 0);
+    return timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms;
+}
+
 static int epoll_wait_ns(int epoll_fd, struct epoll_event *events, uint64_t timeout_ns)
 {
     if (timeout_ns == 0 || timeout_ns == FBL_NEVER)
         return epoll_wait(epoll_fd, events, FBL_HUB_EVENTS, timeout_ns == 0 ? 0 : -1);
     struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000u),
                                .tv_nsec = (long)(timeout_ns % 1000000000u)};
-    int count = epoll_pwait2(epoll_fd, events, FBL_HUB_EVENTS, &timeout, NULL);
-    if (count >= 0 || errno != ENOSYS)
-        return count;
-    uint64_t timeout_ms = timeout_ns / 1000000u + (timeout_ns % 1000000u != 0);
-    return epoll_wait(epoll_fd, events, FBL_HUB_EVENTS,
-                      timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms);
+    if (!__atomic_load_n(&epoll_is_coarse, __ATOMIC_RELAXED)) {
+        long count = syscall(EPOLL_PWAIT2, epoll_fd, events, FBL_HUB_EVENTS, &timeout, NULL, 0);
+        if (count >= 0 || (errno != ENOSYS && errno != EPERM))
+            return (int)count;
+        __atomic_store_n(&epoll_is_coarse, true, __ATOMIC_RELAXED);
+    }
+    return epoll_wait(epoll_fd, events, FBL_HUB_EVENTS, epoll_timeout_ms(timeout_ns));
 }
 
 static int epoll_wait_events(fbl_hub *hub, uint64_t timeout_ns)
