@@ -17,7 +17,6 @@
 #include "switch.h"
 
 #include <errno.h>
-#include <math.h>
 #include <time.h>
 
 uint64_t fbl_hub_now(fbl_hub *hub)
@@ -82,16 +81,18 @@ int fbl_hub_open(fbl_hub *hub)
     return rc;
 }
 
-/* When `seconds` from now is, on the hub's clock; rounded up, so that nothing fires early. */
+/* When `seconds` from now is, on the hub's clock; rounded up, so that nothing fires early. Not by
+ * ceil(): some compilers call it, and then the library of mathematics must be there. */
 uint64_t fbl_hub_deadline(fbl_hub *hub, double seconds)
 {
     uint64_t now_ns = hub->now(hub);
     if (!(seconds > 0))
         return now_ns;
-    double delay_ns = ceil(seconds * 1e9);
+    double delay_ns = seconds * 1e9;
     if (delay_ns >= (double)(FBL_NEVER - now_ns))
         return FBL_NEVER - 1;
-    return now_ns + (uint64_t)delay_ns;
+    uint64_t whole_ns = (uint64_t)delay_ns;
+    return now_ns + whole_ns + ((double)whole_ns < delay_ns);
 }
 
 /* Fires what is due. Returns how long may be slept: 0 if somebody is ready, FBL_NEVER if only the

@@ -1,6 +1,8 @@
 /* test_timer.c: deadlines fire in time, in order, and never after they were cancelled. */
 #include "embed.h"
 
+#include <math.h>
+
 #define TIMERS 64
 #define NS_PER_S 1000000000u
 
