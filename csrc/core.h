@@ -19,6 +19,8 @@
 #ifndef FBL_CORE_H
 #define FBL_CORE_H
 
+#define _GNU_SOURCE 1 /* Linux's own calls; so this file comes before any of the system's */
+
 #include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -47,6 +49,13 @@ typedef struct fbl_idle fbl_idle;
 #define fbl_assert_only(statement) (void)0
 #else
 #define fbl_assert_only(statement) statement
+#endif
+
+/* gcc's way to say that AddressSanitizer is on; clang has another. */
+#if defined(__has_feature) && !defined(__SANITIZE_ADDRESS__)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
 #endif
 
 #define fbl_likely(condition) __builtin_expect(!!(condition), 1)

@@ -10,8 +10,6 @@
  * different ones only the first of the table is looked after.
  * Callers: the hub's own thread. Do not add: anything about Python's exceptions.
  */
-#define _GNU_SOURCE 1 /* dlinfo and dl_iterate_phdr; fibril.c says the same */
-
 #include "cxx.h"
 #include "enter.h"
 

@@ -4,8 +4,6 @@
  * The order is the order to read in, and arrows go down only: a part knows those above it. The
  * parts before python/ build without Python as well (tests/core does that).
  */
-#define _GNU_SOURCE 1
-
 #include "python/thread.h"
 
 #include "enter.h"

@@ -4,10 +4,12 @@ A program includes the parts of csrc that it tests and is compiled without Pytho
 and with AddressSanitizer and UndefinedBehaviorSanitizer. Exit code 0 passes, 77 skips, and any
 other, or no end within a minute, fails. Assertions are on in both.
 
-    python tools/core_tests.py [--machine NAME] [PART-OF-A-NAME…]
+    python tools/core_tests.py [--machine NAME] [--output FOLDER] [PART-OF-A-NAME…]
 
-All programs, or those whose names contain a part. For another machine than this one they are
-compiled with Debian's cross compiler and run under user-mode emulation, without sanitizers.
+All programs, or those whose names contain a part. CC names another compiler than cc; that of musl
+has no sanitizers. For another machine than this one the programs are compiled with Debian's cross
+compiler and run under user-mode emulation, without sanitizers. They are left in build/core, or in
+the folder that is named.
 
 Also compiles each C file of the core alone, because a part that needs its neighbours to have been
 included before it cannot be read alone either.
@@ -18,6 +20,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -34,7 +37,15 @@ SWITCH_FILES = {  # as in meson.build
     "x86_64": "csrc/switch/x86_64_sysv.S",
     "aarch64": "csrc/switch/aarch64_aapcs.S",
 }
-WARNINGS = ["-Wall", "-Wextra", "-Werror"]
+LANGUAGE = ["-std=gnu11", "-iquote", str(TOP / "csrc")]  # not -I: <poll.h> is the system's
+WARNINGS = ["-Wall", "-Wextra"]
+# What a part alone is warned of, because the others are absent: in gcc's words, and in clang's.
+ABSENT = re.compile(
+    r"used but never defined|'static' but never defined|has internal linkage but is not defined"
+    r"|unused function|defined but not used|is not needed and will not be emitted"
+    r"|declared in header file should be declared 'static inline'"
+)
+COMPLAINT = re.compile(r"^.*: (?:fatal )?(?:warning|error): .*$", re.MULTILINE)
 VARIANTS = {
     "plain": ["-O2"],
     "sanitized": [
@@ -56,13 +67,14 @@ class Target(NamedTuple):
     output: Path
 
 
-def target_for(machine: str) -> Target:
+def target_for(machine: str, output: Path) -> Target:
     switch = TOP / SWITCH_FILES[machine]
     if machine == platform.machine():
         compiler = shlex.split(os.environ.get("CC", "cc"))
-        return Target(switch, compiler, [], tuple(VARIANTS), OUTPUT)
+        variants = ("plain",) if "musl" in compiler[0] else tuple(VARIANTS)
+        return Target(switch, compiler, [], variants, output)
     emulator = [f"qemu-{machine}-static", "-L", f"/usr/{machine}-linux-gnu"]
-    return Target(switch, [f"{machine}-linux-gnu-gcc"], emulator, ("plain",), OUTPUT / machine)
+    return Target(switch, [f"{machine}-linux-gnu-gcc"], emulator, ("plain",), output / machine)
 
 
 class Outcome(NamedTuple):
@@ -74,7 +86,7 @@ def compile_program(target: Target, source: Path, variant: str) -> tuple[Path, s
     """The program, and what the compiler said if there is none."""
     program = target.output / f"{source.stem}-{variant}"
     command = [
-        *target.compiler, "-std=gnu11", "-g", *WARNINGS, *VARIANTS[variant], f"-I{TOP / 'csrc'}",
+        *target.compiler, *LANGUAGE, "-g", *WARNINGS, "-Werror", *VARIANTS[variant],
         str(source), str(target.switch), "-o", str(program), "-pthread",
     ]  # fmt: skip
     program.unlink(missing_ok=True)
@@ -116,15 +128,23 @@ def test(job: tuple[Target, Path, str]) -> bool:
     return outcome.verdict != "FAIL"
 
 
+def complaints(compiler: list[str], source: Path) -> str:
+    """What the compiler says of a C file alone, except that the other files are absent."""
+    command = [*compiler, *LANGUAGE, *WARNINGS, "-fsyntax-only", str(source)]
+    variables = os.environ | {"LC_ALL": "C"}  # ABSENT knows its plain words
+    said = subprocess.run(command, cwd=TOP, env=variables, capture_output=True, check=False).stderr
+    found = COMPLAINT.findall(said.decode(errors="replace"))
+    return "\n".join(line for line in found if not ABSENT.search(line))
+
+
 def compile_alone(target: Target) -> bool:
-    """Compiles each C file of the core with nothing before it. Warnings are the build's matter."""
-    flags = ["-std=gnu11", "-fsyntax-only", "-w", "-Werror=implicit-function-declaration"]
+    """Compiles each C file of the core with nothing before it."""
     found = [*(TOP / "csrc").glob("*.c"), *(TOP / "csrc" / "poll").glob("*.c")]
     sources = sorted(path for path in found if path.name != "fibril.c")  # it includes the others
     for source in sources:
-        command = [*target.compiler, *flags, f"-I{TOP / 'csrc'}", str(source)]
-        if subprocess.run(command, cwd=TOP, check=False).returncode:
-            print(f"FAIL {source.name} compiled alone")
+        complaint = complaints(target.compiler, source)
+        if complaint:
+            print(f"FAIL {source.name} compiled alone\n{complaint}")
             return False
     print(f"ok   {len(sources)} files of the core, each compiled alone")
     return True
@@ -133,11 +153,12 @@ def compile_alone(target: Target) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compile and run the C programs in tests/core.")
     parser.add_argument("--machine", default=platform.machine())
+    parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("parts", nargs="*", metavar="PART-OF-A-NAME", default=[""])
     options = parser.parse_args()
     if options.machine not in SWITCH_FILES:
         sys.exit(f"there is no stack switch for {options.machine}; see csrc/switch")
-    target = target_for(options.machine)
+    target = target_for(options.machine, options.output.resolve())
     sources = [
         path
         for path in sorted((TOP / "tests" / "core").glob("test_*.c"))

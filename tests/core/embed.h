@@ -10,7 +10,6 @@
 #ifndef FBL_TEST_EMBED_H
 #define FBL_TEST_EMBED_H
 
-#define _GNU_SOURCE 1
 #include "core.h"
 
 #include <errno.h>

@@ -1,22 +1,18 @@
 """Each part of the native core compiles alone: it declares what it uses of the others."""
 
-import subprocess
 import sysconfig
 from pathlib import Path
 
 import pytest
+
+from tools.core_tests import complaints
 
 TOP = Path(__file__).parents[2]
 PARTS = sorted(path for path in (TOP / "csrc").rglob("*.c") if path.name != "fibril.c")
 
 
 def compile_alone(path: Path) -> str:
-    """What the compiler refuses in a part. That the other parts are absent it only warns of."""
-    include = sysconfig.get_paths()["include"]
-    command = ["cc", "-std=gnu11", "-D_GNU_SOURCE", "-Werror=implicit-function-declaration"]
-    command += ["-fsyntax-only", f"-I{include}", str(path)]
-    said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
-    return "\n".join(line for line in said.splitlines() if "error: " in line)
+    return complaints(["cc", "-isystem", sysconfig.get_paths()["include"]], path)
 
 
 @pytest.mark.parametrize("path", PARTS, ids=lambda path: path.name)
@@ -28,6 +24,12 @@ def test_a_part_that_uses_what_it_does_not_declare_is_refused(tmp_path: Path) ->
     part = tmp_path / "part.c"
     part.write_text("int part(void) { return of_another_part(); }\n")
     assert "of_another_part" in compile_alone(part)
+
+
+def test_a_part_that_the_compiler_warns_of_is_refused(tmp_path: Path) -> None:
+    part = tmp_path / "part.c"
+    part.write_text("int part(unsigned count) { return count < -1; }\n")
+    assert "signed" in compile_alone(part)
 
 
 def test_parts_before_python_do_not_know_it() -> None:
