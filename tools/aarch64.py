@@ -113,7 +113,7 @@ def build() -> None:
     module = package / f"_core.cpython-{VERSION.replace('.', '')}-aarch64-linux-gnu.so"
     run(
         *(COMPILER, *FLAGS, "-isystem", f"{ROOT}/usr/include/python{VERSION}"),
-        *("-isystem", f"{ROOT}/usr/include", "-Icsrc", "csrc/fibril.c"),
+        *("-isystem", f"{ROOT}/usr/include", "csrc/fibril.c"),
         *("csrc/switch/aarch64_aapcs.S", "-o", str(module)),
     )
 

@@ -16,9 +16,9 @@
 #include "../poll.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/poll.h> /* <poll.h> would be ours */
 #include <unistd.h>
 
 typedef struct {
