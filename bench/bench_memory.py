@@ -24,7 +24,7 @@ AN_HOUR_S = 3600
 
 def memory_bytes() -> dict[str, int]:
     """Resident memory and page tables of this process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     fields = dict(line.split(":", 1) for line in lines)
     return {key: int(fields[key].split()[0]) * 1024 for key in ("VmRSS", "VmPTE")}
 

@@ -54,7 +54,7 @@ def _git(*args: str) -> str:
 
 
 def _field(path: str, name: str) -> str:
-    for line in Path(path).read_text().splitlines():
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
         key, _, value = line.partition(":")
         if key.strip() == name:
             return value.strip()

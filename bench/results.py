@@ -51,12 +51,14 @@ def document(contest: Contest, turns: Mapping[str, Any], is_quick: bool, load: f
 
 def save(doc: Document) -> None:
     """A quick run has a file of its own, so that it never spoils a full run's."""
-    _path(doc["benchmark"], doc["is_quick"]).write_text(json.dumps(doc, indent=1) + "\n")
+    _path(doc["benchmark"], doc["is_quick"]).write_text(
+        json.dumps(doc, indent=1) + "\n", encoding="utf-8"
+    )
 
 
 def load_full(name: str) -> Document | None:
     path = _path(name, is_quick=False)
-    return json.loads(path.read_text()) if path.exists() else None
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def section(contest: Contest, doc: Document) -> str:
@@ -79,7 +81,7 @@ def write(contests: Mapping[str, Contest]) -> None:
     parts = [HEAD.strip(), _facts(newest), "## Goals", goals]
     for name, doc in docs.items():
         parts += [section(contests[name], doc), _origin(doc)]
-    RESULTS.write_text("\n\n".join(parts) + "\n")
+    RESULTS.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 def _facts(doc: Document) -> str:

@@ -17,7 +17,7 @@ REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 
 def pinned() -> dict[str, str]:
     """The rivals' names and versions, as requirements.txt has them."""
-    lines = REQUIREMENTS.read_text().splitlines()
+    lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
     pins = (line.partition("==") for line in lines if "==" in line and not line.startswith("#"))
     return {name.strip(): wanted.strip() for name, _, wanted in pins}
 

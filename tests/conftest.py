@@ -93,7 +93,7 @@ def run_in_thread(run: Callable[[], object], is_sim: bool) -> None:
 
 
 def _stacks() -> str:
-    with tempfile.TemporaryFile("w+") as file:
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
         faulthandler.dump_traceback(file, all_threads=True)
         file.seek(0)
         return file.read()
@@ -137,7 +137,7 @@ class Interpreter:
     def run(self, program: str, *options: str, limit_s: float = LIMIT_S, **env: str) -> Finished:
         """Run a program to its end, with a limit; its lines are those of program.py."""
         path = self.folder / "program.py"
-        path.write_text(textwrap.dedent(program).lstrip("\n"))
+        path.write_text(textwrap.dedent(program).lstrip("\n"), encoding="utf-8")
         command = [sys.executable, "-X", "faulthandler", *options, str(path)]
         environ = {**os.environ, "PYTHONPATH": PACKAGE_PARENT, **env}
         if SLOWDOWN > 1:  # the watchdog's default is for real machines

@@ -79,7 +79,9 @@ def mirror() -> list[str]:
     for name in ("sources.list.d/debian.sources", "sources.list"):
         path = Path("/etc/apt", name)
         found = path.exists() and re.search(
-            r"^(?:URIs:|deb) +(?:\[.*?\] +)?(http\S+)", path.read_text(), re.MULTILINE
+            r"^(?:URIs:|deb) +(?:\[.*?\] +)?(http\S+)",
+            path.read_text(encoding="utf-8"),
+            re.MULTILINE,
         )
         if found:
             return [found[1]]
@@ -133,10 +135,12 @@ def write_interpreter() -> Path:
     """A program that is the emulated interpreter, also for tests that start another one."""
     program = OUTPUT / "python"
     python = f"{ROOT}/usr/bin/python{VERSION}"
-    program.write_text(f'#!/bin/sh\nexec {EMULATOR} -L "{ROOT}" "{python}" "$@"\n')
+    program.write_text(
+        f'#!/bin/sh\nexec {EMULATOR} -L "{ROOT}" "{python}" "$@"\n', encoding="utf-8"
+    )
     program.chmod(0o755)
     site = OUTPUT / "site" / "sitecustomize.py"
-    site.write_text(f"import sys\n\nsys.executable = {str(program)!r}\n")
+    site.write_text(f"import sys\n\nsys.executable = {str(program)!r}\n", encoding="utf-8")
     return program
 
 

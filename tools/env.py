@@ -120,14 +120,14 @@ class Environment:
     def make(self) -> None:
         """Brings the environment up to date; does nothing that was done already."""
         BUILD.mkdir(exist_ok=True)
-        with open(BUILD / f".{self.path.name}.lock", "w") as lock:
+        with open(BUILD / f".{self.path.name}.lock", "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._make_locked()
 
     def _make_locked(self) -> None:
         # A moved folder or another interpreter makes the scripts in bin/ point nowhere.
         place = digest(str(self.path), sys.base_prefix, sys.version)
-        tools = digest((TOP / "pyproject.toml").read_text(), *self.kind.groups)
+        tools = digest((TOP / "pyproject.toml").read_text(encoding="utf-8"), *self.kind.groups)
         fibril = digest(source_digest(), *self._build_options())
         done = self._read_stamp()
         for name, inputs, work in (
@@ -139,11 +139,11 @@ class Environment:
                 work()
                 done = {} if name == "place" else done  # a new place is empty
                 done[name] = inputs
-                self.stamp.write_text(json.dumps(done))
+                self.stamp.write_text(json.dumps(done), encoding="utf-8")
 
     def _read_stamp(self) -> dict[str, str]:
         try:
-            return dict(json.loads(self.stamp.read_text()))
+            return dict(json.loads(self.stamp.read_text(encoding="utf-8")))
         except (OSError, ValueError):
             return {}
 

@@ -44,7 +44,7 @@ def settle() -> None:
 def slabs() -> int:
     """KiB of address space that stacks take."""
     total = size = 0
-    with open("/proc/self/smaps") as file:
+    with open("/proc/self/smaps", encoding="utf-8") as file:
         for line in file:
             if line.startswith("Size:"):
                 size = int(line.split()[1])

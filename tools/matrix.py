@@ -46,7 +46,7 @@ class Interpreter(NamedTuple):
 
 
 def supported_versions() -> list[str]:
-    text = (TOP / "pyproject.toml").read_text()
+    text = (TOP / "pyproject.toml").read_text(encoding="utf-8")
     return re.findall(r'"Programming Language :: Python :: (3\.\d+)"', text)
 
 
@@ -104,14 +104,14 @@ def run_tests(interpreter: Interpreter, arguments: list[str]) -> bool:
     command = [*interpreter.command, "tools/env.py", "release", "--", *inside]
     log = BUILD / f"matrix-{interpreter.release}.log"
     began = time.monotonic()
-    with log.open("w") as file:
+    with log.open("w", encoding="utf-8") as file:
         try:
             code: int | str = subprocess.run(
                 command, cwd=TOP, timeout=LIMIT_S, check=False, stdout=file, stderr=file
             ).returncode
         except subprocess.TimeoutExpired:
             code = f"still running after {LIMIT_S} s, ended"
-    lines = log.read_text(errors="replace").rstrip().split("\n")
+    lines = log.read_text(errors="replace", encoding="utf-8").rstrip().split("\n")
     end = f"{lines[-1]} [{time.monotonic() - began:.0f} s]"
     shown = [end] if code == 0 else [*lines, f"exit code {code}"]
     print("\n".join([f"--- CPython {interpreter.release}", *shown]), flush=True)

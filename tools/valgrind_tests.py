@@ -73,7 +73,10 @@ def main() -> None:
     LOGS.mkdir(parents=True)
     chosen = ["-k", sys.argv[1]] if sys.argv[1:] else []
     status = run_tests(["tests/unit", *chosen])
-    logs = {path.stem: path.read_text(errors="replace") for path in sorted(LOGS.glob("*.log"))}
+    logs = {
+        path.stem: path.read_text(errors="replace", encoding="utf-8")
+        for path in sorted(LOGS.glob("*.log"))
+    }
     found = [error for log in logs.values() for error in errors(log)]
     print("\n\n".join(found[:SHOWN_MAX]))
     if len(found) > SHOWN_MAX:

@@ -78,7 +78,7 @@ class Children:
 @contextmanager
 def ended_children() -> Iterator[Children]:
     """Children that are ended when the `with` block is left; a failure shows what they said."""
-    with tempfile.TemporaryFile("w+", errors="replace") as errors:
+    with tempfile.TemporaryFile("w+", errors="replace", encoding="utf-8") as errors:
         children = Children(errors)
         try:
             yield children
@@ -91,13 +91,13 @@ def ended_children() -> Iterator[Children]:
 
 def memory_bytes(child: subprocess.Popen[str]) -> int:
     """What a child occupies: its resident pages and the page tables for them."""
-    status = Path(f"/proc/{child.pid}/status").read_text()
+    status = Path(f"/proc/{child.pid}/status").read_text(encoding="utf-8")
     fields = dict(line.split(":", 1) for line in status.splitlines())
     return sum(int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmPTE"))
 
 
 def cpu_seconds(child: subprocess.Popen[str]) -> float:
     """What a child has used of the processors' time so far, its own and the kernel's for it."""
-    stat = Path(f"/proc/{child.pid}/stat").read_text()
+    stat = Path(f"/proc/{child.pid}/stat").read_text(encoding="utf-8")
     user, system = stat.rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")

@@ -86,7 +86,7 @@ def _claims(top: Path, name: str) -> Iterator[Path]:
 
 def _is_ours(path: Path) -> bool:
     sign = path / ("METADATA" if path.suffix == ".dist-info" else "__init__.py")
-    return sign.is_file() and _MARK in sign.read_text(errors="replace")
+    return sign.is_file() and _MARK in sign.read_text(errors="replace", encoding="utf-8")
 
 
 def _refuse_foreign(top: Path, name: str) -> None:
@@ -119,7 +119,7 @@ def _write_package(top: Path, name: str) -> None:
         f"{info}/top_level.txt": f"{name}\n",
     }
     for header in Path(compat.get_include(), name).glob("*.h"):
-        files[f"{name}/{header.name}"] = header.read_text()
+        files[f"{name}/{header.name}"] = header.read_text(encoding="utf-8")
     files[f"{info}/RECORD"] = "".join(map(_record, files.items())) + f"{info}/RECORD,,\n"
     for place, text in files.items():
         _put(top / place, text)
@@ -134,9 +134,9 @@ def _record(file: tuple[str, str]) -> str:
 
 def _put(path: Path, text: str) -> None:
     """Another process may import the package meanwhile: it sees the old file or the new one."""
-    if path.is_file() and path.read_text() == text:
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
     path.parent.mkdir(exist_ok=True)
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    fresh.write_text(text)
+    fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)

@@ -55,7 +55,7 @@ class Outcomes(unittest.TextTestResult):
 def main() -> None:
     faulthandler.enable()
     path, *names = sys.argv[1:]
-    with open(path, "w") as Outcomes.file:
+    with open(path, "w", encoding="utf-8") as Outcomes.file:
         suite = unittest.defaultTestLoader.loadTestsFromNames(names)
         unittest.TextTestRunner(resultclass=Outcomes).run(suite)
     sys.stdout.flush()

@@ -313,7 +313,8 @@ def test_an_extension_without_greenlet_says_so(
 def test_the_header_alone_compiles_without_a_warning(compiler: list[str], tmp_path: Path) -> None:
     (tmp_path / "unit.c").write_text(
         '#include <greenlet/greenlet.h>\n#include "greenlet.h" /* again, by its other path */\n'
-        "int size = sizeof(PyGreenlet);\n"
+        "int size = sizeof(PyGreenlet);\n",
+        encoding="utf-8",
     )
     include = compat.get_include()
     command = [*compiler, "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{include}"]

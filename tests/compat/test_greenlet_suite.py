@@ -22,7 +22,9 @@ from fibril import compat
 from tests.compat import run_suite
 
 LIMIT_S = 300
-KNOWN = tomllib.loads(Path(__file__).with_name("greenlet_known.toml").read_text())["known"]
+KNOWN = tomllib.loads(Path(__file__).with_name("greenlet_known.toml").read_text(encoding="utf-8"))[
+    "known"
+]
 VERSION = "{}.{}".format(*sys.version_info)
 WHEEL = Path(str(importlib.metadata.distribution("greenlet").locate_file("greenlet")))
 ALIAS = Path(compat.__file__).with_name("greenlet")
@@ -53,7 +55,7 @@ def run(folder: Path, module: str) -> tuple[dict[str, str], str]:
     except subprocess.TimeoutExpired as error:
         said = f"still running after {LIMIT_S} s\n{error.stdout}\n{error.stderr}"
     outcomes: dict[str, str] = {}
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         outcome, test = line.split()
         if outcomes.get(test) not in ("fail", "error"):  # a subtest's failure is the test's
             outcomes[test] = outcome

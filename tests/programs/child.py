@@ -70,7 +70,7 @@ class Child:
 
     def errors(self) -> str:
         """What the program has written to stderr so far."""
-        return self._stderr.read_text(errors="replace")
+        return self._stderr.read_text(errors="replace", encoding="utf-8")
 
     def fail(self, why: str) -> NoReturn:
         """Fail the test, showing the command and its stderr."""

@@ -66,7 +66,9 @@ def output_on_terminal(command: list[str], **changes: str) -> str:
 
 def children_of(pid: int) -> set[int]:
     """The processes that a process has started and not yet waited for."""
-    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    return set(
+        map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split())
+    )
 
 
 def test_without_a_terminal_it_prints_plain_lines_and_all_figures(

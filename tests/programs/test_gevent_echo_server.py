@@ -50,7 +50,9 @@ def is_locked(file: Any) -> bool:
 @pytest.fixture
 def free_port() -> Iterator[int]:
     """The program's port: ours alone in this machine's test runs, and free."""
-    with (Path(tempfile.gettempdir()) / "fibril-test-port-8888.lock").open("w") as turn:
+    with (Path(tempfile.gettempdir()) / "fibril-test-port-8888.lock").open(
+        "w", encoding="utf-8"
+    ) as turn:
         assert until(lambda: is_locked(turn), TURN_S), f"another test run keeps port {PORT}"
         try:
             with socket.socket() as probe:

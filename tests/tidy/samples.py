@@ -139,6 +139,14 @@ SAMPLES = {
             "meson.build": "'x.S'",
         },
     ),
+    "encoding_is_unspecified": Sample(
+        {"a.py": 'gate.open()\npath.write_text("x")\n'},
+        {
+            "a.py": 'path.write_text("x", encoding="utf-8")\nopen(path, "rb")\ngate.open()\n',
+            "b.py": 'path.open("wb")\nos.open("/dev/null", os.O_RDONLY)\nTemporaryFile()\n',
+        },
+        line=2,
+    ),
     "public_name_is_undocumented": Sample(
         {"src/fibril/a.py": '"""One."""\n\n\ndef spawn(): ...\n'},
         {

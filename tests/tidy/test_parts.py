@@ -22,17 +22,17 @@ def test_the_part_compiles_alone(path: Path) -> None:
 
 def test_a_part_that_uses_what_it_does_not_declare_is_refused(tmp_path: Path) -> None:
     part = tmp_path / "part.c"
-    part.write_text("int part(void) { return of_another_part(); }\n")
+    part.write_text("int part(void) { return of_another_part(); }\n", encoding="utf-8")
     assert "of_another_part" in compile_alone(part)
 
 
 def test_a_part_that_the_compiler_warns_of_is_refused(tmp_path: Path) -> None:
     part = tmp_path / "part.c"
-    part.write_text("int part(unsigned count) { return count < -1; }\n")
+    part.write_text("int part(unsigned count) { return count < -1; }\n", encoding="utf-8")
     assert "signed" in compile_alone(part)
 
 
 def test_parts_before_python_do_not_know_it() -> None:
     core = [path for path in PARTS if path.parent.name != "python"]
     assert core
-    assert [path.name for path in core if "Python.h" in path.read_text()] == []
+    assert [path.name for path in core if "Python.h" in path.read_text(encoding="utf-8")] == []

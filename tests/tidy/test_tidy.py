@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tidy import rules_native, rules_size, rules_surface, rules_text  # fills RULES
+from tests.tidy import (  # fills RULES
+    rules_native,
+    rules_python,
+    rules_size,
+    rules_surface,
+    rules_text,
+)
 from tests.tidy.rule import RULES, complaints, read_ratchet
 from tests.tidy.samples import SAMPLES
 from tests.tidy.tree import Breach, Tree
 
-MODULES = (rules_native, rules_size, rules_surface, rules_text)
+MODULES = (rules_native, rules_python, rules_size, rules_surface, rules_text)
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ class Measured:
 
 def measure(interpreter: Interpreter, core: str, concurrency: str, *, branch: bool) -> Measured:
     path = interpreter.folder / "measured.py"
-    path.write_text(MEASURED)
+    path.write_text(MEASURED, encoding="utf-8")
     program = PROGRAM.format(branch=branch, concurrency=concurrency, path=str(path))
     return Measured(*json.loads(interpreter.out(program, COVERAGE_CORE=core)))
 
@@ -146,8 +146,8 @@ def test_the_command_of_coverage_runs_a_program_under_the_alias(
 ) -> None:
     """As people run it: `fibril run` has the alias in place before coverage asks for greenlet."""
     path = tmp_path / "measured.py"
-    path.write_text(MEASURED)
-    (tmp_path / ".coveragerc").write_text("[run]\nconcurrency = greenlet\n")
+    path.write_text(MEASURED, encoding="utf-8")
+    (tmp_path / ".coveragerc").write_text("[run]\nconcurrency = greenlet\n", encoding="utf-8")
     program = f"""
         import os, sys
         from fibril import compat
@@ -158,7 +158,7 @@ def test_the_command_of_coverage_runs_a_program_under_the_alias(
         assert main(["json", "-o", "out.json", "-q"]) == 0
     """
     interpreter.out(program, COVERAGE_CORE="ctrace")
-    report = json.loads((tmp_path / "out.json").read_text())["files"]["measured.py"]
+    report = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["files"]["measured.py"]
     assert report["executed_lines"] == executed_lines()
     missing = [n for n, line in enumerate(MEASURED.splitlines(), 1) if "# never" in line]
     assert report["missing_lines"] == missing

@@ -117,7 +117,7 @@ class Gdb:
 
     def crash(self, program: str) -> Path:
         """Let a program dump core; skip where the system gives cores to somebody else."""
-        if Path("/proc/sys/kernel/core_pattern").read_text().strip() != "core":
+        if Path("/proc/sys/kernel/core_pattern").read_text(encoding="utf-8").strip() != "core":
             pytest.skip("cores are not written into the working folder: see core_pattern(5)")
         path = self._write(program)
         command = ["sh", "-c", 'ulimit -c unlimited && exec "$@"', "sh", sys.executable, str(path)]
@@ -127,13 +127,14 @@ class Gdb:
 
     def _write(self, program: str) -> Path:
         path = self.folder / "program.py"
-        path.write_text(textwrap.dedent(program))
+        path.write_text(textwrap.dedent(program), encoding="utf-8")
         return path
 
     def _gdb(self, first: str, commands: tuple[str, ...], *arguments: str) -> dict[str, str]:
         script = self.folder / "commands"
         script.write_text(
-            COMMANDS.format(script=PACKAGE / "fibril-gdb.py", first=first, all=commands)
+            COMMANDS.format(script=PACKAGE / "fibril-gdb.py", first=first, all=commands),
+            encoding="utf-8",
         )
         done = subprocess.run(
             ["gdb", "-nx", "-batch", "-x", str(script), *arguments],

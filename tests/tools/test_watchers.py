@@ -160,7 +160,8 @@ def test_each_sample_of_the_profiler_comes_to_the_fibers_end(interpreter: Interp
 
 def test_pdb_steps_over_a_switch_as_over_a_call(interpreter: Interpreter) -> None:
     path = interpreter.folder / "debugged.py"
-    path.write_text("""
+    path.write_text(
+        """
 import fibril
 main = fibril.getcurrent()
 def work(value):
@@ -170,7 +171,9 @@ def work(value):
 fiber = fibril.Fiber(work)
 print("got", fiber.switch(1))
 print("end", fiber.switch(5))
-""")
+""",
+        encoding="utf-8",
+    )
     commands = ["break work", "continue", "next", "next", "next", "p value", "where", "next"]
     done = subprocess.run(
         [sys.executable, "-m", "pdb", str(path)],
@@ -192,7 +195,8 @@ print("end", fiber.switch(5))
 
 def test_a_breakpoint_in_a_task_has_the_tasks_stack(interpreter: Interpreter) -> None:
     path = interpreter.folder / "debugged.py"
-    path.write_text("""
+    path.write_text(
+        """
 import fibril
 def inner(number):
     fibril.sleep(0)
@@ -201,7 +205,9 @@ def inner(number):
 def outer(number):
     return inner(number)
 print(sum(task.get() for task in [fibril.spawn(outer, n) for n in range(3)]))
-""")
+""",
+        encoding="utf-8",
+    )
     done = subprocess.run(
         [sys.executable, str(path)],
         input="p number\nup\np number\ncontinue\n" + "p number\ncontinue\n" * 2,

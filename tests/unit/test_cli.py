@@ -64,7 +64,7 @@ print(function.__module__, sorted(name for name in vars() if not name.startswith
 
 def test_a_program_finds_all_as_under_python(folder: Path) -> None:
     (folder / "sub").mkdir()
-    (folder / "sub" / "show.py").write_text(SHOW)
+    (folder / "sub" / "show.py").write_text(SHOW, encoding="utf-8")
     (folder / "link.py").symlink_to("sub/show.py")
     for path in ("sub/show.py", str(folder / "sub" / "show.py"), "link.py"):
         out = same(path, "--version", "-m", "x y").out
@@ -75,14 +75,16 @@ def test_a_program_finds_all_as_under_python(folder: Path) -> None:
 def test_a_module_finds_all_as_under_python(folder: Path) -> None:
     (folder / "package").mkdir()
     for name in ("__init__", "__main__", "part"):
-        (folder / "package" / f"{name}.py").write_text(SHOW if name != "__init__" else "")
+        (folder / "package" / f"{name}.py").write_text(
+            SHOW if name != "__init__" else "", encoding="utf-8"
+        )
     for name in ("package", "package.part"):
         assert "__main__ " in same("-m", name, "--gevent").out
 
 
 def test_a_folder_and_an_archive_are_run(folder: Path) -> None:
     (folder / "app").mkdir()
-    (folder / "app" / "__main__.py").write_text(SHOW)
+    (folder / "app" / "__main__.py").write_text(SHOW, encoding="utf-8")
     with zipfile.ZipFile(folder / "app.zip", "w") as archive:
         archive.write(folder / "app" / "__main__.py", "__main__.py")
     for path in ("app", "app.zip"):
@@ -111,7 +113,7 @@ def test_a_program_ends_as_under_python(folder: Path, program: str) -> None:
 
 def test_ctrl_c_ends_a_program_as_under_python(folder: Path) -> None:
     program = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nimport time\ntime.sleep(9)\n"
-    (folder / "program.py").write_text(program)
+    (folder / "program.py").write_text(program, encoding="utf-8")
     done = run(*FIBRIL, "program.py")
     assert done.status == -signal.SIGINT
     assert re.search(r'^Traceback .*\n  File ".*/program.py", line [234]', done.err)
@@ -143,7 +145,7 @@ print(monkey.is_anything_patched(), served)
 def test_options_say_what_is_patched_and_served(
     folder: Path, options: list[str], answer: str
 ) -> None:
-    (folder / "program.py").write_text(WHAT_IS_PATCHED)
+    (folder / "program.py").write_text(WHAT_IS_PATCHED, encoding="utf-8")
     assert run(*FIBRIL, *options, "program.py") == Finished(0, answer + "\n", "")
 
 
@@ -154,7 +156,8 @@ def test_the_program_runs_in_the_main_fiber(folder: Path) -> None:
         "task = fibril.spawn_later(0.001, print, 'task')\n"
         "time.sleep(0.01)\n"
         "fibril.spawn(time.sleep, 60)\n"
-        "print('end')\n"
+        "print('end')\n",
+        encoding="utf-8",
     )
     assert run(*FIBRIL, "program.py") == Finished(0, "task\nend\n", "")
 

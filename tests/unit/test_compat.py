@@ -127,7 +127,7 @@ def test_looking_for_a_name_that_is_not_there_is_no_error(interpreter: Interpret
 
 
 def test_it_refuses_when_the_real_one_is_imported(interpreter: Interpreter) -> None:
-    interpreter.folder.joinpath("greenlet.py").write_text("")
+    interpreter.folder.joinpath("greenlet.py").write_text("", encoding="utf-8")
     done = interpreter.run("import greenlet\n" + INSTALL)
     assert done.status == 1
     assert "cannot serve 'greenlet' by fibril: it is imported already, from" in done.err

@@ -136,7 +136,8 @@ def test_what_was_imported_by_name_before_is_rebound(interpreter: Interpreter) -
         "from socket import getaddrinfo as lookup\n"
         "from threading import Lock, RLock, get_ident, local\n"
         "from time import sleep, time\n"
-        "from queue import SimpleQueue\n"
+        "from queue import SimpleQueue\n",
+        encoding="utf-8",
     )
     text = """
         import _thread, library, queue, select, socket, threading, time
@@ -160,7 +161,8 @@ def test_what_cannot_be_rebound_is_named_in_a_warning(interpreter: Interpreter) 
     Path(interpreter.folder, "library.py").write_text(
         "import threading, time\n"
         "class Mine(threading.local): pass\n"
-        "class Other:\n    wait = time.sleep\n"
+        "class Other:\n    wait = time.sleep\n",
+        encoding="utf-8",
     )
     done = interpreter.run("import library\n" + PATCH + "print('goes on')\n")
     assert done.out == "goes on\n"
@@ -461,7 +463,9 @@ def test_an_executor_that_is_imported_before_does_not_hang(interpreter: Interpre
 
 
 def test_two_tasks_that_import_the_same_module_both_get_it_whole(interpreter: Interpreter) -> None:
-    Path(interpreter.folder, "slow.py").write_text("import time\ntime.sleep(0.01)\nwhole = True\n")
+    Path(interpreter.folder, "slow.py").write_text(
+        "import time\ntime.sleep(0.01)\nwhole = True\n", encoding="utf-8"
+    )
     text = """
         from fibril import monkey
         monkey.patch_all()

@@ -130,7 +130,7 @@ def test_poll_tells_an_error_on_the_writing_end(fresh: None) -> None:
 
 
 def test_a_regular_file_is_always_ready(fresh: None, tmp_path: Path) -> None:
-    with (tmp_path / "file").open("w+") as file:
+    with (tmp_path / "file").open("w+", encoding="utf-8") as file:
         assert select.select([file], [file], [], None) == ([file], [file], [])
         poller = select.poll()
         poller.register(file)

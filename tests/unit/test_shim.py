@@ -100,7 +100,8 @@ def test_pip_counts_them_as_installed(folder: Path, tmp_path: Path) -> None:
         info = tmp_path / f"{status}{wanted}" / "needy-1.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: needy\nVersion: 1\nRequires-Dist: {wanted}\n"
+            f"Metadata-Version: 2.1\nName: needy\nVersion: 1\nRequires-Dist: {wanted}\n",
+            encoding="utf-8",
         )
         done = subprocess.run(
             [sys.executable, "-m", "pip", "--disable-pip-version-check", "check"],
@@ -115,7 +116,7 @@ def test_pip_counts_them_as_installed(folder: Path, tmp_path: Path) -> None:
 def test_only_one_of_them_is_written(folder: Path, interpreter: Interpreter) -> None:
     site = folder.parent / "site"
     (site / "gevent").mkdir(parents=True)
-    (site / "gevent" / "__init__.py").write_text("import greenlet\n")
+    (site / "gevent" / "__init__.py").write_text("import greenlet\n", encoding="utf-8")
     for options in (("--only", "greenlet"), ("--only=greenlet",)):
         assert command(*options, str(folder)).status == 0
         assert sorted(p.name for p in folder.iterdir()) == ["greenlet", "greenlet-3.5.6.dist-info"]
@@ -143,7 +144,7 @@ def test_what_is_not_asked_for_any_more_goes_away(folder: Path) -> None:
     shim.write(str(folder))
     stale = folder / "greenlet-1.0.dist-info"
     (folder / "greenlet-3.5.6.dist-info").rename(stale)
-    (folder / "notes.txt").write_text("the user's")
+    (folder / "notes.txt").write_text("the user's", encoding="utf-8")
     shim.write(str(folder), ["greenlet"])
     assert sorted(p.name for p in folder.iterdir()) == [
         "greenlet",
@@ -155,7 +156,7 @@ def test_what_is_not_asked_for_any_more_goes_away(folder: Path) -> None:
 def test_a_damaged_file_is_written_anew(folder: Path) -> None:
     shim.write(str(folder))
     before = contents(folder)
-    (folder / "greenlet" / "greenlet.h").write_text("")
+    (folder / "greenlet" / "greenlet.h").write_text("", encoding="utf-8")
     (folder / "greenlet-3.5.6.dist-info" / "RECORD").unlink()
     shim.write(str(folder))
     assert contents(folder) == before
@@ -174,7 +175,7 @@ def test_a_damaged_file_is_written_anew(folder: Path) -> None:
 )
 def test_what_others_wrote_is_never_touched(folder: Path, foreign: str) -> None:
     (folder / foreign).parent.mkdir(parents=True)
-    (folder / foreign).write_text("foreign")
+    (folder / foreign).write_text("foreign", encoding="utf-8")
     done = command(str(folder))
     assert (done.status, done.out) == (1, "")
     assert foreign.split("/")[0] in done.err
@@ -183,7 +184,7 @@ def test_what_others_wrote_is_never_touched(folder: Path, foreign: str) -> None:
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     for place in ("file", "file/below"):
         done = command(str(tmp_path / place))
         assert done.status == 1

@@ -302,7 +302,7 @@ def test_a_servers_certificate_can_be_fetched(fresh: None, world: World) -> None
     task = fibril.spawn(serve)
     text = ssl.get_server_certificate(listener.getsockname(), timeout=20)
     task.get()
-    assert text in Path(world.certificate).read_text()
+    assert text in Path(world.certificate).read_text(encoding="utf-8")
     listener.close()
 
 

@@ -336,14 +336,14 @@ def test_a_stat_watcher_tells_what_was_and_what_is(sim: Sim, tmp_path: Path) -> 
     stat.start(lambda: seen.append((size(stat.prev), size(stat.attr))))
     sleep(3)
     assert seen == []
-    path.write_text("four")
+    path.write_text("four", encoding="utf-8")
     sleep(3)
-    path.write_text("longer")
+    path.write_text("longer", encoding="utf-8")
     sleep(3)
     path.unlink()
     sleep(3)
     stat.close()
-    path.write_text("again")
+    path.write_text("again", encoding="utf-8")
     sleep(3)
     assert seen == [(None, 4), (4, 6), (6, None)]
 
