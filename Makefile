@@ -1,9 +1,12 @@
-# The one task runner. Each target is a line; what is longer lies in tools/.
+# The one task runner. Each target is a line or two; what is longer lies in tools/.
 #
 #   PYTHON=python3.12   another interpreter (each has an environment of its own below build/)
+#   CC=clang            another compiler (likewise)
 
 PYTHON ?= python3
 ENV = @$(PYTHON) tools/env.py
+# Each target begins by printing its line of the list, which says how long it takes.
+BEGIN = @sed -n 's/^\($@\): *\#\# /\1: /p' Makefile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test greenlet core asan valgrind matrix check-aarch64 bench fix clean
@@ -11,37 +14,48 @@ ENV = @$(PYTHON) tools/env.py
 help:   ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\): *## /  make \1\t/p' Makefile | expand -t 22
 
-setup:  ## Set up for work on fibril: build, tools, compiler warnings are errors
+setup:  ## Set up for work on fibril: build, tools, compiler warnings are errors; a minute
+	$(BEGIN)
 	$(ENV) check --developer
 
-demo:   ## Set up, then run the demonstration
-	$(ENV) release -- python examples/demo/demo.py
+demo:   ## Set up, then run the demonstration; half a minute, and another the first time
+	$(BEGIN)
+	$(ENV) demo -- python examples/demo/demo.py
 
-check:  ## Set up, then run every check: style, types, C tests, tests
+check:  ## Set up, then run every check: style, types, C tests, tests; about 5 minutes
+	$(BEGIN)
 	$(ENV) check -- python tools/check.py
 
-test:   ## Run the tests whose names contain K=…, or all; LEAKS=5: those of tests/unit, 5 times each
+test:   ## Run the tests whose names contain K=…, or all: about 3 minutes; LEAKS=5: those of tests/unit, 5 times each
+	$(BEGIN)
 	$(ENV) check -- python -m pytest -q $(if $(K),-k "$(K)") $(if $(LEAKS),-p tools.leaks --leaks=$(LEAKS) tests/unit)
 
-greenlet: ## Run greenlet's own tests on fibril's greenlet; K=… as above
+greenlet: ## Run greenlet's own tests on fibril's greenlet; K=… as above; 3 minutes
+	$(BEGIN)
 	$(ENV) check -- python -m pytest -q -m greenlet_suite tests/compat $(if $(K),-k "$(K)")
 
-core:   ## Run the tests of the native core, plain and under sanitizers; K=… as above
+core:   ## Run the tests of the native core, plain and under sanitizers; K=… as above; a minute
+	$(BEGIN)
 	$(ENV) check -- python tools/core_tests.py $(K)
 
-asan:   ## Run the tests with the extension under AddressSanitizer
+asan:   ## Run the tests with the extension under AddressSanitizer; about 10 minutes
+	$(BEGIN)
 	$(ENV) asan -- python -m pytest -q --ignore=tests/tidy --timeout=300 $(if $(K),-k "$(K)")
 
-valgrind: ## Run the unit tests under valgrind, about an hour; K=… as above
+valgrind: ## Run the unit tests under valgrind; K=… as above; about an hour
+	$(BEGIN)
 	$(ENV) valgrind -- python tools/valgrind_tests.py $(K)
 
-matrix: ## Run the tests on every supported CPython found here; ALL=1: none may be missing
+matrix: ## Run the tests on every CPython, C library and compiler found here; ALL=1: none may be missing; 15 minutes
+	$(BEGIN)
 	@$(PYTHON) tools/matrix.py $(if $(ALL),--all)
 
-check-aarch64: ## Build for aarch64, and run the core's tests and a part of the others, emulated
+check-aarch64: ## Build for aarch64, and run the core's tests and a part of the others, emulated; 5 minutes
+	$(BEGIN)
 	$(ENV) check -- python tools/aarch64.py
 
-bench:  ## Measure fibril and its rivals; ONLY=… measures only that
+bench:  ## Measure fibril and its rivals, about half an hour; ONLY=… measures only that
+	$(BEGIN)
 	$(ENV) release -- python bench/run.py $(ONLY)
 
 fix:    ## Format the sources and mend what the linters can mend

@@ -5,13 +5,15 @@
 KIND says how fibril is built and what is installed beside it:
 
     check    assertions on, every tool that `make check` needs
-    release  what `pip install` gives a user; for the demo, the benchmarks and the matrix
+    release  what `pip install` gives a user; for the benchmarks and the matrix
+    demo     the same, with no more beside it than the demonstration needs
     asan     with AddressSanitizer and UndefinedBehaviorSanitizer; for `make asan`
     valgrind tells valgrind of each stack; for `make valgrind`
 
 The idea: fibril is installed as a user would have it, never in editable mode, so that tests and
 their subprocesses see no import hook. What was done is written into the environment together with
 a digest of its inputs, so doing it again costs nothing, and a change of any source is noticed.
+CC names another compiler than cc; what it builds lies in environments of its own.
 
 Runs on a bare Python: standard library only. Several may run at once: a lock per environment.
 Do not add: anything about tests or benchmarks, which are the COMMAND's business.
@@ -54,6 +56,7 @@ class Kind(NamedTuple):
 KINDS = {
     "check": Kind("", ("build", "test", "dev"), ("-Db_ndebug=false", "-Ddebug=true")),
     "release": Kind("-release", ("build", "test"), ()),
+    "demo": Kind("-demo", ("build", "demo"), ()),
     "asan": Kind(
         "-asan",
         ("build", "test"),
@@ -77,10 +80,22 @@ def compiler() -> str:
     return shlex.split(os.environ.get("CC", "cc"))[0]
 
 
+def has_c_library() -> bool:
+    """Whether the compiler finds the C library's headers. Without a compiler: nobody can tell."""
+    source = "#include <stdlib.h>\n#include <unistd.h>\n"
+    command = [compiler(), "-fsyntax-only", "-xc", "-"]
+    try:
+        done = subprocess.run(command, input=source.encode(), capture_output=True, check=False)
+    except OSError:
+        return True
+    return done.returncode == 0
+
+
 def missing_needs() -> list[str]:
     """What a build needs and this machine does not have, in words."""
     needs = {
-        "a C compiler (Debian: apt install gcc)": shutil.which(compiler()),
+        f"a C compiler, {compiler()} (Debian: apt install gcc)": shutil.which(compiler()),
+        "the headers of the C library (Debian: apt install libc6-dev)": has_c_library(),
         f"the C headers of Python {VERSION} (Debian: apt install python{VERSION}-dev)": (
             Path(sysconfig.get_paths()["include"]) / "Python.h"
         ).exists(),
@@ -101,7 +116,7 @@ def source_digest() -> str:
     for name in SOURCES:
         start = TOP / name
         for path in sorted(start.rglob("*")) if start.is_dir() else [start]:
-            if path.is_file() and path.suffix != ".pyc":
+            if path.is_file() and path.suffix not in (".pyc", ".so"):  # see tools/backend.py
                 total.update(b"%s\0%d\0" % (bytes(path.relative_to(TOP)), path.stat().st_size))
                 total.update(path.read_bytes())
     return total.hexdigest()
@@ -113,8 +128,11 @@ class Environment:
     def __init__(self, kind_name: str) -> None:
         self.kind = KINDS[kind_name]
         release = platform.python_version()  # to the patch release: 3.13.0 is not 3.13.15
-        self.path = BUILD / f"venv-{release}{self.kind.suffix}"
-        self.build_dir = BUILD / f"cp{release}{self.kind.suffix}"
+        name = f"{release}{self.kind.suffix}"
+        if compiler() != "cc":
+            name += f"-{Path(compiler()).name}"
+        self.path = BUILD / f"venv-{name}"
+        self.build_dir = BUILD / f"cp{name}"
         self.stamp = self.path / "fibril-stamp.json"
 
     def make(self) -> None:
@@ -153,9 +171,18 @@ class Environment:
         self._run([sys.executable, "-m", "venv", "--clear", str(self.path)])
 
     def _install_tools(self) -> None:
-        self._say("installing " + ", ".join(self.kind.groups))
-        self._pip("--upgrade", "pip>=25.1")  # the first that knows dependency groups
-        self._pip(*(f"--group={TOP / 'pyproject.toml'}:{group}" for group in self.kind.groups))
+        groups = ", ".join(self.kind.groups)
+        self._say("installing " + groups)
+        failure = (
+            f"cannot install what pyproject.toml lists as {groups}: pip says why, above."
+            " It must reach PyPI, or the index that PIP_INDEX_URL names."
+        )
+        # The first that knows dependency groups.
+        self._pip("--upgrade", "pip>=25.1", failure=failure)
+        self._pip(
+            *(f"--group={TOP / 'pyproject.toml'}:{group}" for group in self.kind.groups),
+            failure=failure,
+        )
 
     def _install_fibril(self) -> None:
         self._say("building fibril")
@@ -170,16 +197,18 @@ class Environment:
     def _say(self, what: str) -> None:
         print(f"{self.path.relative_to(TOP)}: {what}", file=sys.stderr, flush=True)
 
-    def _pip(self, *arguments: str) -> None:
+    def _pip(self, *arguments: str, failure: str = "") -> None:
         python = str(self.path / "bin" / "python")
         self._run(
-            [python, "-m", "pip", "--disable-pip-version-check", "install", "-qq", *arguments]
+            [python, "-m", "pip", "--disable-pip-version-check", "install", "-qq", *arguments],
+            failure,
         )
 
-    def _run(self, command: list[str]) -> None:
+    def _run(self, command: list[str], failure: str = "") -> None:
         code = subprocess.run(command, cwd=TOP, env=self.variables(), check=False).returncode
         if code:
-            sys.exit(f"tools/env.py: this failed (exit code {code}): {shlex.join(command)}")
+            command_failed = f"this failed (exit code {code}): {shlex.join(command)}"
+            sys.exit(f"tools/env.py: {failure or command_failed}")
 
     def variables(self) -> dict[str, str]:
         """The process environment of everything that runs in here."""
@@ -229,7 +258,7 @@ def main() -> None:
 
     missing = missing_needs()
     if missing:
-        sys.exit("fibril cannot be built here. Missing:\n  " + "\n  ".join(missing))
+        sys.exit("\n".join(f"fibril cannot be built here: it needs {need}." for need in missing))
     if options.developer:
         BUILD.mkdir(exist_ok=True)
         DEVELOPER_MARK.touch()
