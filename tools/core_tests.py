@@ -87,7 +87,7 @@ def compile_program(target: Target, source: Path, variant: str) -> tuple[Path, s
     program = target.output / f"{source.stem}-{variant}"
     command = [
         *target.compiler, *LANGUAGE, "-g", *WARNINGS, "-Werror", *VARIANTS[variant],
-        str(source), str(target.switch), "-o", str(program), "-pthread",
+        str(source), str(target.switch), "-o", str(program), "-pthread", "-ldl",
     ]  # fmt: skip
     program.unlink(missing_ok=True)
     done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)

@@ -131,6 +131,8 @@ class Environment:
         name = f"{release}{self.kind.suffix}"
         if compiler() != "cc":
             name += f"-{Path(compiler()).name}"
+        if "FIBRIL_DEBIAN" in os.environ:  # another system in this same folder: tools/pythons
+            name += f"-{os.environ['FIBRIL_DEBIAN']}"
         self.path = BUILD / f"venv-{name}"
         self.build_dir = BUILD / f"cp{name}"
         self.stamp = self.path / "fibril-stamp.json"

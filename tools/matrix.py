@@ -1,12 +1,16 @@
-"""matrix.py: runs the tests on every CPython that fibril supports and this machine has.
+"""matrix.py: runs the tests on every CPython, C library and compiler that fibril supports.
 
 The minor versions are those of the classifiers in pyproject.toml; of each, every patch release
 that is found is tested, because CPython's inside moves between them. Interpreters are looked for on
-PATH, among pyenv's, and in the Debian of tools/pythons, if it is installed. One that is there but
-cannot be used (pyenv's shims only print an error) is passed over.
+PATH, among pyenv's, and in the Debians of tools/pythons, if they are installed. One that is there
+but cannot be used (pyenv's shims only print an error) is passed over.
 
-    python3 tools/matrix.py [--all] [PYTEST-ARGUMENT…]     --all: a minor version without an
-                                                           interpreter is a failure, not a skip
+In the Debians the C programs of tests/core run as well, with each compiler that is there: the
+oldest gcc, the newest, the newest clang, and musl's. The unit tests also run on what clang builds,
+and with an old glibc.
+
+    python3 tools/matrix.py [--all] [PYTEST-ARGUMENT…]     --all: what is missing is a failure, and
+                                                           not a skip
 
 Each gets its own environment, of the kind that users have (`release` in tools/env.py). Two run side
 by side, so what they print is kept (build/matrix-*.log) and shown only when they fail.
@@ -45,6 +49,13 @@ class Interpreter(NamedTuple):
     release: str  # "3.13.15"
 
 
+class Run(NamedTuple):
+    """A command and its name, which is also its log's."""
+
+    name: str
+    command: tuple[str, ...]
+
+
 def supported_versions() -> list[str]:
     text = (TOP / "pyproject.toml").read_text(encoding="utf-8")
     return re.findall(r'"Programming Language :: Python :: (3\.\d+)"', text)
@@ -58,9 +69,18 @@ def candidates(version: str) -> Iterator[tuple[str, ...]]:
     for place in places:
         if (place / f"python{version}").exists():
             yield (str(place / f"python{version}"),)
-    listed = subprocess.run([PYTHONS, "list"], capture_output=True, text=True, check=True).stdout
-    if version in listed.split():
-        yield (PYTHONS, "run", version, "--", "python3")
+    if version in listed():
+        yield inside(version, "python3")
+
+
+def listed() -> list[str]:
+    """What tools/pythons has."""
+    command = [PYTHONS, "list"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def inside(name: str, *command: str) -> tuple[str, ...]:
+    return (PYTHONS, "run", name, "--", *command)
 
 
 def probe(command: tuple[str, ...], version: str) -> tuple[str, str]:
@@ -98,44 +118,79 @@ def age(interpreter: Interpreter) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", interpreter.release)]
 
 
-def run_tests(interpreter: Interpreter, arguments: list[str]) -> bool:
-    """Builds and tests; prints a line, and after a failure all that was printed."""
-    inside = ["python", "-m", "pytest", "-q", "--ignore=tests/tidy", *arguments]
-    command = [*interpreter.command, "tools/env.py", "release", "--", *inside]
-    log = BUILD / f"matrix-{interpreter.release}.log"
+def tests(python: tuple[str, ...], *arguments: str) -> tuple[str, ...]:
+    """The command that builds and tests."""
+    pytest = ("python", "-m", "pytest", "-q", "--ignore=tests/tidy", *arguments)
+    return (*python, "tools/env.py", "release", "--", *pytest)
+
+
+def core(name: str, compiler: str) -> tuple[str, ...]:
+    """The command that runs tests/core in a Debian."""
+    output = f"build/core/{name}-{compiler}"
+    return inside(
+        name, "env", f"CC={compiler}", "python3", "tools/core_tests.py", "--output", output
+    )
+
+
+def debian_runs() -> list[Run]:
+    """What else the Debians are for, by the names of `tools/pythons list`."""
+    old, new = "3.11-bullseye", "3.15"
+    part = ("tests/unit", "tests/install")
+    return [
+        Run(f"core on {old} by gcc", core(old, "gcc")),
+        *(Run(f"core on {new} by {cc}", core(new, cc)) for cc in ("gcc", "clang", "musl-gcc")),
+        Run(f"units on {new} by clang", tests(inside(new, "env", "CC=clang", "python3"), *part)),
+        Run(f"units on {old} by gcc", tests(inside(old, "python3"), *part)),
+    ]
+
+
+def is_here(run: Run) -> bool:
+    return run.command[0] != PYTHONS or run.command[2] in listed()
+
+
+def carry_out(run: Run) -> bool:
+    """Runs it; prints a line, and after a failure all that was printed."""
+    log = BUILD / f"matrix-{run.name.replace(' ', '-')}.log"
     began = time.monotonic()
     with log.open("w", encoding="utf-8") as file:
         try:
             code: int | str = subprocess.run(
-                command, cwd=TOP, timeout=LIMIT_S, check=False, stdout=file, stderr=file
+                run.command, cwd=TOP, timeout=LIMIT_S, check=False, stdout=file, stderr=file
             ).returncode
         except subprocess.TimeoutExpired:
             code = f"still running after {LIMIT_S} s, ended"
     lines = log.read_text(errors="replace", encoding="utf-8").rstrip().split("\n")
     end = f"{lines[-1]} [{time.monotonic() - began:.0f} s]"
     shown = [end] if code == 0 else [*lines, f"exit code {code}"]
-    print("\n".join([f"--- CPython {interpreter.release}", *shown]), flush=True)
+    print("\n".join([f"--- {run.name}", *shown]), flush=True)
     return code == 0
 
 
 def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--all"]
     outcomes: dict[str, str] = {}
-    chosen: dict[Interpreter, list[str]] = {}  # to what pytest is told
+    absent = "MISSING" if "--all" in sys.argv else "skipped"
+    runs = []
     for version in supported_versions():
         found, reason = find(version)
-        chosen |= dict.fromkeys(found, arguments)
-        if found:  # the newest of a version also runs what takes minutes: greenlet's own tests
-            chosen[max(found, key=age)] = ["-m", "", *arguments]
+        newest = max(found, key=age, default=None)
+        for one in found:  # the newest of a version also runs what takes minutes: greenlet's own
+            more = ("-m", "") if one is newest else ()
+            runs.append(Run(f"CPython {one.release}", tests(one.command, *more, *arguments)))
         if not found:
-            outcomes[version] = "MISSING" if "--all" in sys.argv else "skipped"
+            outcomes[version] = absent
             print(f"--- CPython {version}: none can be used: {reason}", flush=True)
+    for run in [] if arguments else debian_runs():
+        if is_here(run):
+            runs.append(run)
+        else:
+            outcomes[run.name] = absent
+            print(f"--- {run.name}: not here. Try, as root: tools/pythons install", flush=True)
     BUILD.mkdir(exist_ok=True)
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        passed = pool.map(run_tests, chosen, chosen.values())
-        for interpreter, is_passed in zip(chosen, passed, strict=True):
-            outcomes[interpreter.release] = "passed" if is_passed else "FAILED"
-    print("matrix: " + ", ".join(f"{release} {outcome}" for release, outcome in outcomes.items()))
+        for run, is_passed in zip(runs, pool.map(carry_out, runs), strict=True):
+            outcomes[run.name] = "passed" if is_passed else "FAILED"
+    print("matrix: " + ", ".join(f"{name} {outcome}" for name, outcome in outcomes.items()))
     if {"FAILED", "MISSING"} & set(outcomes.values()) or "passed" not in outcomes.values():
         sys.exit(1)
 
