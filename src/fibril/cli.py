@@ -22,8 +22,8 @@ from fibril import compat, shim
 __all__ = ["main"]
 
 USAGE = """\
-usage: fibril run [--gevent] [--no-patch] PROGRAM [ARGUMENT…]
-       fibril run [--gevent] [--no-patch] -m MODULE [ARGUMENT…]
+usage: fibril run [--gevent] [--no-patch] PROGRAM [ARGUMENT...]
+       fibril run [--gevent] [--no-patch] -m MODULE [ARGUMENT...]
        fibril shim [--only gevent|greenlet] FOLDER
        fibril --version | COMMAND --help
 """

@@ -191,3 +191,4 @@ def test_version_and_help() -> None:
         done = run(sys.executable, "-m", "fibril", *options)
         assert (done.status, done.err) == (0, "")
         assert done.out.startswith("usage: fibril run")
+        assert done.out.isascii()  # or a terminal in the POSIX locale could not show it
