@@ -165,6 +165,9 @@ void fbl_slab_give(fbl_stack *stack);
 void fbl_slab_clear(fbl_stack_pool *pool);
 void fbl_slab_clean(fbl_stack_pool *pool, size_t dirty_max, size_t count_max);
 
+/* ---- bounds.c: who asks for the bounds of the stack ----------------------------------------- */
+int fbl_bounds_correct(const void *inside);
+
 /* ---- timer.c: deadlines --------------------------------------------------------------------- */
 struct fbl_timer {
     fbl_heap_node node;                        /* its place among the hub's timers */
@@ -431,6 +434,10 @@ static uint64_t fbl_embed_turn_begins(fbl_hub *hub, uint64_t timeout_ns);
 
 /* The same turn ends: the kernel was asked, and who was to be woken is ready. */
 static void fbl_embed_turn_ends(fbl_hub *hub);
+
+/* The stack of the fiber that runs on this native thread; NULL: its main fiber does, or none. Any
+ * thread may ask, with the embedder's lock or without. */
+static fbl_stack *fbl_embed_stack(void);
 
 /* More memory was mapped for stacks. Must not switch; whoever is current may have half a stack. */
 static void fbl_embed_mapped(fbl_hub *hub);

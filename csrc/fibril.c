@@ -10,6 +10,7 @@
 #include "space.c"
 #include "slab.c"
 #include "stack.c"
+#include "bounds.c"
 #include "timer.c"
 #include "cxx.c"
 #include "waiter.c"

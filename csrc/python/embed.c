@@ -46,6 +46,12 @@ static fbl_fiber *fbl_embed_run(fbl_fiber *fiber)
     return &next->core;
 }
 
+static fbl_stack *fbl_embed_stack(void)
+{
+    const fbl_thread *thread = fbl_this_thread;
+    return thread == NULL ? NULL : thread->hub.current->stack;
+}
+
 static void fbl_embed_mapped(fbl_hub *hub)
 {
     overflow_arm();

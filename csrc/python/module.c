@@ -275,6 +275,7 @@ PyMODINIT_FUNC PyInit__core(void)
         death_import() < 0 || hooks_import() < 0 || state_learn(PyThreadState_Get()) < 0)
         return NULL;
     stack_size_learn();
+    (void)fbl_bounds_correct((void *)(uintptr_t)&PyObject_Call); /* else as CPython has it */
     debug_learn();
     PyObject *module = PyModule_Create(&module_def);
     if (module != NULL && module_fill(module) < 0)

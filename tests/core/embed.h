@@ -57,6 +57,7 @@ __attribute__((unused)) static int test_madvise(void *at, size_t bytes, int advi
 #include "stack.c"
 #undef mmap
 #undef madvise
+#include "bounds.c"
 #include "timer.c"
 #include "cxx.c"
 #include "waiter.c"
@@ -223,6 +224,8 @@ static void fbl_embed_block(fbl_hub *hub)
     if (test_on_block != NULL)
         test_on_block();
 }
+
+static fbl_stack *fbl_embed_stack(void) { return test_hub.current->stack; }
 
 static int test_mapped_count;
 
