@@ -4,6 +4,8 @@ It has a thread state of its own, which CPython makes when it is entered; from 3
 bounds of the native thread's stack.
 """
 
+import sys
+
 import pytest
 
 from tests.conftest import Interpreter
@@ -63,6 +65,10 @@ def test_recursion_through_python_is_refused(interpreter: Interpreter) -> None:
     assert run(interpreter, SORT + REFUSED.format("f(10_000)")) == "refused\n" * 3
 
 
+@pytest.mark.xfail(
+    sys.version_info >= (3, 14),
+    reason="its thread state has the bounds of the native thread's stack, so none are seen",
+)
 @pytest.mark.parametrize("kind", DEEP_IN_C)
 def test_recursion_in_c_is_refused(kind: str, interpreter: Interpreter) -> None:
     assert run(interpreter, DEEP_IN_C[kind]) == "refused\n" * 3
