@@ -9,7 +9,8 @@ ENV = @$(PYTHON) tools/env.py
 BEGIN = @sed -n 's/^\($@\): *\#\# /\1: /p' Makefile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test greenlet core asan valgrind matrix check-aarch64 bench fix clean
+.PHONY: help setup demo check test greenlet torture core asan valgrind matrix check-aarch64
+.PHONY: bench fix clean
 
 help:   ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\): *## /  make \1\t/p' Makefile | expand -t 22
@@ -33,6 +34,11 @@ test:   ## Run the tests whose names contain K=…, or all: about 3 minutes; LEA
 greenlet: ## Run greenlet's own tests on fibril's greenlet; K=… as above; 3 minutes
 	$(BEGIN)
 	$(ENV) check -- python -m pytest -q -m greenlet_suite tests/compat $(if $(K),-k "$(K)")
+
+torture: ## Run C libraries in tasks as hard as in threads; K=… as above; PART=3/7: a seventh of them; 15 minutes
+	$(BEGIN)
+	$(ENV) torture -- env TORTURE_PART=$(PART) \
+	  python -m pytest -v -m torture tests/torture $(if $(K),-k "$(K)")
 
 core:   ## Run the tests of the native core, plain and under sanitizers; K=… as above; a minute
 	$(BEGIN)

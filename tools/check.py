@@ -22,7 +22,7 @@ FOLDERS = [name for name in ("src", "tools", "tests", "bench", "examples") if (T
 
 def c_files() -> list[str]:
     """Every C file that clang-format keeps in shape."""
-    folders = ("csrc", "src", "tests/core", "tests/compat", "bench")
+    folders = ("csrc", "src", "tests/core", "tests/compat", "tests/torture", "bench")
     found = [path for name in folders for path in (TOP / name).rglob("*.[ch]")]
     return sorted(str(path.relative_to(TOP)) for path in found)
 

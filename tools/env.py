@@ -9,6 +9,7 @@ KIND says how fibril is built and what is installed beside it:
     demo     the same, with no more beside it than the demonstration needs
     asan     with AddressSanitizer and UndefinedBehaviorSanitizer; for `make asan`
     valgrind tells valgrind of each stack; for `make valgrind`
+    torture  as `check`, with the C libraries of tests/torture; for `make torture`
 
 The idea: fibril is installed as a user would have it, never in editable mode, so that tests and
 their subprocesses see no import hook. What was done is written into the environment together with
@@ -72,6 +73,9 @@ KINDS = {
         "-valgrind",
         ("build", "test"),
         ("-Dbuildtype=debugoptimized", "-Db_ndebug=false", "-Dvalgrind=true"),
+    ),
+    "torture": Kind(
+        "-torture", ("build", "test", "torture"), ("-Db_ndebug=false", "-Ddebug=true")
     ),
 }
 
