@@ -9,7 +9,7 @@ static uint64_t pattern_next(uint64_t word)
     return word * 6364136223846793005u + 1442695040888963407u;
 }
 
-/* hold(words, seed, callback): what the callback returns, and how many words were damaged. */
+/* hold(words, seed, callback): what callback(address) returns, and how many words were damaged. */
 static PyObject *canary_hold(PyObject *module, PyObject *args)
 {
     (void)module;
@@ -23,7 +23,7 @@ static PyObject *canary_hold(PyObject *module, PyObject *args)
     for (Py_ssize_t at = 0; at < words; at++)
         pattern[at] = word = pattern_next(word);
     __asm__ volatile("" ::"r"(pattern) : "memory"); /* the compiler must not know what it holds */
-    PyObject *result = PyObject_CallNoArgs(callback);
+    PyObject *result = PyObject_CallFunction(callback, "K", (unsigned long long)(uintptr_t)pattern);
     if (result == NULL)
         return NULL;
     Py_ssize_t damaged = 0;

@@ -41,7 +41,7 @@ def descend(level: int, number: int, gate: Event) -> int:
             raise Harmed(f"neighbour {number} sorted {values}")
         return mix(found[0], level)
     inner, damaged = canary.hold(
-        words(level, number), number + level, lambda: descend(level - 1, number, gate)
+        words(level, number), number + level, lambda _: descend(level - 1, number, gate)
     )
     if damaged:
         raise Harmed(f"{damaged} words of neighbour {number} at level {level}")

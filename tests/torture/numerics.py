@@ -93,7 +93,7 @@ def scipy() -> Work:
     chain = sparse.diags_array([1], offsets=[1], shape=(30_000, 30_000)).tocsr()
     line = np.arange(1500, dtype=float)[:, None] ** 1.01
     work.value("lu", lambda: tuple(linalg.lu(a)))
-    work.value("schur", lambda: np.sort_complex(linalg.schur(a, output="complex")[0].diagonal()))
+    work.value("schur", lambda: np.sort_complex(linalg.schur(a, "complex")[0].diagonal()), 1)
     work.value("expm", lambda: linalg.expm(a / 100))
     work.value("sparse lu", lambda: sparse_linalg.splu(grid).solve(np.ones(4000)))
     work.value("sparse eigenvalues", lambda: np.sort(sparse_linalg.eigsh(grid, 3, sigma=2)[0]), 2)

@@ -89,6 +89,30 @@ def test_in_tasks_it_does_what_it_does_in_threads(library: str, canary: Path) ->
         pytest.fail(said, pytrace=False)
 
 
+def test_neighbours_notice_what_is_written_into_their_stacks(canary: Path) -> None:
+    """Not knowing of any harm is worth something only because of this."""
+    program = """if True:
+        import ctypes, canary, fibril
+        from tests.torture import neighbours
+        hold = canary.hold
+        def harmed(words, seed, callback):
+            def harm(address):
+                if words == 4 * neighbours.KIB:
+                    ctypes.memset(address + 8, 0, 8)
+                return callback(address)
+            return hold(words, seed, harm)
+        canary.hold = harmed
+        print(neighbours.Neighbours(16).complaints())
+    """
+    command = [sys.executable, "-c", program]
+    environ = {**os.environ, "PYTHONPATH": str(canary)}
+    done = subprocess.run(
+        command, cwd=TOP, env=environ, capture_output=True, text=True, check=True, timeout=30
+    )
+    # Of 16, one is deep enough to hold a pattern of 4 KiB.
+    assert done.stdout == "[\"neighbour 13: Harmed('1 words of neighbour 13 at level 2')\"]\n"
+
+
 def test_what_is_known_has_a_reason() -> None:
     entries = [entry for entries in KNOWN.values() for entry in entries]
     assert set(KNOWN) <= {"missing", "failing"}
