@@ -74,9 +74,7 @@ KINDS = {
         ("build", "test"),
         ("-Dbuildtype=debugoptimized", "-Db_ndebug=false", "-Dvalgrind=true"),
     ),
-    "torture": Kind(
-        "-torture", ("build", "test", "torture"), ("-Db_ndebug=false", "-Ddebug=true")
-    ),
+    "torture": Kind("-torture", ("build", "test", "torture"), ("-Db_ndebug=false", "-Ddebug=true")),
 }
 
 

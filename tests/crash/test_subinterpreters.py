@@ -28,7 +28,35 @@ PROGRAM = """
     fibril.joinall([fibril.spawn(work) for _ in range(3)], raise_error=True)
 """
 
-DEEP = "nested = []\nfor _ in range(200_000): nested = [nested]\n"
+# A hole in the address space is kept until the thread has its stack, below it.
+ABOVE = """
+    import mmap, threading, fibril
+    try:
+        import _interpreters as interpreters
+    except ImportError:
+        import _xxsubinterpreters as interpreters
+
+    def work():
+        one = interpreters.create()
+        interpreters.run_string(one, {text!r})
+        interpreters.destroy(one)
+
+    def main():
+        is_open.wait()
+        fibril.spawn(work).get()
+
+    is_open = threading.Event()
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    small = [mmap.mmap(-1, 8 << 20, flags=private) for _ in range(40)]
+    large = mmap.mmap(-1, 2 << 30, flags=private | 0x4000)  # MAP_NORESERVE
+    thread = threading.Thread(target=main)
+    thread.start()
+    large.close()
+    is_open.set()
+    thread.join()
+"""
+
+DEEP = "nested = []\nfor _ in range(300_000): nested = [nested]\n"
 REFUSED = "try:\n    {}\nexcept RecursionError: print('refused', flush=True)\n"
 FLATTEN = "while nested: nested = nested.pop()\n"  # so that its end is no matter
 SORT = "def f(n): return sorted([1], key=lambda _: f(n - 1) if n else 0)\n"
@@ -72,3 +100,17 @@ def test_recursion_through_python_is_refused(interpreter: Interpreter) -> None:
 @pytest.mark.parametrize("kind", DEEP_IN_C)
 def test_recursion_in_c_is_refused(kind: str, interpreter: Interpreter) -> None:
     assert run(interpreter, DEEP_IN_C[kind]) == "refused\n" * 3
+
+
+@pytest.mark.xfail(
+    sys.version_info >= (3, 14),
+    reason="its thread state has the bounds of the native thread's stack, so none are seen",
+)
+def test_what_is_deep_ends_where_the_stacks_of_fibers_lie_above_the_threads(
+    interpreter: Interpreter,
+) -> None:
+    """Elsewhere they lie below it, and what has fewer addresses than a stack counts as full."""
+    out = interpreter.out(
+        ABOVE.replace("{text!r}", repr(DEEP + "del nested\nprint('ended', flush=True)"))
+    )
+    assert out == "ended\n"
