@@ -262,7 +262,7 @@ def in_import(n: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         names = [f"{Path(folder).name}_{number}" for number in range(n + 1)]
         for name, target in itertools.pairwise([*names, "sys"]):
-            Path(folder, f"{name}.py").write_text(f"import {target}\n")
+            Path(folder, f"{name}.py").write_text(f"import {target}\n", encoding="utf-8")
         sys.path.insert(0, folder)
         sys.dont_write_bytecode = True
         try:

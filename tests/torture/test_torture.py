@@ -21,7 +21,7 @@ from tests.torture.libraries import LIBRARIES
 LIMIT_S = 600  # one takes a minute; more, where OpenBLAS's threads wait for each other
 TOP = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-KNOWN = tomllib.loads((HERE / "known.toml").read_text())
+KNOWN = tomllib.loads((HERE / "known.toml").read_text(encoding="utf-8"))
 VERSION = "{}.{}".format(*sys.version_info)
 IMPORTED_AS = {"protobuf": "google.protobuf", "lxml": "lxml.etree"}
 
