@@ -224,6 +224,7 @@ typedef enum {
     FBL_FIBER_PARKED,    /* left through the hub; comes back when woken */
     FBL_FIBER_DONE,      /* returned; has no stack */
     FBL_FIBER_LOST,      /* its thread ended or was forked away: can never run again */
+    FBL_FIBER_GUEST,     /* runs, in a call on the thread's own stack: must not leave; guest.c */
 } fbl_fiber_state;
 
 /* Where a stack goes on. What else the ABI has a call keep lies on that stack. */
@@ -241,7 +242,7 @@ struct fbl_fiber {
     fbl_link all; /* listed in hub->fibers from init to the end, for reports */
     fbl_waiter *waiters; /* what it is parked on; NULL when not parked */
     fbl_timer timer; /* the deadline of its park, or the start time of a NEW one */
-    fbl_fiber_state state; /* changed only by fiber.c, waiter.c and fbl_hub_abandon */
+    fbl_fiber_state state; /* changed only by fiber.c, waiter.c, guest.c and fbl_hub_abandon */
     fbl_wake wake; /* why it was woken; valid from wake until it runs */
     bool is_held; /* the hub, or what it waits on, owns one of the embedder's references */
     bool is_fd_wait; /* parked on a descriptor: the hub, not a primitive, owns the reference */
@@ -265,6 +266,14 @@ static inline bool fbl_fiber_is_ready(const fbl_fiber *fiber)
 {
     return fbl_list_has(&fiber->ready);
 }
+static inline bool fbl_fiber_is_running(const fbl_fiber *fiber)
+{
+    return fiber->state == FBL_FIBER_RUNNING || fiber->state == FBL_FIBER_GUEST;
+}
+
+/* ---- guest.c: a call on the thread's own stack ---------------------------------------------- */
+bool fbl_guest_is_home(const fbl_hub *hub);
+void fbl_guest_call(fbl_hub *hub, void (*fn)(void *), void *argument);
 
 /* ---- fd.c: what the hub knows of a file descriptor ------------------------------------------ */
 #define FBL_READ 1u /* readable: data, a connection, end of stream, or an error */
@@ -346,6 +355,7 @@ struct fbl_hub {
     uint64_t timer_order; /* next fbl_timer.order */
     fbl_fiber *current; /* who runs on this thread */
     fbl_fiber *main; /* the fiber that the thread itself is */
+    bool is_lent; /* a call of `current`'s runs on the main fiber's stack, see guest.c */
     fbl_link fibers; /* every fiber of this hub that has not ended */
     uint64_t switch_count; /* how many fibers fbl_hub_next has chosen */
     uint64_t look_count; /* at that many the kernel is asked, however many are ready */

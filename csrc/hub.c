@@ -58,6 +58,7 @@ void fbl_hub_init(fbl_hub *hub, fbl_fiber *main, size_t stack_bytes, size_t stac
     fbl_fiber_init(main, hub);
     main->state = FBL_FIBER_RUNNING;
     hub->main = hub->current = main;
+    hub->is_lent = false;
 }
 
 /* The thread ends. Fibers that still have stacks are the embedder's to unwind or to leak. */

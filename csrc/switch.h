@@ -6,6 +6,7 @@
  *                        entry(argument) on that stack
  *   fbl_context_switch  stores where this stack goes on, and continues where the other one does
  *   fbl_context_start   the first frame (assembly): takes entry and argument from the stack
+ *   fbl_stack_call      an ordinary call, but the callee's frames begin at `top` (assembly)
  *
  * Sanitizers: ASan must be told that the stack changes; the two functions below do that and are
  * empty otherwise. They are the only place that knows.
@@ -22,6 +23,10 @@
 #endif
 
 void fbl_context_start(void);
+
+/* Calls fn(argument) with its frames below `top`, 16-aligned, and comes back. Unwinders go on from
+ * there to the caller's frames; exceptions of C++ do not (guest.c). */
+void fbl_stack_call(void *top, void (*fn)(void *), void *argument);
 
 /* Each ABI's header also has the floating-point modes (rounding, flush-to-zero, exception masks),
  * which the ABI has a function preserve: fbl_float_modes, fbl_float_restore. Who parks keeps its

@@ -50,6 +50,7 @@ static const char *fiber_state_text(const fbl_fiber *fiber)
         [FBL_FIBER_NEW] = "new",        [FBL_FIBER_RUNNING] = "running",
         [FBL_FIBER_SUSPENDED] = "left", [FBL_FIBER_PARKED] = "parked",
         [FBL_FIBER_DONE] = "ended",     [FBL_FIBER_LOST] = "lost",
+        [FBL_FIBER_GUEST] = "running",
     };
     bool is_new = fiber->state == FBL_FIBER_NEW;
     return fbl_fiber_is_ready(fiber) && !is_new ? "ready" : texts[fiber->state];

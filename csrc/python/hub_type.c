@@ -101,7 +101,7 @@ static void hub_wake(fbl_record *record)
 {
     if (record->core.state == FBL_FIBER_PARKED)
         fbl_wake_fiber(&record->core, FBL_WAKE_FIRED);
-    else if (record->core.state != FBL_FIBER_RUNNING)
+    else if (!fbl_fiber_is_running(&record->core))
         fbl_ready_fiber(&record->core);
 }
 

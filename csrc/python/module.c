@@ -164,6 +164,15 @@ static PyMethodDef module_methods[] = {
      "enough).\n\nSwitches: never. Threads: any. Raises ValueError for "
      "what is too small to be safe.\n\n>>> import fibril\n>>> former = fibril.stack_size(8 << 20)\n"
      ">>> fibril.stack_size(former) >> 20\n8\n"},
+    {"on_main_stack", (PyCFunction)(void (*)(void))module_on_main_stack, FAST_KEYWORDS,
+     "on_main_stack(fn, /, *args, **kwargs)\n--\n\nCall fn(*args, **kwargs) on the native thread's "
+     "own stack, and return what it returns.\n\nFor C code that asks the system where the "
+     "thread's stack ends and cannot stand to be anywhere\nelse, as a Java machine does. The "
+     "calling fiber stays the current one, with its frames, its locals\nand its context. Until fn "
+     "returns no other fiber of this thread may run: what would wait or\nswitch in there raises "
+     "an error. In the main fiber, and inside of such a call, it is a plain call.\n\nSwitches: "
+     "never. Threads: any. Raises what fn raises; in it, BlockingSwitchOutError.\n\n>>> import "
+     "fibril\n>>> fibril.spawn(fibril.on_main_stack, max, 3, 4).get()\n4\n"},
     {"settrace", module_settrace, METH_O,
      "settrace(callback, /)\n--\n\nFrom now on callback(event, (origin, target)) is told of each "
      "switch of this native thread;\nevent is \"switch\", or \"throw\" if an exception travels. "

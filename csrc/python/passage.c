@@ -90,13 +90,22 @@ static inline int fiber_arrive(fbl_thread *thread, PyObject **value)
     return fiber_arrive_laden(thread, value);
 }
 
-/* May the current fiber leave? A callback of the hub, or code that runs in the middle of choosing
- * the next fiber (signal handlers, the report of a dead end), may not. */
+/* May the current fiber leave? Code that runs in the middle of choosing the next fiber (signal
+ * handlers, the report of a dead end) may not, nor may a call on the thread's own stack: whoever
+ * ran next could be the main fiber, whose frames would grow over that call's. */
 static int fiber_may_leave(fbl_thread *thread)
 {
     fbl_record *self = thread_current(thread);
     if (fbl_likely(self->core.state == FBL_FIBER_RUNNING))
         return 0;
+    if (thread->hub.is_lent) {
+        errors_refuse(fbl_error_blocking,
+                      "cannot wait or switch here: fiber %R is inside fibril.on_main_stack(), and "
+                      "nobody else may use that stack before it returns. Wait before that call or "
+                      "after it.",
+                      self->self);
+        return -1;
+    }
     errors_refuse(fbl_error_blocking,
                   "cannot switch away here: this code runs inside the hub, on behalf of fiber %R, "
                   "which %s. Do it in a task: fibril.spawn(...).",
@@ -297,7 +306,7 @@ static int fiber_throw_later(fbl_record *record, PyObject *exception)
     }
     if (record->core.state == FBL_FIBER_PARKED)
         fbl_wake_fiber(&record->core, FBL_WAKE_THROWN);
-    else if (record->core.state != FBL_FIBER_RUNNING)
+    else if (!fbl_fiber_is_running(&record->core))
         fbl_ready_fiber(&record->core);
     return 0;
 }

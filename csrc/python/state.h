@@ -17,6 +17,7 @@
  *   state_place(ts, ...) where the running fiber is, without making a frame object
  *   state_learn(ts)      once, at import: what only the interpreter that runs can tell
  *   state_adopt(s, ts)   it is the thread's main fiber: what it has and every fiber must own
+ *   state_lend, _unlend  around a call of the loaded fiber's on the main fiber's stack
  * Between save and load nothing may allocate, decref or let go of the GIL: in 3.11 the collector
  * can run inside any allocation, and would find the thread state half moved.
  * Data stack: a fiber brings its first chunk along, embedded above its C stack; being the
@@ -171,6 +172,16 @@ static int state_learn(PyThreadState *ts) { return version_learn(ts); }
 static inline void state_adopt(fbl_state *state, PyThreadState *ts)
 {
     version_adopt(&state->version, ts);
+}
+
+static inline void state_lend(fbl_state *state, const fbl_state *main, PyThreadState *ts)
+{
+    version_lend(&state->version, &main->version, ts);
+}
+
+static inline void state_unlend(fbl_state *state, PyThreadState *ts)
+{
+    version_unlend(&state->version, ts);
 }
 
 static inline PyCodeObject *state_place(PyThreadState *ts, int *offset)

@@ -58,6 +58,23 @@ static inline void version_fresh(version_state *state, PyThreadState *ts, char *
     state->call = NULL;
 }
 
+/* A call of the fiber's begins or ends on the thread's own stack, which holds the main fiber's
+ * frames too. Calls in C count as calls in Python do, so the deeper of the two counts. */
+static inline void version_lend(version_state *state, const version_state *main, PyThreadState *ts)
+{
+    state->depth = ts->recursion_limit - ts->recursion_remaining;
+    state->trash_nesting = ts->trash_delete_nesting;
+    if (state->depth < main->depth)
+        ts->recursion_remaining = ts->recursion_limit - main->depth;
+    ts->trash_delete_nesting = main->trash_nesting;
+}
+
+static inline void version_unlend(version_state *state, PyThreadState *ts)
+{
+    ts->recursion_remaining = ts->recursion_limit - state->depth;
+    ts->trash_delete_nesting = state->trash_nesting;
+}
+
 static inline const fbl_call *version_called(version_state *state, const fbl_call *call)
 {
     const fbl_call *outer = state->call;

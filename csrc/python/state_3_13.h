@@ -40,6 +40,18 @@ static inline void version_fresh(version_state *state, PyThreadState *ts, char *
     state->call = NULL;
 }
 
+/* A call of the fiber's begins or ends on the thread's own stack, where the main fiber was left. */
+static inline void version_lend(version_state *state, const version_state *main, PyThreadState *ts)
+{
+    state->c_remaining = ts->c_recursion_remaining;
+    ts->c_recursion_remaining = main->c_remaining;
+}
+
+static inline void version_unlend(version_state *state, PyThreadState *ts)
+{
+    ts->c_recursion_remaining = state->c_remaining;
+}
+
 static inline const fbl_call *version_called(version_state *state, const fbl_call *call)
 {
     const fbl_call *outer = state->call;

@@ -54,6 +54,18 @@ static inline void version_fresh(version_state *state, PyThreadState *ts, char *
     state->jit_exit = NULL;
 }
 
+/* A call of the fiber's begins or ends on the thread's own stack. */
+static inline void version_lend(version_state *state, const version_state *main, PyThreadState *ts)
+{
+    (void)state;
+    *stack_limits_of(ts) = main->limits;
+}
+
+static inline void version_unlend(version_state *state, PyThreadState *ts)
+{
+    *stack_limits_of(ts) = state->limits;
+}
+
 /* Frames of this version tell themselves what they hold. */
 static inline const fbl_call *version_called(version_state *state, const fbl_call *call)
 {

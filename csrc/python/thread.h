@@ -131,7 +131,7 @@ static inline bool record_is_running(const fbl_record *record)
 {
     const fbl_thread *thread = fbl_this_thread;
     return thread != NULL && thread_current(thread) == record &&
-           record->core.state == FBL_FIBER_RUNNING;
+           fbl_fiber_is_running(&record->core);
 }
 
 static inline fbl_record *record_of(PyObject *fiber) { return ((fbl_fiber_object *)fiber)->record; }

@@ -1,5 +1,7 @@
 /*
- * aarch64_aapcs.S: the first frame of a fiber. Its stack begins as fbl_context_make laid it out:
+ * aarch64_aapcs.S: the first frame of a fiber, and a call on another stack.
+ *
+ * A fiber's stack begins as fbl_context_make laid it out:
  *
  *     sp +  0   the function to call
  *     sp +  8   its argument
@@ -23,6 +25,39 @@ fbl_context_start:
         brk     #0                      /* a fiber's entry never returns */
         .cfi_endproc
         .size   fbl_context_start, .-fbl_context_start
+
+/*
+ * fbl_stack_call(top, fn, argument): x29 keeps the caller's stack, so unwind tables and the chain
+ * of frame pointers both lead back to it. gdb: see x86_64_sysv.S.
+ */
+        .p2align 2
+        .globl  fbl_stack_call
+        .hidden fbl_stack_call
+        .type   fbl_stack_call, %function
+fbl_stack_call:
+        .cfi_startproc
+        .cfi_personality 0x1b, fbl_guest_personality /* pc-relative, 4 bytes */
+        stp     x29, x30, [sp, #-16]!
+        .cfi_def_cfa_offset 16
+        .cfi_offset x29, -16
+        .cfi_offset x30, -8
+        mov     x29, sp
+        .cfi_def_cfa_register x29
+        mov     sp, x0
+        mov     x0, x2
+__morestack:
+        blr     x1
+        mov     sp, x29
+        .cfi_def_cfa_register sp
+        ldp     x29, x30, [sp], #16
+        .cfi_def_cfa_offset 0
+        .cfi_restore x29
+        .cfi_restore x30
+        ret
+        .cfi_endproc
+        .size   fbl_stack_call, .-fbl_stack_call
+        .type   __morestack, %function
+        .size   __morestack, .-__morestack
 
         .section .note.GNU-stack, "", %progbits
         .section .note.gnu.property, "a", %note

@@ -1,5 +1,7 @@
 /*
- * x86_64_sysv.S: the first frame of a fiber. Its stack begins as fbl_context_make laid it out:
+ * x86_64_sysv.S: the first frame of a fiber, and a call on another stack.
+ *
+ * A fiber's stack begins as fbl_context_make laid it out:
  *
  *     rsp +  0   the function to call
  *     rsp +  8   its argument
@@ -25,6 +27,36 @@ fbl_context_start:
         ud2                             /* a fiber's entry never returns */
         .cfi_endproc
         .size   fbl_context_start, .-fbl_context_start
+
+/*
+ * fbl_stack_call(top, fn, argument): rbp keeps the caller's stack, so unwind tables and the chain
+ * of frame pointers both lead back to it. gdb takes a caller's frame that lies below its callee's
+ * for a broken stack, but goes on from a function of this name (gcc's, for split stacks).
+ */
+        .p2align 4
+        .globl  fbl_stack_call
+        .hidden fbl_stack_call
+        .type   fbl_stack_call, @function
+fbl_stack_call:
+        .cfi_startproc
+        .cfi_personality 0x1b, fbl_guest_personality /* pc-relative, 4 bytes */
+        pushq   %rbp
+        .cfi_def_cfa_offset 16
+        .cfi_offset %rbp, -16
+        movq    %rsp, %rbp
+        .cfi_def_cfa_register %rbp
+        movq    %rdi, %rsp
+        movq    %rdx, %rdi
+__morestack:
+        callq   *%rsi
+        movq    %rbp, %rsp
+        popq    %rbp
+        .cfi_def_cfa %rsp, 8
+        ret
+        .cfi_endproc
+        .size   fbl_stack_call, .-fbl_stack_call
+        .type   __morestack, @function
+        .size   __morestack, .-__morestack
 
         .section .note.GNU-stack, "", @progbits
         .section .note.gnu.property, "a", @note

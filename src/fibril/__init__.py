@@ -10,7 +10,7 @@ from fibril.errors import FiberError, GreenletExit, LoopExit
 from fibril.hub import get_hub, idle
 from fibril.process import fork, reinit
 from fibril.signal import signal_handler
-from fibril.stack import stack_size
+from fibril.stack import on_main_stack, stack_size
 from fibril.task import joinall, kill, killall, spawn_raw
 from fibril.threadpool import offload
 from fibril.timeout import Timeout, with_timeout
@@ -34,6 +34,7 @@ __all__ = [
     "kill",
     "killall",
     "offload",
+    "on_main_stack",
     "reinit",
     "signal_handler",
     "sleep",

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable
 from contextvars import Context
 from types import FrameType, TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 from weakref import ReferenceType
+
+_T = TypeVar("_T")
 
 class Fiber:
     """A coroutine with a stack of its own; also `greenlet.greenlet`."""
@@ -396,6 +398,7 @@ def was_left_by_hand(fiber: Fiber, /) -> bool:
     """By a switch to another fiber: the hub did not choose who runs instead."""
 
 def stack_size(size: int | None = None, /) -> int: ...
+def on_main_stack(fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> _T: ...
 def throw_later(fiber: Fiber, exception: Any) -> None:
     """Leaves an exception (class, instance, or tuple) for a fiber; its hub then runs it."""
 

@@ -28,7 +28,7 @@ _FRAMES_MAX = 100
 _FIBERS_MAX = 10_000_000
 # No memory there, or not what was expected: a table cut short, a length below zero.
 _UNREADABLE = (OSError, IndexError, ValueError, OverflowError)
-_STATES = ("new", "running", "suspended", "parked", "done", "lost")  # as in csrc/core.h
+_STATES = ("new", "running", "suspended", "parked", "done", "lost", "running")  # as in csrc/core.h
 
 
 class Frame(NamedTuple):

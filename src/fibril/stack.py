@@ -1,4 +1,5 @@
-"""How large the stacks of fibers are, for everybody: stack_size(), or FIBRIL_STACK_SIZE.
+"""How large the stacks of fibers are, for everybody: stack_size(), or FIBRIL_STACK_SIZE; and
+on_main_stack(), for calls that must not be on one.
 
 A size is addresses, and memory only where touched, so the usual one is what a native thread gets:
 the soft RLIMIT_STACK (8 MiB as a rule, 64 at the most). Code in C is written for that. One fiber's
@@ -7,9 +8,9 @@ own size is its attribute stack_size.
 
 import os
 
-from fibril._core import stack_size
+from fibril._core import on_main_stack, stack_size
 
-__all__ = ["stack_size"]
+__all__ = ["on_main_stack", "stack_size"]
 
 _UNITS = {"K": 10, "M": 20, "G": 30}
 

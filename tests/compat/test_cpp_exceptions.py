@@ -11,7 +11,7 @@ from tests.compat.conftest import cpp_environment
 from tests.conftest import PACKAGE_PARENT, Finished, Interpreter
 
 START = """
-from fibril import compat
+from fibril import compat, on_main_stack as own_stack
 compat.install()
 import greenlet
 from greenlet import getcurrent
@@ -148,6 +148,8 @@ def test_a_fiber_dropped_in_a_catch_block(run: Callable[..., Finished]) -> None:
         "greenlet.greenlet(cpp.throw_out).switch()",
         "print(cpp.catch_around(greenlet.greenlet(cpp.throw_out)))",
         "import fibril; fibril.spawn(cpp.throw_out).join()",
+        "import fibril; fibril.spawn(fibril.on_main_stack, cpp.throw_out).join()",
+        "greenlet.greenlet(cpp.in_catch).switch(1, lambda: own_stack(cpp.throw_out))",
     ],
 )
 def test_one_that_nobody_catches_ends_the_process(
@@ -157,3 +159,20 @@ def test_one_that_nobody_catches_ends_the_process(
     assert done.status == -signal.SIGABRT
     assert done.out == ""
     assert "nobody catches this" in done.err
+
+
+def test_a_call_on_the_threads_own_stack_handles_its_own(run: Callable[..., Finished]) -> None:
+    text = """
+        import fibril
+        def inner():
+            return cpp.in_flight(), cpp.in_catch(2, cpp.in_flight)
+        def outer():
+            got = cpp.in_catch(1, lambda: fibril.on_main_stack(inner))
+            fibril.sleep(0)
+            return got
+        want = (1, 1, 1, ((1, 0), (2, 2, 2, (2, 0))))
+        tasks = [fibril.spawn(outer) for _ in range(3)]
+        assert [task.get(timeout=5) for task in tasks] == [want] * 3
+        assert cpp.in_flight() == (-1, 0)
+        """
+    check(run(text))

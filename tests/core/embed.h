@@ -62,6 +62,7 @@ __attribute__((unused)) static int test_madvise(void *at, size_t bytes, int advi
 #include "cxx.c"
 #include "waiter.c"
 #include "fiber.c"
+#include "guest.c"
 #include "fd.c"
 #include "idle.c"
 #include "poll/epoll.c"

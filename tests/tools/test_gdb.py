@@ -285,6 +285,25 @@ def test_a_program_goes_on_after_its_fibers_were_looked_at(gdb: Gdb) -> None:
     assert "exited normally" in output["signal 0"]
 
 
+def test_a_call_on_the_threads_own_stack_leads_back_to_the_fibers(gdb: Gdb) -> None:
+    program = """
+        import signal
+        import fibril
+
+        def stop():
+            signal.raise_signal(signal.SIGABRT)
+
+        fibril.spawn(sorted, [1], key=lambda item: fibril.on_main_stack(stop)).get()
+    """
+    output = gdb.run(program, "bt", "fibril-bt 0", "fibril-bt 1")
+    names = functions(output["bt"])
+    assert has_python(names)
+    assert names[-1] == "fbl_context_start"
+    assert names.index("main_stack_run") < names.index("fbl_guest_call")
+    assert functions(output["fibril-bt 1"]) == names
+    assert functions(output["fibril-bt 0"])[-1] == "_start"
+
+
 def test_a_program_without_fibril_is_told_apart(gdb: Gdb) -> None:
     output = gdb.run("import signal; signal.raise_signal(6)", "fibril-fibers")
     assert output["fibril-fibers"].startswith("there is no fibril in this program")
