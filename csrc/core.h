@@ -347,6 +347,8 @@ struct fbl_event {
 #define FBL_HUB_BUDGET 64 /* switches between two looks at the kernel, however many are ready */
 #define FBL_HUB_EVENTS 256 /* events taken from the kernel at once */
 #define FBL_HUB_DUE 64 /* timers fired between two such looks, however many are due */
+#define FBL_PRIVATE_RANGES_MAX 64 /* thread-local variables that fibers keep, see private.c */
+#define FBL_PRIVATE_BYTES_MAX 1024 /* of all of them; on the stack of a fiber that has some */
 
 struct fbl_hub {
     fbl_link ready; /* fibers that may run, first in first out */
@@ -355,7 +357,6 @@ struct fbl_hub {
     uint64_t timer_order; /* next fbl_timer.order */
     fbl_fiber *current; /* who runs on this thread */
     fbl_fiber *main; /* the fiber that the thread itself is */
-    bool is_lent; /* a call of `current`'s runs on the main fiber's stack, see guest.c */
     fbl_link fibers; /* every fiber of this hub that has not ended */
     uint64_t switch_count; /* how many fibers fbl_hub_next has chosen */
     uint64_t look_count; /* at that many the kernel is asked, however many are ready */
@@ -366,8 +367,9 @@ struct fbl_hub {
     int32_t kept_count; /* what else counts as still to happen; less the above that does not */
     bool is_observed; /* the embedder is told of each turn: see fbl_embed_turn_begins */
     uint64_t float_modes; /* the thread's at first use; a task starts with them */
-    const char *cxx_sign; /* eight bytes, zero but for C++ exceptions in flight; see cxx.h */
+    const char *cxx_sign; /* eight bytes, zero but for what each fiber keeps itself; see cxx.h */
     bool is_choosing; /* inside fbl_hub_next, where nobody may switch; for assertions only */
+    bool is_lent; /* a call of `current`'s runs on the main fiber's stack, see guest.c */
     bool is_blocked; /* inside fbl_embed_block: others must call poller->wake */
     bool is_open; /* the poller is open (it is opened when first needed) */
     uint64_t (*now)(fbl_hub *hub); /* its clock, ns, never backwards */
@@ -384,6 +386,8 @@ struct fbl_hub {
     size_t stack_bytes_least; /* to that it may shrink, where address space is short */
     bool is_short; /* it has: such stacks are in use */
     fbl_stack_pool stacks; /* this thread's stacks, of the first usual size; chained: others */
+    uint32_t private_count; /* so many of private.c's ranges have been found in this thread */
+    char *privates[FBL_PRIVATE_RANGES_MAX]; /* where they are */
     fbl_event events[FBL_HUB_EVENTS]; /* between block and dispatch */
 };
 
@@ -406,9 +410,17 @@ int fbl_sim_install(fbl_hub *hub);
 void fbl_sim_remove(fbl_hub *hub);
 int fbl_sim_feed(fbl_hub *hub, int fd, unsigned ready);
 
-/* ---- cxx.c: exceptions of C++ in flight ---------------------------------------------------- */
+/* ---- cxx.c: exceptions of C++ in flight, and what else a fiber keeps when it leaves --------- */
 void fbl_cxx_watch(fbl_hub *hub);
 void fbl_cxx_enter_switch(fbl_fiber *target);
+void fbl_cxx_forget(fbl_hub *hub);
+
+/* ---- private.c: thread-local variables of libraries that each fiber has of its own ----------- */
+int fbl_private_add(const char *path, size_t offset, size_t bytes);
+bool fbl_private_is_wanted(void);
+bool fbl_private_is_laden(fbl_hub *hub);
+uint32_t fbl_private_take(fbl_hub *hub, char *place);
+void fbl_private_give(fbl_hub *hub, const char *place, uint32_t count);
 
 /* ---- what the embedder supplies ------------------------------------------------------------- */
 

@@ -6,6 +6,9 @@
  * Until it is there, the sign (cxx.h) is the end of the list of loaded libraries: null until
  * another one is loaded, and then somebody looks which. From then on it is the thread's exceptions.
  *
+ * Once a library is named whose thread-local variables each fiber has of its own (private.c), the
+ * sign is never zero, and every switch of every thread asks here for both.
+ *
  * Limits: a C++ library that is linked into an extension statically cannot be found, and of two
  * different ones only the first of the table is looked after.
  * Callers: the hub's own thread. Do not add: anything about Python's exceptions.
@@ -24,6 +27,8 @@ typedef struct {
 } cxx_globals;
 
 static const char cxx_nothing[8];             /* the sign where there is nothing to look at */
+static const char cxx_always[8] = "private";  /* the sign where there always is */
+static const char *cxx_end = cxx_nothing;     /* where the loader notes the next library */
 static cxx_globals *(*cxx_get_globals)(void); /* NULL until the library is loaded */
 
 static void cxx_find_library(void)
@@ -64,8 +69,14 @@ void fbl_cxx_watch(fbl_hub *hub)
 {
     if (cxx_get_globals == NULL)
         cxx_find_library();
+    if (cxx_get_globals == NULL)
+        cxx_end = cxx_end_of_libraries();
+    if (fbl_private_is_wanted()) {
+        hub->cxx_sign = cxx_always;
+        return;
+    }
     if (cxx_get_globals == NULL) {
-        hub->cxx_sign = cxx_end_of_libraries();
+        hub->cxx_sign = cxx_end;
         return;
     }
     /* Bytes 2 to 9: all of the pointer but its lowest 16 bits, and the lowest 16 bits of the count.
@@ -74,19 +85,49 @@ void fbl_cxx_watch(fbl_hub *hub)
     hub->cxx_sign = (const char *)cxx_get_globals() + 2;
 }
 
-/* What fbl_fiber_enter_switch does when the sign is not zero. */
-void fbl_cxx_enter_switch(fbl_fiber *target)
+/* Leaves, and keeps the exceptions that are in flight. */
+static void cxx_keep_switch(fbl_fiber *target)
 {
-    fbl_hub *hub = target->hub;
-    fbl_cxx_watch(hub);
-    if (fbl_cxx_is_quiet(hub) || cxx_get_globals == NULL) {
+    /* SAFE: the thread's own, and a fiber never leaves its thread. */
+    cxx_globals *globals = cxx_get_globals == NULL ? NULL : cxx_get_globals();
+    if (globals == NULL || (globals->caught == NULL && globals->uncaught == 0)) {
         fbl_fiber_pass_switch(target);
         return;
     }
-    /* SAFE: the thread's own, and a fiber never leaves its thread. */
-    cxx_globals *globals = cxx_get_globals();
     cxx_globals kept = *globals;
     *globals = (cxx_globals){0};
     fbl_fiber_pass_switch(target);
     *globals = kept;
+}
+
+/* The same, and keeps the thread-local variables that are its own. */
+static __attribute__((noinline)) void cxx_keep_privates_switch(fbl_fiber *target)
+{
+    char kept[FBL_PRIVATE_BYTES_MAX];
+    fbl_hub *hub = target->hub;
+    uint32_t count = fbl_private_take(hub, kept);
+    cxx_keep_switch(target);
+    fbl_private_give(hub, kept, count);
+}
+
+/* What fbl_fiber_enter_switch does when the sign is not zero. */
+void fbl_cxx_enter_switch(fbl_fiber *target)
+{
+    fbl_hub *hub = target->hub;
+    uint64_t next_library;
+    memcpy(&next_library, cxx_end, sizeof next_library);
+    if (hub->cxx_sign != cxx_always || (cxx_get_globals == NULL && next_library != 0))
+        fbl_cxx_watch(hub);
+    if (fbl_private_is_laden(hub))
+        cxx_keep_privates_switch(target);
+    else
+        cxx_keep_switch(target);
+}
+
+/* A fiber has ended and another one begins on its stack without a switch: it leaves nothing. */
+void fbl_cxx_forget(fbl_hub *hub)
+{
+    char unwanted[FBL_PRIVATE_BYTES_MAX];
+    if (fbl_private_is_laden(hub))
+        (void)fbl_private_take(hub, unwanted);
 }

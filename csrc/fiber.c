@@ -132,6 +132,8 @@ static void fiber_main(void *argument)
             fbl_fiber_enter_switch(next);
             __builtin_trap();
         }
+        if (!fbl_cxx_is_quiet(next->hub))
+            fbl_cxx_forget(next->hub);
         next->stack = stack;
         next->state = FBL_FIBER_RUNNING;
         next->is_held = false;

@@ -38,6 +38,7 @@ void fbl_hub_init(fbl_hub *hub, fbl_fiber *main, size_t stack_bytes, size_t stac
     hub->is_observed = false;
     hub->turn_count = 0;
     hub->float_modes = fbl_float_modes();
+    hub->private_count = 0;
     fbl_cxx_watch(hub);
     hub->is_choosing = hub->is_blocked = hub->is_open = false;
     hub->now = fbl_hub_now;

@@ -173,6 +173,11 @@ static PyMethodDef module_methods[] = {
      "an error. In the main fiber, and inside of such a call, it is a plain call.\n\nSwitches: "
      "never. Threads: any. Raises what fn raises; in it, BlockingSwitchOutError.\n\n>>> import "
      "fibril\n>>> fibril.spawn(fibril.on_main_stack, max, 3, 4).get()\n4\n"},
+    {"keep_thread_locals", module_keep_thread_locals, METH_VARARGS,
+     "keep_thread_locals(path, offset=0, size=0, /)\n--\n\nFibers have the thread-local variables "
+     "of "
+     "a loaded library of their own; returns how many bytes.\n\nSwitches: never. Threads: any. "
+     "Raises OSError: ENOENT, ENODATA, E2BIG."},
     {"settrace", module_settrace, METH_O,
      "settrace(callback, /)\n--\n\nFrom now on callback(event, (origin, target)) is told of each "
      "switch of this native thread;\nevent is \"switch\", or \"throw\" if an exception travels. "

@@ -8,6 +8,7 @@ from fibril import supported  # noqa: F401  # first: it refuses where the core c
 from fibril._core import Fiber, Task, getcurrent, sleep, spawn, spawn_later
 from fibril.errors import FiberError, GreenletExit, LoopExit
 from fibril.hub import get_hub, idle
+from fibril.libraries import watch as _watch_libraries
 from fibril.process import fork, reinit
 from fibril.signal import signal_handler
 from fibril.stack import on_main_stack, stack_size
@@ -15,6 +16,8 @@ from fibril.task import joinall, kill, killall, spawn_raw
 from fibril.threadpool import offload
 from fibril.timeout import Timeout, with_timeout
 from fibril.waiting import iwait, wait
+
+_watch_libraries()
 
 __version__ = "0.1.0.dev0"
 

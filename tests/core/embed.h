@@ -59,6 +59,7 @@ __attribute__((unused)) static int test_madvise(void *at, size_t bytes, int advi
 #undef madvise
 #include "bounds.c"
 #include "timer.c"
+#include "private.c"
 #include "cxx.c"
 #include "waiter.c"
 #include "fiber.c"

@@ -1,0 +1,173 @@
+/*
+ * private.c: thread-local variables of libraries that each fiber has of its own.
+ *
+ * Many a library keeps "the call that is going on" in a thread-local variable, for its callbacks to
+ * find. Threads may do such calls at the same time; fibers of one thread would find each other's.
+ *
+ * The idea: it is as with exceptions in flight (cxx.c). Who leaves keeps the variables on its own
+ * stack, and leaves what the loader gives a new thread: the library's image of them. So nothing
+ * belongs to a fiber but its stack, one that starts finds what a thread that starts would, and one
+ * that has not called the library is asked to compare a few words.
+ *
+ *      library's file   .tdata | .tbss       what a new thread gets: image_bytes, then zeros
+ *                          |
+ *      each thread      block of the module  <- __tls_get_addr(module, offset): hub->privates[i]
+ *
+ * Invariants: ranges are only added, under the embedder's lock; a hub looks at no more than
+ * private_count of them, which it has found in its own thread. A library that is named is never
+ * unloaded. Do not add: libraries that are not named. What has destructors that the thread runs, or
+ * is a cache that must be freed, or belongs to an allocator, must not be taken away.
+ */
+#define _GNU_SOURCE 1 /* dlinfo and dl_iterate_phdr; fibril.c says the same */
+
+#include "core.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <string.h>
+
+typedef struct {
+    size_t module;      /* the loader's number of the library's block in each thread */
+    size_t offset;      /* where in that block */
+    size_t bytes;       /* how many */
+    const char *image;  /* what they begin as, in the library's own memory */
+    size_t image_bytes; /* so many of them; the rest is zeros */
+} private_range;
+
+static private_range private_ranges[FBL_PRIVATE_RANGES_MAX];
+static uint32_t private_range_count;
+static size_t private_bytes; /* of all of them */
+
+/* The loader's function to find a variable of the calling thread, which it gives its block if it
+ * has none. */
+typedef struct {
+    unsigned long module; /* as above */
+    unsigned long offset; /* as above */
+} private_index;
+extern void *__tls_get_addr(private_index *index);
+
+typedef struct {
+    ElfW(Addr) base;     /* in: which library */
+    private_range range; /* out: all of its block; no bytes: it has none */
+} private_search;
+
+static int private_find_block(struct dl_phdr_info *info, size_t size, void *argument)
+{
+    (void)size;
+    private_search *search = argument;
+    if (info->dlpi_addr != search->base)
+        return 0;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+        if (header->p_type != PT_TLS)
+            continue;
+        search->range.module = info->dlpi_tls_modid;
+        search->range.bytes = header->p_memsz;
+        search->range.image = (const char *)(info->dlpi_addr + header->p_vaddr);
+        search->range.image_bytes = header->p_filesz;
+    }
+    return 1;
+}
+
+static bool private_has(const private_range *range)
+{
+    for (uint32_t i = 0; i < private_range_count; i++)
+        if (private_ranges[i].module == range->module && private_ranges[i].offset == range->offset)
+            return true;
+    return false;
+}
+
+/* From the block of a library to a part of it. */
+static void private_narrow(private_range *range, size_t offset, size_t bytes)
+{
+    size_t skipped = offset < range->image_bytes ? offset : range->image_bytes;
+    range->image += skipped;
+    range->image_bytes -= skipped;
+    range->offset = offset;
+    range->bytes = bytes;
+    if (range->image_bytes > bytes)
+        range->image_bytes = bytes;
+}
+
+/* From now on each fiber has the thread-local variables of the loaded library at `path` of its own:
+ * so many bytes of them, from an offset on; 0 bytes: all. Returns how many, or -ENOENT: it is not
+ * loaded; -ENODATA: it has none, or not there; -E2BIG: more than fibers can keep. */
+int fbl_private_add(const char *path, size_t offset, size_t bytes)
+{
+    struct link_map *map = NULL;
+    /* The handle is kept: the library stays as long as we do. */
+    void *library = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
+    if (library == NULL || dlinfo(library, RTLD_DI_LINKMAP, &map) < 0)
+        return -ENOENT;
+    private_search search = {.base = map->l_addr};
+    dl_iterate_phdr(private_find_block, &search);
+    private_range *range = &search.range;
+    if (range->bytes == 0 || offset >= range->bytes || bytes > range->bytes - offset)
+        return -ENODATA;
+    private_narrow(range, offset, bytes != 0 ? bytes : range->bytes - offset);
+    if (private_has(range))
+        return (int)range->bytes;
+    if (range->bytes > FBL_PRIVATE_BYTES_MAX - private_bytes ||
+        private_range_count == FBL_PRIVATE_RANGES_MAX)
+        return -E2BIG;
+    private_ranges[private_range_count++] = *range;
+    private_bytes += range->bytes;
+    return (int)range->bytes;
+}
+
+bool fbl_private_is_wanted(void) { return private_range_count > 0; }
+
+/* Finds in the calling thread, which is the hub's, what was added since. */
+static void private_find(fbl_hub *hub)
+{
+    for (uint32_t i = hub->private_count; i < private_range_count; i++) {
+        private_index index = {private_ranges[i].module, private_ranges[i].offset};
+        hub->privates[i] = __tls_get_addr(&index);
+    }
+    hub->private_count = private_range_count;
+}
+
+/* Has the library something there that a new thread would not find? */
+static bool private_is_used(const private_range *range, const char *at)
+{
+    if (range->image_bytes > 0 && memcmp(at, range->image, range->image_bytes) != 0)
+        return true;
+    for (size_t i = range->image_bytes; i < range->bytes; i++)
+        if (at[i] != 0)
+            return true;
+    return false;
+}
+
+/* Has the current fiber anything to keep? */
+bool fbl_private_is_laden(fbl_hub *hub)
+{
+    if (fbl_unlikely(hub->private_count < private_range_count))
+        private_find(hub);
+    for (uint32_t i = 0; i < hub->private_count; i++)
+        if (fbl_unlikely(private_is_used(&private_ranges[i], hub->privates[i])))
+            return true;
+    return false;
+}
+
+/* Moves all of it to `place`, FBL_PRIVATE_BYTES_MAX bytes. Returns of how many ranges. */
+uint32_t fbl_private_take(fbl_hub *hub, char *place)
+{
+    for (uint32_t i = 0; i < hub->private_count; i++) {
+        const private_range *range = &private_ranges[i];
+        memcpy(place, hub->privates[i], range->bytes);
+        memcpy(hub->privates[i], range->image, range->image_bytes);
+        memset(hub->privates[i] + range->image_bytes, 0, range->bytes - range->image_bytes);
+        place += range->bytes;
+    }
+    return hub->private_count;
+}
+
+/* And back, in the same fiber. Whoever ran meanwhile has left nothing behind. */
+void fbl_private_give(fbl_hub *hub, const char *place, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        memcpy(hub->privates[i], place, private_ranges[i].bytes);
+        place += private_ranges[i].bytes;
+    }
+}

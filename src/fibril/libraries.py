@@ -1,0 +1,281 @@
+"""Libraries of C code that count on threads: what each needs, so that fibers may call it.
+
+The idea: some libraries keep "the call that is going on" where only a thread is told apart: in a
+thread-local variable, or in a static one behind a lock that the thread holds. A callback that waits
+lets another fiber of the same thread in, which then finds the wrong call, without a word. The
+remedies are here, each for a library by name. Known libraries are seen to when they are imported,
+or at once if they were before.
+
+Invariants: a library that is not imported costs nothing, and none is imported from here. Who
+imports fibril gets a finder at the front of sys.meta_path, which finds nothing: it watches for
+names. Do not add: a library that is right under threads only by luck.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from importlib.machinery import ModuleSpec
+from types import FunctionType, ModuleType
+from typing import Any
+
+from fibril import _core, native
+from fibril.lock import RLock
+
+__all__ = ["keep_thread_locals", "one_at_a_time", "replace_locks"]
+
+_Action = Callable[[ModuleType], object]
+_wanted: dict[str, list[_Action]] = {}  # by the name of a module: what to do once it is there
+
+
+def keep_thread_locals(name: str) -> None:
+    """Give each fiber thread-local variables of its own in the C extension called `name`.
+
+    For a library that keeps the call that is going on in a thread-local variable, for its callbacks
+    to find. A fiber begins with what a new thread begins with. `name` is that of the extension
+    module itself ("scipy.integrate._quadpack"); if it is not imported yet, it waits until it is.
+    Only for libraries that keep nothing else there: what is freed when the thread ends, or is
+    shared with other libraries, must stay the thread's.
+
+    Switches: never. Threads: any.
+    Raises: ValueError if it has no such variables, or more than a fiber can keep.
+
+    >>> from fibril import libraries
+    >>> libraries.keep_thread_locals("an_extension.not_imported_yet")
+    """
+    _when_imported(name, _keep)
+
+
+def one_at_a_time(*names: str) -> None:
+    """Let no more than one fiber be in any of the named functions: the others wait for their turn.
+
+    For a library with static variables, which cannot do two calls at once: threads would have to
+    take turns as well. A name is "module:function" or "module:class.function"; a module that is not
+    imported yet waits until it is. Calls from inside of such a call go on.
+
+    Switches: never; the functions: if they must wait. Threads: any.
+    Raises: AttributeError if there is no such function.
+
+    >>> import colorsys, fibril
+    >>> from fibril import libraries
+    >>> libraries.one_at_a_time("colorsys:rgb_to_hls")
+    >>> fibril.spawn(colorsys.rgb_to_hls, 0, 0, 0).get()
+    (0.0, 0.0, 0.0)
+    """
+    lock = RLock()
+    for name in names:
+        module_name, _, path = name.partition(":")
+        _when_imported(module_name, functools.partial(_serialize, path, lock))
+
+
+def replace_locks(name: str) -> None:
+    """Put fibers' locks in the place of the native ones among a module's globals.
+
+    For a library in Python that calls back while it holds a lock. A native lock keeps the whole
+    thread waiting, or, if it may be taken twice, takes all fibers of a thread for one. Programs
+    whose standard library was patched before that import have fibers' locks there already.
+
+    Switches: never. Threads: any.
+
+    >>> from fibril import libraries
+    >>> libraries.replace_locks("a_library.not_imported_yet")
+    """
+    _when_imported(name, _replace_locks)
+
+
+# ---- the remedies ----
+
+
+def _keep(module: ModuleType) -> None:
+    file = getattr(module, "__file__", None)
+    try:
+        _core.keep_thread_locals(file or "")
+    except OSError as error:
+        why = {
+            errno.ENODATA: "it has none",
+            errno.E2BIG: "it has more of them than a fiber can keep",
+        }.get(error.errno or 0, "it is not a loaded C extension")
+        raise ValueError(
+            f"cannot keep the thread-local variables of {module.__name__!r} with each fiber: "
+            f"{why}. Name the extension module itself that calls back."
+        ) from None
+
+
+def _keep_if_any(module: ModuleType) -> None:
+    try:
+        _keep(module)
+    except ValueError:
+        pass  # another version of the library, which has none there
+
+
+class _OneAtATime:
+    """A function of C code behind a lock; in all else that function."""
+
+    def __init__(self, function: Callable[..., Any], lock: RLock) -> None:
+        self.__wrapped__ = function
+        self._lock = lock
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with self._lock:
+            return self.__wrapped__(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__wrapped__, name)
+
+    def __repr__(self) -> str:
+        return f"<one call at a time of {self.__wrapped__!r}>"
+
+
+def _serialize(path: str, lock: RLock, module: ModuleType) -> None:
+    *places, last = path.split(".")
+    place: Any = functools.reduce(getattr, places, module)
+    function = getattr(place, last)
+    if not isinstance(function, FunctionType):
+        if not isinstance(function, _OneAtATime):
+            setattr(place, last, _OneAtATime(function, lock))
+        return
+
+    @functools.wraps(function)
+    def one_at_a_time(*args: Any, **kwargs: Any) -> Any:
+        with lock:
+            return function(*args, **kwargs)
+
+    setattr(place, last, one_at_a_time)
+
+
+_NATIVE_LOCKS = (type(native.allocate_lock()), native.RLock)
+
+
+def _replace_locks(module: ModuleType) -> None:
+    """Those of the module, and those that its objects keep, as scipy's ReentrancyLock does."""
+    for name, value in list(vars(module).items()):
+        if isinstance(value, _NATIVE_LOCKS):
+            setattr(module, name, _lock_like(value))
+            continue
+        for inner_name, inner in list(getattr(value, "__dict__", {}).items()):
+            if isinstance(inner, _NATIVE_LOCKS) and type(value).__module__.startswith("scipy."):
+                setattr(value, inner_name, _lock_like(inner))
+
+
+def _lock_like(lock: object) -> object:
+    return RLock() if isinstance(lock, native.RLock) else _core.LockType()
+
+
+# ---- when a library is imported ----
+
+
+def _when_imported(name: str, action: _Action) -> None:
+    module = sys.modules.get(name)
+    spec = getattr(module, "__spec__", None)
+    if module is not None and not getattr(spec, "_initializing", False):
+        action(module)
+    else:
+        _wanted.setdefault(name, []).append(action)
+
+
+class _Finder:
+    """Finds nothing, but sees to it that a wanted module is told of when others have found it."""
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name not in _wanted:
+            return None
+        for finder in sys.meta_path:
+            if finder is _Finder or not hasattr(finder, "find_spec"):
+                continue
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                if hasattr(spec.loader, "exec_module"):
+                    spec.loader = _Loader(spec.loader)  # type: ignore[assignment] # is one
+                return spec
+        return None
+
+
+class _Loader:
+    """What found the module loads it; then what is wanted is done."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)  # type: ignore[no-any-return] # as its own does
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        for action in _wanted.pop(module.__name__, ()):
+            action(module)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+
+# ---- what is known ----
+
+# Their callbacks find the call that is going on by a thread-local variable, and nothing else of the
+# kind is kept there (seen in the sources of 1.9 to 1.18: ccallback.h, f2py's cb_rules).
+_SCIPY_KEEPS = """
+integrate._dop integrate._lsoda integrate._odepack integrate._quadpack integrate._vode
+linalg._flapack linalg._interpolative ndimage._nd_image optimize._cobyla optimize._minpack
+sparse.linalg._propack sparse.linalg._propack._cpropack sparse.linalg._propack._dpropack
+sparse.linalg._propack._spropack sparse.linalg._propack._zpropack stats._unuran.unuran_wrapper
+_lib._ccallback_c _lib._test_ccallback
+"""
+# They call back while they hold a lock. Before 1.17.
+_SCIPY_LOCKS = """
+integrate._ode integrate._odepack_py odr._odrpack optimize._cobyla_py optimize._cobyqa_py
+sparse.linalg._eigen.arpack.arpack
+"""
+# Static variables of Fortran, and before 1.15 no lock. Before 1.17.
+_SCIPY_TURNS = (
+    ("integrate._odepack:odeint",),
+    ("integrate._vode:dvode", "integrate._vode:zvode"),
+    ("integrate._lsoda:lsoda",),
+    ("integrate._ode:vode.runner", "integrate._ode:zvode.runner"),
+    ("integrate._ode:lsoda.runner",),
+)
+
+
+def _is_old_scipy() -> bool:
+    version = getattr(sys.modules.get("scipy"), "__version__", "")
+    major, _, rest = version.partition(".")
+    minor = rest.partition(".")[0]
+    return major == "1" and minor.isdecimal() and int(minor) < 17
+
+
+def _if_old_scipy(action: _Action, module: ModuleType) -> None:
+    if _is_old_scipy():
+        action(module)
+
+
+def _scipy(names: Iterable[str]) -> list[str]:
+    return [f"scipy.{name}" for name in names]
+
+
+def _apply_known() -> None:
+    for name in _scipy(_SCIPY_KEEPS.split()):
+        _when_imported(name, _keep_if_any)
+    for name in _scipy(_SCIPY_LOCKS.split()):
+        _when_imported(name, functools.partial(_if_old_scipy, _replace_locks))
+    for names in _SCIPY_TURNS:
+        lock = RLock()
+        for name in _scipy(names):
+            module_name, _, path = name.partition(":")
+            action = functools.partial(_serialize, path, lock)
+            _when_imported(module_name, functools.partial(_if_old_scipy, action))
+
+
+def watch() -> None:
+    """Apply what is known, now and to what will be imported. Called when fibril is.
+
+    Switches: never. Threads: any.
+    """
+    if _Finder not in sys.meta_path:
+        _apply_known()
+        sys.meta_path.insert(0, _Finder)
