@@ -9,8 +9,8 @@ ENV = @$(PYTHON) tools/env.py
 BEGIN = @sed -n 's/^\($@\): *\#\# /\1: /p' Makefile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test greenlet torture core asan valgrind matrix check-aarch64
-.PHONY: bench fix clean
+.PHONY: help setup demo check test greenlet torture natives core asan valgrind matrix
+.PHONY: check-aarch64 bench fix clean
 
 help:   ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\): *## /  make \1\t/p' Makefile | expand -t 22
@@ -35,10 +35,14 @@ greenlet: ## Run greenlet's own tests on fibril's greenlet; K=… as above; 3 mi
 	$(BEGIN)
 	$(ENV) check -- python -m pytest -q -m greenlet_suite tests/compat $(if $(K),-k "$(K)")
 
-torture: ## Run C libraries in tasks as hard as in threads; K=… as above; PART=3/7: a seventh of them; 15 minutes
+torture: ## Run C libraries in tasks as hard as in threads; K=… as above; PART=3/7: a seventh of them; 10 minutes
 	$(BEGIN)
 	$(ENV) torture -- env TORTURE_PART=$(PART) \
 	  python -m pytest -v -m torture tests/torture $(if $(K),-k "$(K)")
+
+natives: ## Run tests with large libraries of C code: scipy, Java, polars; K=… as above; a minute
+	$(BEGIN)
+	$(ENV) natives -- python -m pytest -q -m natives tests/natives $(if $(K),-k "$(K)")
 
 core:   ## Run the tests of the native core, plain and under sanitizers; K=… as above; a minute
 	$(BEGIN)

@@ -275,6 +275,11 @@ static inline bool fbl_fiber_is_running(const fbl_fiber *fiber)
 bool fbl_guest_is_home(const fbl_hub *hub);
 void fbl_guest_call(fbl_hub *hub, void (*fn)(void *), void *argument);
 
+/* ---- entry.c: functions of a library that are always called on the thread's own stack ------- */
+#define FBL_ENTRIES_MAX 256 /* as many as switch/ has code for */
+
+int fbl_entry_replace(void **table, size_t count);
+
 /* ---- fd.c: what the hub knows of a file descriptor ------------------------------------------ */
 #define FBL_READ 1u /* readable: data, a connection, end of stream, or an error */
 #define FBL_WRITE 2u /* writable, or an error */
@@ -427,6 +432,14 @@ void fbl_private_give(fbl_hub *hub, const char *place, uint32_t count);
 /* Just before the stacks are swapped: keep `source`'s share of the embedder's state, bring in
  * `target`'s. `source` may be DONE: then there is nothing to keep. Must not switch or allocate. */
 static inline void fbl_embed_swap(fbl_fiber *source, fbl_fiber *target);
+
+/* A call of the current fiber's begins, or ends, on the main fiber's stack: what the embedder knows
+ * of the stack changes. Possibly without the embedder's lock. */
+static void fbl_embed_lend(fbl_fiber *guest);
+static void fbl_embed_unlend(fbl_fiber *guest);
+
+/* The hub of the calling thread, or NULL. Possibly without the embedder's lock. */
+static fbl_hub *fbl_embed_hub(void);
 
 /* A fiber parked and is the next to run itself: nothing is switched. */
 static inline void fbl_embed_stay(fbl_fiber *fiber);

@@ -17,6 +17,7 @@
 #include "waiter.c"
 #include "fiber.c"
 #include "guest.c"
+#include "entry.c"
 #include "fd.c"
 #include "idle.c"
 #include "poll/epoll.c"

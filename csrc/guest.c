@@ -53,7 +53,9 @@ static void guest_enter(void *argument)
 {
     guest_call *call = argument;
     fbl_sanitizer_arrive(NULL);
+    fbl_embed_lend(call->hub->current);
     call->fn(call->argument);
+    fbl_embed_unlend(call->hub->current);
     fbl_sanitizer_leave(NULL, call->hub->current);
 }
 

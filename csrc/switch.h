@@ -28,6 +28,17 @@ void fbl_context_start(void);
  * there to the caller's frames; exceptions of C++ do not (guest.c). */
 void fbl_stack_call(void *top, void (*fn)(void *), void *argument);
 
+/* The registers that the ABI passes arguments in, and results. The assembly knows their places. */
+typedef struct {
+    uint64_t integers[8]; /* x86-64: rdi to r9; result in the first */
+    unsigned char vectors[8][16] __attribute__((aligned(16))); /* result in the first */
+} fbl_entry_registers;
+
+/* For entry.c: FBL_ENTRIES_MAX pieces of code, 16 bytes each, to be called instead of others; and
+ * the call of such another one, with registers, and with some words of what lies on the stack. */
+extern char fbl_entry_code[];
+void fbl_entry_call(fbl_entry_registers *registers, void *fn, const void *stack);
+
 /* Each ABI's header also has the floating-point modes (rounding, flush-to-zero, exception masks),
  * which the ABI has a function preserve: fbl_float_modes, fbl_float_restore. Who parks keeps its
  * own; comparing first, because they practically never differ. */

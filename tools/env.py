@@ -7,6 +7,7 @@ KIND says how fibril is built and what is installed beside it:
     check    assertions on, every tool that `make check` needs
     release  what `pip install` gives a user; for the benchmarks and the matrix
     demo     the same, with no more beside it than the demonstration needs
+    natives  beside large libraries of C code; for `make natives`
     asan     with AddressSanitizer and UndefinedBehaviorSanitizer; for `make asan`
     valgrind tells valgrind of each stack; for `make valgrind`
     torture  as `check`, with the C libraries of tests/torture; for `make torture`
@@ -56,6 +57,7 @@ class Kind(NamedTuple):
 
 KINDS = {
     "check": Kind("", ("build", "test", "dev"), ("-Db_ndebug=false", "-Ddebug=true")),
+    "natives": Kind("-natives", ("build", "test", "natives"), ("-Db_ndebug=false", "-Ddebug=true")),
     "release": Kind("-release", ("build", "test"), ()),
     "demo": Kind("-demo", ("build", "demo"), ()),
     "asan": Kind(

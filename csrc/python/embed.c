@@ -19,6 +19,23 @@ static inline void fbl_embed_swap(fbl_fiber *source, fbl_fiber *target)
     state_load(&((fbl_record *)target)->state, ts);
 }
 
+static void fbl_embed_lend(fbl_fiber *guest)
+{
+    fbl_thread *thread = ((fbl_record *)guest)->thread;
+    /* SAFE: also without the GIL: what is written is this thread's own, which nobody else reads. */
+    state_lend(&((fbl_record *)guest)->state, &thread->main->state, thread->ts);
+}
+
+static void fbl_embed_unlend(fbl_fiber *guest)
+{
+    state_unlend(&((fbl_record *)guest)->state, ((fbl_record *)guest)->thread->ts);
+}
+
+static fbl_hub *fbl_embed_hub(void)
+{
+    return fbl_this_thread == NULL ? NULL : &fbl_this_thread->hub;
+}
+
 static inline void fbl_embed_stay(fbl_fiber *fiber)
 {
     fbl_record *self = (fbl_record *)fiber;

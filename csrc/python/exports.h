@@ -52,6 +52,7 @@ static PyObject *module_slept_ns(PyObject *module, PyObject *unused);
 static PyObject *module_was_left_by_hand(PyObject *module, PyObject *fiber);
 static PyObject *module_serve_as_greenlet(PyObject *module, PyObject *attributes); /* alias.c */
 static fbl_fast_function module_on_main_stack; /* main_stack.c */
+static PyObject *module_enter_on_main_stack(PyObject *module, PyObject *args); /* library.c */
 static PyObject *module_keep_thread_locals(PyObject *module, PyObject *args); /* library.c */
 static PyObject *module_thread_count(PyObject *module, PyObject *unused);
 static PyObject *module_trash_nesting(PyObject *module, PyObject *unused);

@@ -173,6 +173,11 @@ static PyMethodDef module_methods[] = {
      "an error. In the main fiber, and inside of such a call, it is a plain call.\n\nSwitches: "
      "never. Threads: any. Raises what fn raises; in it, BlockingSwitchOutError.\n\n>>> import "
      "fibril\n>>> fibril.spawn(fibril.on_main_stack, max, 3, 4).get()\n4\n"},
+    {"enter_on_main_stack", module_enter_on_main_stack, METH_VARARGS,
+     "enter_on_main_stack(table, count, /)\n--\n\nSo many functions of C, in a table at that "
+     "address, "
+     "are called on the thread's own stack from now on.\n\nSwitches: never. Threads: any. Raises "
+     "OSError."},
     {"keep_thread_locals", module_keep_thread_locals, METH_VARARGS,
      "keep_thread_locals(path, offset=0, size=0, /)\n--\n\nFibers have the thread-local variables "
      "of "

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from importlib.machinery import ModuleSpec
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from fibril import _core, native
 from fibril.lock import RLock
@@ -91,7 +91,9 @@ def replace_locks(name: str) -> None:
 def _keep(module: ModuleType) -> None:
     file = getattr(module, "__file__", None)
     try:
-        _core.keep_thread_locals(file or "")
+        if file is None:
+            raise OSError(errno.ENOENT, "it is part of the interpreter")
+        _core.keep_thread_locals(file)
     except OSError as error:
         why = {
             errno.ENODATA: "it has none",
@@ -263,12 +265,86 @@ def _apply_known() -> None:
         _when_imported(name, _keep_if_any)
     for name in _scipy(_SCIPY_LOCKS.split()):
         _when_imported(name, functools.partial(_if_old_scipy, _replace_locks))
+    _when_imported("_jpype", _start_java_on_main_stack)
+    _when_imported("jnius", _enter_java_on_main_stack)
     for names in _SCIPY_TURNS:
         lock = RLock()
         for name in _scipy(names):
             module_name, _, path = name.partition(":")
             action = functools.partial(_serialize, path, lock)
             _when_imported(module_name, functools.partial(_if_old_scipy, action))
+
+
+# ---- Java ----
+
+
+class _JavaTables:
+    """Where a Java machine in this process is entered: by tables of functions, each alike since
+    JNI was made, so that all of C's calls of Java pass them: those of JPype and of pyjnius."""
+
+    INVOKE = range(3, 8)  # of the machine: from DestroyJavaVM to AttachCurrentThreadAsDaemon
+    CALLS = range(4, 233)  # of a thread: from GetVersion to GetObjectRefType
+    GET_ENV, VERSION = 6, 0x00010002
+    _tables: ClassVar[list[Any]] = []  # ours, which the machine uses as long as it lives
+
+    @classmethod
+    def enter_on_main_stack(cls) -> None:
+        """See that Java runs on the thread's own stack, if there is a machine."""
+        import ctypes
+
+        path = _mapped("libjvm.so")
+        if path is None:
+            return
+        found, count = (ctypes.c_void_p * 1)(), ctypes.c_int()
+        ctypes.CDLL(path).JNI_GetCreatedJavaVMs(found, 1, ctypes.byref(count))
+        if count.value == 0:
+            return
+        machine = ctypes.cast(found[0] or 0, ctypes.POINTER(ctypes.c_void_p))
+        invoke = ctypes.cast(machine[0] or 0, ctypes.POINTER(ctypes.c_void_p))
+        get_env = ctypes.CFUNCTYPE(
+            ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p), ctypes.c_int
+        )(invoke[cls.GET_ENV] or 0)
+        environment = ctypes.c_void_p()
+        if get_env(found[0], ctypes.byref(environment), cls.VERSION) == 0:
+            calls = ctypes.cast(environment, ctypes.POINTER(ctypes.c_void_p))[0] or 0
+            _core.enter_on_main_stack(calls + 8 * cls.CALLS.start, len(cls.CALLS))
+        # The machine's own table may not be written to, but the place that names it may.
+        table = (ctypes.c_void_p * cls.INVOKE.stop)(*invoke[: cls.INVOKE.stop])
+        start = ctypes.addressof(table) + 8 * cls.INVOKE.start
+        _core.enter_on_main_stack(start, len(cls.INVOKE))
+        cls._tables.append(table)
+        machine[0] = ctypes.addressof(table)
+
+
+def _mapped(name: str) -> str | None:
+    """The path of a library that is in this process's memory."""
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            path = line.rstrip("\n").partition("/")[2]
+            if path.endswith(f"/{name}"):
+                return f"/{path}"
+    return None
+
+
+def _start_java_on_main_stack(module: ModuleType) -> None:
+    """JPype's `_jpype`: a Java machine is started on the thread's own stack, and entered there."""
+    startup = vars(module).get("startup")
+    if startup is None:
+        return
+
+    def start(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return _core.on_main_stack(startup, *args, **kwargs)
+        finally:
+            _core.on_main_stack(_JavaTables.enter_on_main_stack)
+
+    vars(module)["startup"] = start
+    _core.on_main_stack(_JavaTables.enter_on_main_stack)
+
+
+def _enter_java_on_main_stack(module: ModuleType) -> None:
+    """pyjnius, which starts a machine when it is imported."""
+    _core.on_main_stack(_JavaTables.enter_on_main_stack)
 
 
 def watch() -> None:

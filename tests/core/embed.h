@@ -64,6 +64,7 @@ __attribute__((unused)) static int test_madvise(void *at, size_t bytes, int advi
 #include "waiter.c"
 #include "fiber.c"
 #include "guest.c"
+#include "entry.c"
 #include "fd.c"
 #include "idle.c"
 #include "poll/epoll.c"
@@ -149,6 +150,22 @@ static inline void fbl_embed_swap(fbl_fiber *source, fbl_fiber *target)
     (void)source;
     CHECK(((test_fiber *)target)->references > 0);
 }
+
+static int test_lend_count; /* calls of fbl_embed_lend, less those of unlend */
+
+static void fbl_embed_lend(fbl_fiber *guest)
+{
+    CHECK(guest == test_hub.current);
+    test_lend_count++;
+}
+
+static void fbl_embed_unlend(fbl_fiber *guest)
+{
+    CHECK(guest == test_hub.current);
+    test_lend_count--;
+}
+
+static fbl_hub *fbl_embed_hub(void) { return &test_hub; }
 
 static int test_stay_count; /* parks after which the same fiber went on */
 

@@ -225,13 +225,15 @@ static void a_backtrace_goes_on_through_the_fibers_own_stack(void)
     test_close();
 }
 
-static int raised; /* what came of an exception that nobody catches */
+static bool has_come_back; /* who threw an exception that nobody catches */
 
 static void raise_foreign(void *argument)
 {
     (void)argument;
     static struct _Unwind_Exception exception;
-    raised = _Unwind_RaiseException(&exception);
+    /* What it returns is not looked at: gcc bug 114843 loses it on aarch64. */
+    (void)_Unwind_RaiseException(&exception);
+    has_come_back = true;
 }
 
 static void raise_as_a_guest(test_fiber *self) { fbl_guest_call(&test_hub, raise_foreign, self); }
@@ -241,7 +243,7 @@ static void an_exception_does_not_leave_the_call(void)
     test_open(true);
     test_spawn(&fibers[0], raise_as_a_guest, NULL);
     test_yield();
-    CHECK_EQUAL(raised, _URC_FATAL_PHASE1_ERROR);
+    CHECK(has_come_back);
     test_close();
 }
 

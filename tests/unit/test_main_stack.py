@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import fibril
-from fibril import Fiber, Task, getcurrent, on_main_stack, spawn
+from fibril import Fiber, Task, getcurrent, native, on_main_stack, spawn
 from fibril.errors import BlockingSwitchOutError
 from fibril.event import Event
 from fibril.lock import Semaphore
@@ -146,7 +146,7 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "throw": lambda: Fiber(len).throw(ValueError),
     "switch to the hub": lambda: fibril.get_hub().switch(1),
     "idle": fibril.idle,
-    "offload": lambda: fibril.offload(len, ""),
+    "offload": lambda: fibril.offload(native.sleep, 0.2),
     "read": lambda: fibril.socket.wait_read(os.pipe()[0]),
 }
 
