@@ -37,7 +37,7 @@ def keep_thread_locals(name: str) -> None:
     to find. A fiber begins with what a new thread begins with. `name` is that of the extension
     module itself ("scipy.integrate._quadpack"); if it is not imported yet, it waits until it is.
     Only for libraries that keep nothing else there: what is freed when the thread ends, or is
-    shared with other libraries, must stay the thread's.
+    shared with other libraries, must stay the thread's. Extensions made with pybind11 3 are such.
 
     Switches: never. Threads: any.
     Raises: ValueError if it has no such variables, or more than a fiber can keep.
