@@ -133,10 +133,15 @@ static bool private_is_used(const private_range *range, const char *at)
 {
     if (range->image_bytes > 0 && memcmp(at, range->image, range->image_bytes) != 0)
         return true;
-    for (size_t i = range->image_bytes; i < range->bytes; i++)
-        if (at[i] != 0)
-            return true;
-    return false;
+    uint64_t word, all = 0; /* byte by byte it takes ten times as long */
+    size_t i = range->image_bytes;
+    for (; i + sizeof word <= range->bytes; i += sizeof word) {
+        memcpy(&word, at + i, sizeof word);
+        all |= word;
+    }
+    for (; i < range->bytes; i++)
+        all |= (unsigned char)at[i];
+    return all != 0;
 }
 
 /* Has the current fiber anything to keep? */
