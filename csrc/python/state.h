@@ -4,7 +4,7 @@
  * The idea: CPython keeps the running coroutine's state (frames, recursion depth, handled
  * exception, context, data stack) in fields of the thread state. A switch moves those fields into
  * the record of the fiber that is left and brings in those of the fiber that is entered. Nothing
- * else may touch them. Which fields, per version, and why each: DESIGN.md.
+ * else may touch them: DESIGN.md.
  *
  *   state_save(s, ts)    the fiber is left: move its share out of the thread state
  *   state_load(s, ts)    the fiber is entered: move it in
@@ -14,15 +14,14 @@
  *   state_called(s, c)   a method of ours that was called as c says may leave it (eval_stack.h)
  *   state_visit(s, ...)  the garbage collector asks what a parked share refers to
  *   state_frame(s, ts)   the innermost Python frame of a parked share, as an object, or NULL
- *   state_place(ts, ...) where the running fiber is, without making a frame object
+ *   state_place(ts, ...) where the running fiber is, without a frame object
  *   state_learn(ts)      once, at import: what only the interpreter that runs can tell
  *   state_adopt(s, ts)   it is the thread's main fiber: what it has and every fiber must own
  *   state_lend, _unlend  around a call of the loaded fiber's on the main fiber's stack
  * Between save and load nothing may allocate, decref or let go of the GIL: in 3.11 the collector
  * can run inside any allocation, and would find the thread state half moved.
- * Data stack: a fiber brings its first chunk along, embedded above its C stack; being the
- * root chunk (previous == NULL) it is never freed by CPython. Chunks pushed on top of it come from
- * the arena allocator and are freed by state_drop. The parts marked `version_` are state_3_NN.h's.
+ * Data stack: a fiber brings its first chunk along, embedded above its C stack; as the root chunk
+ * CPython never frees it. Those above come from the arena allocator. `version_`: state_3_NN.h's.
  */
 #ifndef FBL_STATE_H
 #define FBL_STATE_H

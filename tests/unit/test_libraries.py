@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "locked.py").write_text(
         "import threading\nLOCK = threading.Lock()\nRLOCK = threading.RLock()\nOTHER = 5\n"
     )
-    (folder / "broken.py").write_text("raise KeyError('broken')\n")
+    (folder / "broken.py").write_text("raise KeyError('broken')\n", encoding="utf-8")
     return folder
 
 

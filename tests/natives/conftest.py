@@ -1,0 +1,10 @@
+"""What these tests import is large, and there only for `make natives`: nobody else looks at them."""
+
+from pathlib import Path
+
+import pytest
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    is_wanted = "not natives" not in config.option.markexpr
+    return None if is_wanted or collection_path.is_dir() else True
