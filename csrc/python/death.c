@@ -260,8 +260,11 @@ static void fiber_free(PyObject *self)
 static bool fiber_is_saved(PyObject *self)
 {
     fbl_record *record = record_of(self);
-    bool was_told = record != NULL && record_was_told(record);
-    if (record != NULL && !was_told)
+    bool is_away = record != NULL && record_is_away(record);
+    if (fbl_likely(!is_away && Py_TYPE(self)->tp_finalize == fiber_finalize))
+        return false; /* it would do nothing */
+    bool was_told = is_away && record_was_told(record);
+    if (is_away && !was_told)
         record->was_thrown_exit = false;
     if (PyObject_CallFinalizerFromDealloc(self) < 0)
         return true;

@@ -318,7 +318,7 @@ class _JavaTables:
 
 def _mapped(name: str) -> str | None:
     """The path of a library that is in this process's memory."""
-    with open("/proc/self/maps") as maps:
+    with open("/proc/self/maps", encoding="utf-8") as maps:
         for line in maps:
             path = line.rstrip("\n").partition("/")[2]
             if path.endswith(f"/{name}"):

@@ -332,7 +332,7 @@ def test_ctrl_c_in_storms_only_ever_interrupts_python(interpreter: Interpreter) 
 
 
 def test_a_fiber_that_is_being_destroyed_is_not_told_of(interpreter: Interpreter) -> None:
-    out = interpreter.out("""
+    done = interpreter.run("""
         import gc, weakref, fibril
         main = fibril.getcurrent()
         def look(*_):
@@ -356,7 +356,8 @@ def test_a_fiber_that_is_being_destroyed_is_not_told_of(interpreter: Interpreter
             gc.collect()
         print("alive")
     """)
-    assert out == "alive\n"
+    assert (done.status, done.out) == (0, "alive\n")
+    assert done.err.count("GreenletExit did not kill <fibril.Fiber object") == 5
 
 
 def test_a_fiber_that_the_collector_has_cleared_cannot_be_reached(

@@ -17,12 +17,13 @@ from fibril import _core
 
 OLDEST = (2, 28)
 MOVED = {  # → where it is before that
-    (2, 32): {"pthread_sigmask": "libpthread"},
+    (2, 32): dict.fromkeys(("pthread_sigmask", "pthread_getattr_np"), "libpthread"),
     (2, 34): dict.fromkeys(("dlopen", "dlsym", "dlinfo", "dladdr"), "libdl")
     | dict.fromkeys(
         (
             *("pthread_create", "pthread_detach", "pthread_join", "pthread_timedjoin_np"),
             *("pthread_condattr_setclock", "pthread_getattr_np"),
+            *("pthread_attr_setstack", "pthread_attr_setguardsize"),
         ),
         "libpthread",
     ),

@@ -1,4 +1,4 @@
-"""What these tests import is large, and there only for `make natives`: nobody else looks at them."""
+"""What these tests import is large, and there only for `make natives`: others pass them over."""
 
 from pathlib import Path
 

@@ -41,7 +41,7 @@ def test_calls_of_several_fibers_may_be_interleaved(
     if shutil.which("c++") is None:
         pytest.skip("no C++ compiler here (Debian: apt install g++)")
     source = tmp_path / "calls_back.cpp"
-    source.write_text(SOURCE)
+    source.write_text(SOURCE, encoding="utf-8")
     compile_extension(source, tmp_path, include=pybind11.get_include())
     path = f"{PACKAGE_PARENT}:{tmp_path}"
     done = interpreter.run(PROGRAM, PYTHONPATH=path, **cpp_environment())

@@ -36,7 +36,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("libraries")
     compile_extension(SOURCE, folder, include=str(SOURCE.parent))
     (folder / "locked.py").write_text(
-        "import threading\nLOCK = threading.Lock()\nRLOCK = threading.RLock()\nOTHER = 5\n"
+        "import threading\nLOCK = threading.Lock()\nRLOCK = threading.RLock()\nOTHER = 5\n",
+        encoding="utf-8",
     )
     (folder / "broken.py").write_text("raise KeyError('broken')\n", encoding="utf-8")
     return folder
