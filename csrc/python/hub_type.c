@@ -14,6 +14,8 @@
 #include "exports.h"
 #include "../poll.h"
 
+#include <unistd.h>
+
 PyObject *fbl_hub_class = (PyObject *)&fbl_hub_type; /* what get_hub() makes; see set_hub_class */
 
 /* ---- errors that nobody will catch ---- */
@@ -71,6 +73,19 @@ static fbl_record *hub_body(fbl_record *record)
     return record; /* never: the hub fiber does not end */
 }
 
+/* The hub was made for another native thread than the one that makes it: that one ended a task of
+ * the other's, say, and has links to call. -1: an exception. */
+static int hub_move(fbl_record *record, fbl_thread *thread)
+{
+    record_adopt(thread, record);
+    Py_SETREF(record->parent, Py_NewRef(thread->main->self));
+    bool is_main = thread->ts->native_thread_id == (unsigned long)getpid();
+    PyObject *done = PyObject_CallMethod(record->self, "belongs_to", "kO", thread->ts->thread_id,
+                                         is_main ? Py_True : Py_False);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
 /* The hub fiber of a thread, made when first needed. A borrowed record. */
 static fbl_record *hub_fiber_get(fbl_thread *thread)
 {
@@ -80,11 +95,10 @@ static fbl_record *hub_fiber_get(fbl_thread *thread)
     if (self == NULL)
         return NULL;
     fbl_record *record = record_of(self);
-    if (record->thread != thread) {
-        errors_refuse(fbl_error_fiber,
-                      "cannot make the hub of another native thread: it has not used fibril yet.");
+    bool is_moved = record->thread == thread || hub_move(record, thread) == 0;
+    if (!is_moved || thread->hub_fiber != NULL) { /* what ran meanwhile may have made one */
         Py_DECREF(self);
-        return NULL;
+        return is_moved ? thread->hub_fiber : NULL;
     }
     thread->hub_fiber = record;
     return record;
@@ -358,6 +372,13 @@ static PyObject *hub_handle_error(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+static PyObject *hub_belongs_to(PyObject *self, PyObject *args)
+{
+    (void)self;
+    (void)args;
+    Py_RETURN_NONE;
+}
+
 static PyObject *hub_stalled(PyObject *self, PyObject *unused)
 {
     (void)self;
@@ -436,6 +457,10 @@ static PyMethodDef hub_methods[] = {
     {"handle_error", hub_handle_error, METH_VARARGS,
      "handle_error($self, context, type, value, traceback, /)\n--\n\nAn exception that nobody will "
      "catch. fibril.hub.Hub overrides it.\n\nSwitches: never. Threads: owner."},
+    {"belongs_to", hub_belongs_to, METH_VARARGS,
+     "belongs_to($self, thread_ident, is_main, /)\n--\n\nThe hub was made for another native "
+     "thread "
+     "than the one that makes it. fibril.hub.Hub overrides it.\n\nSwitches: never. Threads: any."},
     {"stalled", hub_stalled, METH_NOARGS,
      "stalled($self, /)\n--\n\nNothing can ever become ready: the exception for the main fiber, or "
      "None to wait all the same.\n\nSwitches: never. Threads: owner."},

@@ -272,6 +272,7 @@ static PyObject *tuple_from_vector(PyObject *const *args, Py_ssize_t count);
 static bool record_has_plain_run(const fbl_record *record);
 static PyObject *fiber_find_run(fbl_record *record);
 static int record_reach(fbl_thread *thread, fbl_record *record);
+static void record_adopt(fbl_thread *thread, fbl_record *record);
 static fbl_thread *record_home(const fbl_record *record);
 static PyObject *dict_from_vector(PyObject *const *values, PyObject *names);
 static PyObject *fiber_switch_arguments(fbl_thread *thread, fbl_record *named, PyObject *args,

@@ -108,6 +108,9 @@ class Hub(Fiber):
 
     def call_soon(self, fn: Callable[..., Any], *args: Any) -> None: ...
     def call_soon_threadsafe(self, fn: Callable[..., Any], *args: Any) -> None: ...
+    def belongs_to(self, thread_ident: int, is_main: bool, /) -> None:
+        """It was made for another native thread than the one that makes it."""
+
     def expect(self, count: int) -> None:
         """That many more wake-ups will come from outside (negative: fewer): no dead end."""
     def parked(self) -> list[tuple[Fiber, str | None, object | None]]:

@@ -43,14 +43,21 @@ class LoopHub(_core.Hub):
         LoopHub._made_count += 1
         #: A small number of its own.
         self.minimal_ident = LoopHub._made_count
-        #: The native thread that it runs in.
+        #: The native thread that it runs in, and whether that is the main thread, whose native
+        #: number is the process's.
         self.thread_ident = native.get_ident()
-        #: Whether that is the main thread, whose native number is the process's.
         self.main_hub = threading.get_native_id() == os.getpid()
         self._loop: Loop | None = None
         self._joiner: Waiter | None = None
         #: What start_periodic_monitoring_thread() has returned, or None.
         self.periodic_monitoring_thread: PeriodicMonitor | None = None
+
+    def belongs_to(self, thread_ident: int, is_main: bool, /) -> None:
+        """Another native thread than its own has made it: from C, before anybody sees it.
+
+        Switches: never. Threads: any.
+        """
+        self.thread_ident, self.main_hub = thread_ident, is_main
 
     @property
     def loop(self) -> Loop:

@@ -9,7 +9,7 @@ import pytest
 
 from fibril import Task, Timeout, getcurrent, joinall, sleep, spawn, spawn_later
 from fibril.event import Event
-from tests.conftest import Sim
+from tests.conftest import Interpreter, Sim
 
 LONG = 1000
 
@@ -275,3 +275,33 @@ def test_ends_do_not_disturb_each_other(
     drive_two()
     joinall([two, one])
     assert [outcome_of(one), outcome_of(two)] == [ENDINGS[first], ENDINGS[second]]
+
+
+def test_a_thread_that_has_no_hub_yet_is_told_of_a_task_that_another_one_ends(
+    interpreter: Interpreter,
+) -> None:
+    out = interpreter.out("""
+        import threading, fibril
+        killed = threading.Event()
+        tasks, told = [], []
+
+        def work():
+            task = fibril.Task(int)
+            task.rawlink(told.append)
+            tasks.append(task)
+            killed.wait(20)
+            fibril.sleep(0.01)
+            hub = fibril.get_hub()
+            print(told == tasks, hub.thread_ident == threading.get_ident(), hub.main_hub)
+            print(hub.parent is fibril.getcurrent(), fibril.spawn(int).get())
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        while not tasks:
+            fibril.sleep(0.001)
+        tasks[0].kill(block=False)
+        killed.set()
+        thread.join()
+        print(fibril.get_hub().main_hub)
+    """)
+    assert out == "True True False\nTrue 0\nTrue\n"
