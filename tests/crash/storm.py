@@ -29,6 +29,7 @@ from fibril.socket import socketpair
 THREADS = 3
 TASKS_MAX = 40
 CALM_ROUNDS = 200
+REST_MAX = 2000  # objects that stay: in queues, behind events, of modules that were imported
 # A fiber that is switched to by hand after it was killed, and waits for something else by then.
 ASKED_FOR = (Timeout, TimeoutError, Empty, Full, InvalidSwitchError)
 # In strangers' code also the refusal to wait, where it runs inside the hub.
@@ -272,6 +273,7 @@ class Storm:
 
 def main(seed: int, seconds: float) -> int:
     sys.unraisablehook = lambda args: fail(f"unraisable: {args.exc_value!r} in {args.object!r}")
+    before = len(gc.get_objects())
     deadline = time.monotonic() + seconds
     storms = [Storm(seed * 10 + number, deadline) for number in range(THREADS)]
     threads = [threading.Thread(target=storm.run) for storm in storms[1:]]
@@ -283,9 +285,19 @@ def main(seed: int, seconds: float) -> int:
     signal.setitimer(signal.ITIMER_REAL, 0)
     for thread in threads:
         thread.join(60)
+    steps = sum(storm.steps for storm in storms)
     if any(thread.is_alive() for thread in threads):
         fail("a thread does not end")
-    print(sum(storm.steps for storm in storms), "steps", flush=True)
+    watches.clear()
+    Storm.queues.clear()
+    del storms[1:]
+    storms[0].tasks.clear()
+    for _ in range(3):
+        gc.collect()
+    rest = len(gc.get_objects()) - before
+    if rest > REST_MAX:
+        fail(f"{rest} objects are left")
+    print(steps, "steps,", rest, "objects more", flush=True)
     print("\n".join(failures[:10]) or "calm", flush=True)
     return bool(failures)
 
