@@ -214,6 +214,9 @@ static void a_parked_stack_is_trimmed_below_its_frames(void)
         CHECK(*at == 1);
     CHECK(resident_pages(stack) <= 44 * 1024 / 4096);
     fbl_stack_trim(stack, low + 300); /* nothing is below, or not a page */
+    char elsewhere[512];
+    fbl_stack_trim(stack, elsewhere + 256); /* the frames go on where nobody may look */
+    fbl_stack_trim(stack, stack->base - 4096);
     give(stack);
     fbl_stack_pool_trim(&pool);
     CHECK(pool.free == NULL && fbl_list_is_empty(&pool.slabs));
