@@ -10,7 +10,6 @@ Nothing here may block: it is called from the middle of the hub's work.
 from __future__ import annotations
 
 import atexit
-import math
 import os
 import signal as _signal
 import sys
@@ -18,9 +17,8 @@ import traceback
 from types import TracebackType
 from typing import Any, NoReturn, TextIO
 
-from fibril import _core
+from fibril import _core, native
 from fibril._core import getcurrent, sleep
-from fibril.deadend import patience_s
 from fibril.errors import (
     BlockingSwitchOutError,
     GreenletExit,
@@ -170,10 +168,20 @@ class Hub(LoopHub):
             return None
         if self.poller == "sim":
             return LoopExit(f"{explain(self)}\n{_SIM_HINT}")
-        seconds = patience_s(self, _may_be_woken_by_signal)
-        if seconds == 0:
-            return LoopExit(explain(self))
-        return None if seconds == math.inf else seconds
+        if native.busy_thread_count() > 1:  # the cheap question first
+            return self._patience_s()
+        return None if _may_be_woken_by_signal() else LoopExit(explain(self))
+
+    _asleep: tuple[int, float] = (-1, 0)  # count of switches, and how long the last sleep lasted
+
+    def _patience_s(self) -> float:
+        """How long to sleep until the question is asked again: a thread that ends tells nobody.
+        Longer each time, up to 5 s."""
+        switches = self.statistics()["switches"]
+        former, seconds = self._asleep
+        seconds = min(seconds * 2, 5.0) if former == switches else 0.1
+        self._asleep = switches, seconds
+        return seconds
 
     def end_process(self, status: int = 0) -> NoReturn:
         """In the child of a fork nothing is left to run, or nothing that can go on.

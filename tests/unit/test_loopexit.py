@@ -356,48 +356,6 @@ DEAD_ENDS = """
 """
 
 
-def test_threads_that_all_wait_in_vain_are_each_told(interpreter: Interpreter) -> None:
-    out = interpreter.out(
-        DEAD_ENDS
-        + """
-    threads = [threading.Thread(target=wait, args=(number,)) for number in range(3)]
-    for thread in threads:
-        thread.start()
-    time.sleep(0.05)
-    wait("main")
-    for thread in threads:
-        thread.join(20)
-    print(len(ended), sorted(map(str, ended)))
-    """
-    )
-    assert out == "4 ['0', '1', '2', 'main']\n"
-
-
-def test_a_thread_that_is_told_may_still_help_another(interpreter: Interpreter) -> None:
-    """Who is woken at the same time by an event goes on, and is not at a dead end."""
-    out = interpreter.out(
-        DEAD_ENDS
-        + """
-    event = Event()
-
-    def help_first():
-        wait("helper")
-        event.set()
-
-    thread = threading.Thread(target=help_first)
-    thread.start()
-    time.sleep(0.05)
-    try:
-        print(event.wait())
-    except fibril.LoopExit:
-        print("LoopExit")
-    thread.join(20)
-    print(ended)
-    """
-    )
-    assert out in ("True\n['helper']\n", "LoopExit\n['helper']\n")
-
-
 def test_a_thread_that_ends_leaves_a_dead_end_that_is_noticed(interpreter: Interpreter) -> None:
     out = interpreter.out(
         DEAD_ENDS
