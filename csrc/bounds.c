@@ -33,8 +33,7 @@
 typedef int bounds_function(pthread_t thread, pthread_attr_t *attributes);
 
 static const char bounds_name[] = "pthread_getattr_np";
-/* Its address, not through a slot: ours may be filled as well (in a test). */
-static bounds_function *volatile bounds_real = pthread_getattr_np;
+static bounds_function *bounds_real; /* pthread's own, found beyond all slots */
 
 /* Put in the place of pthread's. */
 static int bounds_answer(pthread_t thread, pthread_attr_t *attributes)
@@ -138,6 +137,10 @@ static int bounds_fill_all(const bounds_object *object, const char *table, size_
 int fbl_bounds_correct(const void *inside)
 {
     bounds_object object = {.inside = inside};
+    /* Not &pthread_getattr_np: in an executable that may be its own entry, which goes by a slot. */
+    *(void **)&bounds_real = dlsym(RTLD_NEXT, bounds_name);
+    if (bounds_real == NULL)
+        return -ENOSYS;
     if (dl_iterate_phdr(bounds_find_object, &object) == 0)
         return -ENOENT;
     int rc = bounds_fill_all(&object, bounds_address(&object, DT_JMPREL),

@@ -13,11 +13,22 @@
 #include "core.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
 static size_t space_taken_bytes; /* by all threads' slabs */
+
+/* The digits at the beginning of a text. Not by strtoul(): newer headers make another function of
+ * it, which older systems lack. */
+static size_t space_number(const char *text)
+{
+    size_t number = 0;
+    while (*text == ' ' || *text == '\t')
+        text++;
+    for (; *text >= '0' && *text <= '9'; text++)
+        number = number * 10 + (size_t)(*text - '0');
+    return number;
+}
 
 /* The number on the first line of a file that begins so; 0: there is none. */
 static size_t space_read_number(const char *path, const char *beginning)
@@ -29,7 +40,7 @@ static size_t space_read_number(const char *path, const char *beginning)
         return 0;
     while (number == 0 && fgets(line, sizeof line, file) != NULL)
         if (strncmp(line, beginning, length) == 0)
-            number = strtoul(line + length, NULL, 10);
+            number = space_number(line + length);
     fclose(file);
     return number;
 }
