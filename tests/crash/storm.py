@@ -7,6 +7,7 @@ what the hub does. Whatever happens must be one of the exceptions that were aske
 everybody can be ended, and nothing is left.
 """
 
+import faulthandler
 import gc
 import random
 import signal
@@ -299,6 +300,7 @@ def main(seed: int, seconds: float) -> int:
         thread.join(60)
     steps = sum(storm.steps for storm in storms)
     if any(thread.is_alive() for thread in threads):
+        faulthandler.dump_traceback(all_threads=True)
         fail("a thread does not end")
     watches.clear()
     Storm.queues.clear()
