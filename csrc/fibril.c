@@ -46,6 +46,7 @@
 #include "python/task_life.c"
 #include "python/task_tree.c"
 #include "python/task_type.c"
+#include "python/dead_end.c"
 #include "python/hub_type.c"
 #include "python/timeout_type.c"
 #include "python/watch_type.c"

@@ -148,8 +148,8 @@ static bool fbl_embed_stalled(fbl_hub *hub, uint64_t *timeout_ns)
         uint64_t limit_ns = (uint64_t)(PyFloat_AS_DOUBLE(error) * 1e9);
         *timeout_ns = limit_ns < *timeout_ns ? limit_ns : *timeout_ns;
     }
-    if (error == Py_None || is_limited) {
-        Py_DECREF(error);
+    if (error == Py_None || is_limited || (error != NULL && !fbl_hub_is_idle(hub))) {
+        Py_DECREF(error); /* or it is none any more: while it was explained a thread helped */
         return !fbl_list_is_empty(&hub->ready) || hub->timer_order != order;
     }
     if (error != NULL) {

@@ -461,6 +461,7 @@ static PyMethodDef hub_methods[] = {
      "belongs_to($self, thread_ident, is_main, /)\n--\n\nThe hub was made for another native "
      "thread "
      "than the one that makes it. fibril.hub.Hub overrides it.\n\nSwitches: never. Threads: any."},
+    {"is_dead_end", (PyCFunction)(void (*)(void))hub_is_dead_end, METH_FASTCALL, fbl_dead_end_doc},
     {"stalled", hub_stalled, METH_NOARGS,
      "stalled($self, /)\n--\n\nNothing can ever become ready: the exception for the main fiber, or "
      "None to wait all the same.\n\nSwitches: never. Threads: owner."},

@@ -84,6 +84,7 @@ struct fbl_thread {
     size_t record_count; /* records that point here; the struct is freed after the last */
     fbl_spin spin; /* see spin.h */
     fbl_watch watch; /* see watchdog.c */
+    uint64_t vain_at, told_at; /* at which switches of the hub, plus 1: see dead_end.c */
     bool is_ending; /* what it leaves behind is being unwound, or has been */
     bool is_closed; /* the native thread has ended, or its hub was forked away */
     fbl_link threads; /* in the list of all threads of the process */
@@ -323,6 +324,10 @@ static void hub_wake(fbl_record *record);
 static bool hub_consult(fbl_thread *thread, const char *method);
 static PyObject *hub_throw(PyObject *self, PyObject *args);
 static void hub_report_error(fbl_thread *thread, PyObject *context);
+
+/* ---- dead_end.c: nothing can happen in any thread ---- */
+extern const char fbl_dead_end_doc[];
+static PyObject *hub_is_dead_end(PyObject *self, PyObject *const *args, Py_ssize_t count);
 
 /* ---- watch_type.c: timers and watches that call back ---- */
 static void notices_call(fbl_thread *thread);

@@ -137,7 +137,11 @@ class Hub(Fiber):
         """Overridden in fibril.hub; called in the fiber that failed."""
     def stalled(self) -> BaseException | float | None:
         """Overridden in fibril.hub: nothing is ready and nothing will be. Returns the exception for
-        the main fiber, or None to block for ever."""
+        the main fiber, or for how long to block, or None to block for ever."""
+    def is_dead_end(
+        self, tell: bool, count: Callable[[], int], lost: int, idle: set[int], starting: set[object]
+    ) -> bool:
+        """For stalled(): do all native threads wait in vain? `tell`: the others as well."""
 
 class Timer:
     """Calls callback(256) in the hub when its time has come. Dropped, it is cancelled."""

@@ -159,8 +159,8 @@ class Hub(LoopHub):
 
         None where something may still happen: a Python signal handler is installed; and where
         join() waited for this moment. A number of seconds, after which to ask again, where another
-        native thread runs that could set an event. In a simulated world signals and threads do not
-        count.
+        native thread runs that could set an event; if they all wait in vain, each hub is told. In a
+        simulated world signals and threads do not count.
 
         Switches: never. Threads: owner.
         """
@@ -168,9 +168,13 @@ class Hub(LoopHub):
             return None
         if self.poller == "sim":
             return LoopExit(f"{explain(self)}\n{_SIM_HINT}")
-        if native.busy_thread_count() > 1:  # the cheap question first
+        if not native.is_dead_end(self, tell=False):  # the cheap question first
             return self._patience_s()
-        return None if _may_be_woken_by_signal() else LoopExit(explain(self))
+        if _may_be_woken_by_signal():
+            return None
+        if not native.is_dead_end(self, tell=True):
+            return self._patience_s()
+        return LoopExit(explain(self))
 
     _asleep: tuple[int, float] = (-1, 0)  # count of switches, and how long the last sleep lasted
 

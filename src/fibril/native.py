@@ -8,22 +8,28 @@ Invariant: nothing in this module is ever rebound. Any thread may use it.
 Do not add: anything that is not simply the interpreter's own, or about its native threads.
 """
 
+from __future__ import annotations
+
 import _queue
 import _thread
 import os as _os
 import select as _select
 import threading as _threading
 import time as _time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fibril import _core
 
 __all__ = [
     "Empty",
     "RLock",
     "SimpleQueue",
     "allocate_lock",
-    "busy_thread_count",
     "epoll",
     "get_ident",
     "idle_threads",
+    "is_dead_end",
     "local",
     "poll",
     "program_thread_count",
@@ -56,12 +62,13 @@ starting_threads: set[object] = set()
 _lost_count = 0  # threads that stayed in the parent process, which the interpreter still counts
 
 
-def busy_thread_count() -> int:
-    """How many native threads of this process run, this one included, without the idle ones.
+def is_dead_end(hub: _core.Hub, *, tell: bool) -> bool:
+    """Whether no native thread could wake a fiber of this hub, which found nothing to do: each is
+    idle, or its hub has found the same. `tell`: then each of those hubs learns of it, too.
 
-    Switches: never. Threads: any.
+    Switches: never. Threads: owner.
     """
-    return 1 + _count() - _lost_count - len(idle_threads) + len(starting_threads)
+    return hub.is_dead_end(tell, _count, _lost_count, idle_threads, starting_threads)
 
 
 def program_thread_count() -> int:

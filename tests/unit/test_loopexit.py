@@ -356,6 +356,90 @@ DEAD_ENDS = """
 """
 
 
+def test_threads_that_all_wait_in_vain_are_each_told(interpreter: Interpreter) -> None:
+    out = interpreter.out(
+        DEAD_ENDS
+        + """
+    threads = [threading.Thread(target=wait, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.05)
+    wait("main")
+    for thread in threads:
+        thread.join(20)
+    print(len(ended), sorted(map(str, ended)))
+    """
+    )
+    assert out == "4 ['0', '1', '2', 'main']\n"
+
+
+def test_a_thread_that_is_told_may_still_help_another(interpreter: Interpreter) -> None:
+    """Who is woken at the same time by an event goes on, and is not at a dead end."""
+    out = interpreter.out(
+        DEAD_ENDS
+        + """
+    event = Event()
+
+    def help_first():
+        wait("helper")
+        event.set()
+
+    thread = threading.Thread(target=help_first)
+    thread.start()
+    time.sleep(0.05)
+    try:
+        print(event.wait())
+    except fibril.LoopExit:
+        print("LoopExit")
+    thread.join(20)
+    print(ended)
+    """
+    )
+    assert out in ("True\n['helper']\n", "LoopExit\n['helper']\n")
+
+
+def test_a_signal_handler_keeps_all_threads_waiting(interpreter: Interpreter) -> None:
+    out = interpreter.out(
+        DEAD_ENDS
+        + """
+    import signal
+    event = Event()
+    signal.signal(signal.SIGALRM, lambda *_: event.set())
+    threading.Thread(target=wait, args=("other",), daemon=True).start()
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    print(event.wait(), ended)
+    """
+    )
+    assert out == "True []\n"
+
+
+def test_threads_that_take_turns_are_never_at_a_dead_end(interpreter: Interpreter) -> None:
+    """Each waits while the other works; at most moments all but one have nothing to do."""
+    out = interpreter.out(
+        DEAD_ENDS
+        + """
+    from fibril.queue import Queue
+    count = 4
+    queues = [Queue() for _ in range(count)]
+
+    def pass_on(number):
+        for _ in range(2000):
+            queues[(number + 1) % count].put(queues[number].get() + 1)
+        ended.append(number)
+
+    threads = [threading.Thread(target=pass_on, args=(number,)) for number in range(1, count)]
+    for thread in threads:
+        thread.start()
+    queues[1].put(0)
+    pass_on(0)
+    for thread in threads:
+        thread.join(60)
+    print(sorted(ended))
+    """
+    )
+    assert out == "[0, 1, 2, 3]\n"
+
+
 def test_a_thread_that_ends_leaves_a_dead_end_that_is_noticed(interpreter: Interpreter) -> None:
     out = interpreter.out(
         DEAD_ENDS
