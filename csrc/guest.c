@@ -20,6 +20,7 @@
  * or PARKED and inside fbl_hub_next. Everybody who switches asks for RUNNING first.
  * Callers: the hub's own thread. Do not add: a way to switch inside.
  */
+#include "memcheck.h"
 #include "switch.h"
 
 #include <unwind.h>
@@ -71,10 +72,12 @@ void fbl_guest_call(fbl_hub *hub, void (*fn)(void *), void *argument)
     hub->is_lent = true;
     /* SAFE: a main fiber that was left, parked or lost in a fork has its frames where they were,
      * and cannot be entered before is_lent is false again. */
-    uintptr_t top = (uintptr_t)hub->main->context.sp - GUEST_RED_ZONE_BYTES;
+    uintptr_t zone = (uintptr_t)hub->main->context.sp - GUEST_RED_ZONE_BYTES;
+    void **top = (void **)(zone & ~(uintptr_t)15);
+    fbl_memcheck_may_touch(top - 1, sizeof *top); /* what the call pushes */
     void *fake = NULL;
     fbl_sanitizer_leave(&fake, hub->main);
-    fbl_stack_call((void *)(top & ~(uintptr_t)15), guest_enter, &call);
+    fbl_stack_call(top, guest_enter, &call);
     fbl_sanitizer_arrive(fake);
     hub->is_lent = false;
     if (was_running)

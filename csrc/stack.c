@@ -209,7 +209,7 @@ void fbl_stack_abandon(fbl_stack *stack)
  * whoever runs on this stack: mapped memory that nobody uses. */
 __attribute__((no_sanitize("address"))) static bool stack_was_written(const char *end, size_t bytes)
 {
-    fbl_memcheck_may_read(end - bytes, bytes);
+    fbl_memcheck_may_touch(end - bytes, bytes);
     uint64_t seen = 0;
     for (const char *at = end - bytes; at < end; at += 64)
         seen |= *(const uint64_t *)at;

@@ -140,6 +140,7 @@ static bool fbl_embed_stalled(fbl_hub *hub, uint64_t *timeout_ns)
     if (record_is_dead(thread->main))
         fiber_end_forked_process(thread, thread_current(thread)->self);
     uint64_t order = hub->timer_order;
+    bool was_idle = fbl_hub_is_idle(hub); /* not in a simulated world that nobody feeds */
     PyObject *object = hub_get(thread);
     PyObject *error = object == NULL ? NULL : PyObject_CallMethod(object, "stalled", NULL);
     Py_XDECREF(object);
@@ -148,8 +149,9 @@ static bool fbl_embed_stalled(fbl_hub *hub, uint64_t *timeout_ns)
         uint64_t limit_ns = (uint64_t)(PyFloat_AS_DOUBLE(error) * 1e9);
         *timeout_ns = limit_ns < *timeout_ns ? limit_ns : *timeout_ns;
     }
-    if (error == Py_None || is_limited || (error != NULL && !fbl_hub_is_idle(hub))) {
-        Py_DECREF(error); /* or it is none any more: while it was explained a thread helped */
+    bool was_helped = was_idle && !fbl_hub_is_idle(hub); /* by a thread, while it was explained */
+    if (error == Py_None || is_limited || (error != NULL && was_helped)) {
+        Py_DECREF(error);
         return !fbl_list_is_empty(&hub->ready) || hub->timer_order != order;
     }
     if (error != NULL) {

@@ -297,7 +297,7 @@ def main(seed: int, seconds: float) -> int:
     storms[0].run()
     signal.setitimer(signal.ITIMER_REAL, 0)
     for thread in threads:
-        thread.join(60)
+        thread.join(CALM_S + 30)  # it takes until then to tell that it cannot be calm
     steps = sum(storm.steps for storm in storms)
     if any(thread.is_alive() for thread in threads):
         faulthandler.dump_traceback(all_threads=True)

@@ -359,6 +359,11 @@ def test_a_stat_watcher_has_an_interval_that_makes_sense(sim: Sim) -> None:
 # ---- child ----
 
 
+needs_pidfd = pytest.mark.skipif(
+    os.environ.get("FIBRIL_SANITIZER") == "valgrind", reason="valgrind has no pidfd_open"
+)
+
+
 def make_child(status: int, then: int = -1) -> int:
     """A process that ends with that status, once there is a line in `then`, a pipe, if given."""
     actions = [] if then < 0 else [(os.POSIX_SPAWN_DUP2, then, 0)]
@@ -366,6 +371,7 @@ def make_child(status: int, then: int = -1) -> int:
     return os.posix_spawn("/bin/sh", ["sh", "-c", program], os.environ, file_actions=actions)
 
 
+@needs_pidfd
 def test_a_child_watcher_reaps_its_child_and_tells_the_status(fresh: None) -> None:
     seen: list[int] = []
     children = [loop().child(make_child(status)) for status in (0, 3)]
@@ -381,6 +387,7 @@ def test_a_child_watcher_reaps_its_child_and_tells_the_status(fresh: None) -> No
             os.waitpid(child.pid, os.WNOHANG)
 
 
+@needs_pidfd
 def test_a_child_may_be_waited_for_in_a_task(fresh: None) -> None:
     reader, writer = os.pipe()
     child = loop().child(make_child(5, reader))
@@ -394,6 +401,7 @@ def test_a_child_may_be_waited_for_in_a_task(fresh: None) -> None:
     os.close(writer)
 
 
+@needs_pidfd
 def test_a_child_that_somebody_else_has_reaped_is_told_with_a_warning(fresh: None) -> None:
     reader, writer = os.pipe()
     child = loop().child(make_child(5, reader))
@@ -407,6 +415,7 @@ def test_a_child_that_somebody_else_has_reaped_is_told_with_a_warning(fresh: Non
     os.close(writer)
 
 
+@needs_pidfd
 def test_a_child_watcher_that_is_stopped_leaves_the_child_alone(fresh: None) -> None:
     before = len(os.listdir("/proc/self/fd"))
     pid = make_child(2)
@@ -418,6 +427,7 @@ def test_a_child_watcher_that_is_stopped_leaves_the_child_alone(fresh: None) -> 
     assert os.waitpid(pid, 0) == (pid, 2 << 8)
 
 
+@needs_pidfd
 def test_what_is_no_one_child_cannot_be_watched(sim: Sim) -> None:
     for pid in (0, -1, -5):
         with pytest.raises(ValueError, match="pidfd"):
