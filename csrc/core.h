@@ -165,6 +165,9 @@ void fbl_slab_give(fbl_stack *stack);
 void fbl_slab_clear(fbl_stack_pool *pool);
 void fbl_slab_clean(fbl_stack_pool *pool, size_t dirty_max, size_t count_max);
 
+/* ---- slot.c: another function for one library ----------------------------------------------- */
+int fbl_slot_exchange(const void *inside, const char *name, void *function, void **former);
+
 /* ---- bounds.c: who asks for the bounds of the stack ----------------------------------------- */
 int fbl_bounds_correct(const void *inside);
 

@@ -10,6 +10,7 @@
 #include "space.c"
 #include "slab.c"
 #include "stack.c"
+#include "slot.c"
 #include "bounds.c"
 #include "timer.c"
 #include "private.c"
@@ -24,6 +25,7 @@
 #include "poll/sim.c"
 #include "hub.c"
 
+/* What knows Python. */
 #include "python/errors.c"
 #include "python/wait.c"
 #include "python/world.c"

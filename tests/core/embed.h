@@ -57,6 +57,7 @@ __attribute__((unused)) static int test_madvise(void *at, size_t bytes, int advi
 #include "stack.c"
 #undef mmap
 #undef madvise
+#include "slot.c"
 #include "bounds.c"
 #include "timer.c"
 #include "private.c"
