@@ -7,7 +7,7 @@
  * others, our function is called instead (slot.c). It answers itself where a fiber's stack is
  * meant, and asks pthread else.
  *
- * Who remembers the answer for the thread, and not for the call, is not helped: see DESIGN.md.
+ * Who remembers the answer for the thread, and not for the call, needs more help: see limit.c.
  *
  * Threads: any; under the embedder's lock. Do not add: other functions than the one.
  */

@@ -424,11 +424,30 @@ void fbl_cxx_enter_switch(fbl_fiber *target);
 void fbl_cxx_forget(fbl_hub *hub);
 
 /* ---- private.c: thread-local variables of libraries that each fiber has of its own ----------- */
-int fbl_private_add(const char *path, size_t offset, size_t bytes);
+
+/* A library's thread-local variables. */
+typedef struct {
+    const void *inside; /* an address of the library's */
+    char *at; /* where the thread has them that asked for this */
+    size_t bytes; /* how many */
+    const char *image; /* what they begin as */
+    size_t image_bytes; /* so many of them; the rest is zeros */
+} fbl_private_block;
+
+int fbl_private_add(const char *path, size_t offset, size_t bytes, bool is_limit);
+int fbl_private_look(const char *path, fbl_private_block *block);
+void fbl_private_reset(const fbl_private_block *block, size_t offset, size_t bytes);
 bool fbl_private_is_wanted(void);
+bool fbl_private_has_limit(void);
 bool fbl_private_is_laden(fbl_hub *hub);
 uint32_t fbl_private_take(fbl_hub *hub, char *place);
 void fbl_private_give(fbl_hub *hub, const char *place, uint32_t count);
+uint32_t fbl_private_take_limits(fbl_hub *hub, char *place);
+void fbl_private_give_limits(fbl_hub *hub, const char *place, uint32_t count);
+
+/* ---- limit.c: libraries that remember where the thread's stack ends -------------------------- */
+int fbl_limit_find(const char *path, void (*provoke)(void *), void *argument, size_t *offset);
+int fbl_limit_follow(const char *path, size_t offset, size_t bytes);
 
 /* ---- what the embedder supplies ------------------------------------------------------------- */
 

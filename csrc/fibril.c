@@ -14,6 +14,7 @@
 #include "bounds.c"
 #include "timer.c"
 #include "private.c"
+#include "limit.c"
 #include "cxx.c"
 #include "waiter.c"
 #include "fiber.c"

@@ -60,6 +60,15 @@ static void guest_enter(void *argument)
     fbl_sanitizer_leave(NULL, call->hub->current);
 }
 
+/* Libraries that remember where the fiber's stack ends do not while it is on another one. */
+static __attribute__((noinline)) void guest_call_elsewhere(void *top, guest_call *call)
+{
+    char kept[FBL_PRIVATE_BYTES_MAX];
+    uint32_t count = fbl_private_take_limits(call->hub, kept);
+    fbl_stack_call(top, guest_enter, call);
+    fbl_private_give_limits(call->hub, kept, count);
+}
+
 /* Calls fn(argument) on the thread's own stack. The current fiber must not be there already. */
 void fbl_guest_call(fbl_hub *hub, void (*fn)(void *), void *argument)
 {
@@ -72,12 +81,14 @@ void fbl_guest_call(fbl_hub *hub, void (*fn)(void *), void *argument)
     hub->is_lent = true;
     /* SAFE: a main fiber that was left, parked or lost in a fork has its frames where they were,
      * and cannot be entered before is_lent is false again. */
-    uintptr_t zone = (uintptr_t)hub->main->context.sp - GUEST_RED_ZONE_BYTES;
-    void **top = (void **)(zone & ~(uintptr_t)15);
+    uintptr_t below = (uintptr_t)hub->main->context.sp - GUEST_RED_ZONE_BYTES;
+    void **top = (void **)(below & ~(uintptr_t)15), *fake = NULL;
     fbl_memcheck_may_touch(top - 1, sizeof *top); /* what the call pushes */
-    void *fake = NULL;
     fbl_sanitizer_leave(&fake, hub->main);
-    fbl_stack_call(top, guest_enter, &call);
+    if (fbl_unlikely(fbl_private_has_limit()))
+        guest_call_elsewhere(top, &call);
+    else
+        fbl_stack_call(top, guest_enter, &call);
     fbl_sanitizer_arrive(fake);
     hub->is_lent = false;
     if (was_running)

@@ -54,6 +54,8 @@ static PyObject *module_serve_as_greenlet(PyObject *module, PyObject *attributes
 static fbl_fast_function module_on_main_stack; /* main_stack.c */
 static PyObject *module_enter_on_main_stack(PyObject *module, PyObject *args); /* library.c */
 static PyObject *module_keep_thread_locals(PyObject *module, PyObject *args); /* library.c */
+static PyObject *module_find_stack_limit(PyObject *module, PyObject *args);
+static PyObject *module_follow_stack_limit(PyObject *module, PyObject *args);
 static PyObject *module_thread_count(PyObject *module, PyObject *unused);
 static PyObject *module_trash_nesting(PyObject *module, PyObject *unused);
 static PyObject *socket_methods_make(void);                                 /* socket_type.c */

@@ -1,12 +1,22 @@
 /*
- * library.c: what fibril.libraries asks of the core: thread-local variables that fibers keep, and
- * functions that are called on the thread's own stack.
+ * library.c: what fibril.libraries asks of the core: thread-local variables that fibers keep, where
+ * a library remembers the end of the stack, and functions that are called on the thread's own.
  *
- * The idea: private.c and entry.c do it. Of thread-local variables every thread that has a hub is
- * told, because its switches do not ask before. The GIL is the lock.
+ * The idea: private.c, limit.c and entry.c do it. Of thread-local variables every thread that has a
+ * hub is told, because its switches do not ask before. The GIL is the lock.
  * Callers: fibril.libraries, on any thread. Do not add: which libraries; they are listed there.
  */
 #include "exports.h"
+
+/* So many bytes are kept by each fiber from now on, or it was an error. */
+static PyObject *library_kept(int rc)
+{
+    if (rc < 0)
+        return errors_os(rc);
+    for (fbl_link *link = fbl_all_threads.next; link != &fbl_all_threads; link = link->next)
+        fbl_cxx_watch(&fbl_container_of(link, fbl_thread, threads)->hub);
+    return PyLong_FromLong(rc);
+}
 
 static PyObject *module_keep_thread_locals(PyObject *module, PyObject *args)
 {
@@ -18,13 +28,44 @@ static PyObject *module_keep_thread_locals(PyObject *module, PyObject *args)
         return NULL;
     int rc = -ENODATA;
     if (offset >= 0 && size >= 0)
-        rc = fbl_private_add(PyBytes_AS_STRING(path), (size_t)offset, (size_t)size);
+        rc = fbl_private_add(PyBytes_AS_STRING(path), (size_t)offset, (size_t)size, false);
     Py_DECREF(path);
-    if (rc < 0)
-        return errors_os(rc);
-    for (fbl_link *link = fbl_all_threads.next; link != &fbl_all_threads; link = link->next)
-        fbl_cxx_watch(&fbl_container_of(link, fbl_thread, threads)->hub);
-    return PyLong_FromLong(rc);
+    return library_kept(rc);
+}
+
+static void library_provoke(void *call)
+{
+    PyObject *result = PyObject_CallNoArgs(call);
+    if (result == NULL)
+        PyErr_Clear(); /* another version, which has no such function: it shows nothing */
+    Py_XDECREF(result);
+}
+
+static PyObject *module_find_stack_limit(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *path, *call;
+    size_t offset = 0;
+    if (!PyArg_ParseTuple(args, "O&O:find_stack_limit", PyUnicode_FSConverter, &path, &call))
+        return NULL;
+    int rc = fbl_limit_find(PyBytes_AS_STRING(path), library_provoke, call, &offset);
+    Py_DECREF(path);
+    return rc < 0 ? errors_os(rc) : Py_BuildValue("ni", (Py_ssize_t)offset, rc);
+}
+
+static PyObject *module_follow_stack_limit(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *path;
+    Py_ssize_t offset, size;
+    if (!PyArg_ParseTuple(args, "O&nn:follow_stack_limit", PyUnicode_FSConverter, &path, &offset,
+                          &size))
+        return NULL;
+    int rc = -ENODATA;
+    if (offset >= 0 && size > 0)
+        rc = fbl_limit_follow(PyBytes_AS_STRING(path), (size_t)offset, (size_t)size);
+    Py_DECREF(path);
+    return library_kept(rc);
 }
 
 static PyObject *module_enter_on_main_stack(PyObject *module, PyObject *args)

@@ -183,6 +183,15 @@ static PyMethodDef module_methods[] = {
      "of "
      "a loaded library of their own; returns how many bytes.\n\nSwitches: never. Threads: any. "
      "Raises OSError: ENOENT, ENODATA, E2BIG."},
+    {"find_stack_limit", module_find_stack_limit, METH_VARARGS,
+     "find_stack_limit(path, call, /)\n--\n\nWhere a loaded library remembers the end of the "
+     "thread's stack, if call() makes it do so: the\noffset and size among its thread-local "
+     "variables. In a native thread that ends soon.\n\nSwitches: never. Threads: any. Raises "
+     "OSError: ENOENT, ENODATA, EBUSY."},
+    {"follow_stack_limit", module_follow_stack_limit, METH_VARARGS,
+     "follow_stack_limit(path, offset, size, /)\n--\n\nThat library finds the end of each "
+     "fiber's stack from now on; returns the size.\n\nSwitches: never. Threads: any. Raises "
+     "OSError: ENOENT, ENODATA, E2BIG."},
     {"settrace", module_settrace, METH_O,
      "settrace(callback, /)\n--\n\nFrom now on callback(event, (origin, target)) is told of each "
      "switch of this native thread;\nevent is \"switch\", or \"throw\" if an exception travels. "

@@ -61,6 +61,7 @@ __attribute__((unused)) static int test_madvise(void *at, size_t bytes, int advi
 #include "bounds.c"
 #include "timer.c"
 #include "private.c"
+#include "limit.c"
 #include "cxx.c"
 #include "waiter.c"
 #include "fiber.c"

@@ -19,16 +19,16 @@ static size_t offset_of(void *variable)
 
 static void keep(void *variable, size_t bytes)
 {
-    int rc = fbl_private_add(NULL, offset_of(variable), bytes);
+    int rc = fbl_private_add(NULL, offset_of(variable), bytes, false);
     CHECK_EQUAL(rc, bytes);
     fbl_cxx_watch(&test_hub);
 }
 
 static void what_is_not_there_cannot_be_kept(void)
 {
-    CHECK_EQUAL(fbl_private_add("/no/such/library", 0, 0), -ENOENT);
-    CHECK_EQUAL(fbl_private_add(NULL, 1u << 20, 8), -ENODATA);
-    CHECK_EQUAL(fbl_private_add(NULL, 0, 1u << 20), -ENODATA);
+    CHECK_EQUAL(fbl_private_add("/no/such/library", 0, 0, false), -ENOENT);
+    CHECK_EQUAL(fbl_private_add(NULL, 1u << 20, 8, false), -ENODATA);
+    CHECK_EQUAL(fbl_private_add(NULL, 0, 1u << 20, false), -ENODATA);
     CHECK(!fbl_private_is_wanted());
 }
 
@@ -132,10 +132,10 @@ static void more_than_fibers_can_keep_is_refused(void)
 {
     static __thread char large[FBL_PRIVATE_BYTES_MAX];
     large[0] = 1;
-    CHECK_EQUAL(fbl_private_add(NULL, offset_of(large), sizeof large), -E2BIG);
+    CHECK_EQUAL(fbl_private_add(NULL, offset_of(large), sizeof large, false), -E2BIG);
     int rc = 0;
     for (size_t i = 0; i < FBL_PRIVATE_RANGES_MAX && rc >= 0; i++)
-        rc = fbl_private_add(NULL, offset_of(large) + i, 1);
+        rc = fbl_private_add(NULL, offset_of(large) + i, 1, false);
     CHECK_EQUAL(rc, -E2BIG);
 }
 
