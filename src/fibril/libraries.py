@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 from fibril import _core, native
 from fibril.lock import RLock
 
-__all__ = ["keep_thread_locals", "one_at_a_time", "replace_locks"]
+__all__ = ["follow_stack_limit", "keep_thread_locals", "one_at_a_time", "replace_locks"]
 
 _Action = Callable[[ModuleType], object]
 _wanted: dict[str, list[_Action]] = {}  # by the name of a module: what to do once it is there
@@ -46,6 +46,24 @@ def keep_thread_locals(name: str) -> None:
     >>> libraries.keep_thread_locals("an_extension.not_imported_yet")
     """
     _when_imported(name, _keep)
+
+
+def follow_stack_limit(name: str, call: Callable[[ModuleType], object]) -> None:
+    """Let the C extension called `name` know where the stack of each fiber ends.
+
+    For a library that asks once in each native thread where its stack ends, remembers that in a
+    thread-local variable, and goes on upon a new stack when little is left, as Rust's `stacker`
+    does. `call(module)` must make it do so, and nothing else of weight: it is called in a native
+    thread of its own as soon as the module is imported, while the import waits. Before fibers have
+    used the library; polars is seen to by itself.
+
+    Switches: never. Threads: any.
+    Raises: ValueError if the call does not show where the library remembers it.
+
+    >>> from fibril import libraries
+    >>> libraries.follow_stack_limit("an_extension.not_imported_yet", lambda module: module.f())
+    """
+    _when_imported(name, functools.partial(_follow, call))
 
 
 def one_at_a_time(*names: str) -> None:
@@ -110,6 +128,40 @@ def _keep_if_any(module: ModuleType) -> None:
         _keep(module)
     except ValueError:
         pass  # another version of the library, which has none there
+
+
+_LESSON_S = 10.0  # it takes 1 ms, if nobody else wants the GIL; a call that imports may never end
+
+
+def _follow(call: Callable[[ModuleType], object], module: ModuleType) -> None:
+    """In a thread that the library has not seen: there, it has to ask."""
+    path = getattr(module, "__file__", None) or module.__name__  # that: the interpreter's own
+    found: list[tuple[int, int]] = []
+    ended = native.allocate_lock()
+
+    def learn() -> None:
+        try:
+            found.append(_core.find_stack_limit(path, functools.partial(call, module)))
+        except OSError:
+            pass
+        finally:
+            ended.release()
+
+    ended.acquire()
+    native.start_new_thread(learn, ())
+    if not ended.acquire(timeout=_LESSON_S) or not found:
+        raise ValueError(
+            f"cannot find where {module.__name__!r} remembers the end of the stack: the call made "
+            f"it remember nothing. Call something that recurses, or fibril.on_main_stack."
+        )
+    _core.follow_stack_limit(path, *found[0])
+
+
+def _follow_if_it_shows(call: Callable[[ModuleType], object], module: ModuleType) -> None:
+    try:
+        _follow(call, module)
+    except (ValueError, OSError, RuntimeError):
+        pass  # another version of the library, or no thread could start: it is as it was
 
 
 class _OneAtATime:
@@ -244,6 +296,18 @@ _SCIPY_TURNS = (
 )
 
 
+# Rust's crate `stacker` is in it, from 0.20 on. Names of its extension module: before 1.34, then.
+_POLARS = """
+polars.polars _polars_runtime_32._polars_runtime _polars_runtime_64._polars_runtime
+_polars_runtime_compat._polars_runtime
+"""
+
+
+def _recurse_in_polars(module: Any) -> None:
+    """The least that does, found in 0.20 to 2.1: an expression is looked through, by its levels."""
+    module.col("").meta_undo_aliases()
+
+
 def _is_old_scipy() -> bool:
     version = getattr(sys.modules.get("scipy"), "__version__", "")
     major, _, rest = version.partition(".")
@@ -265,6 +329,8 @@ def _apply_known() -> None:
         _when_imported(name, _keep_if_any)
     for name in _scipy(_SCIPY_LOCKS.split()):
         _when_imported(name, functools.partial(_if_old_scipy, _replace_locks))
+    for name in _POLARS.split():
+        _when_imported(name, functools.partial(_follow_if_it_shows, _recurse_in_polars))
     _when_imported("_jpype", _start_java_on_main_stack)
     _when_imported("jnius", _enter_java_on_main_stack)
     for names in _SCIPY_TURNS:

@@ -11,7 +11,7 @@ import pytest
 from tests.compat.conftest import compile_extension
 from tests.conftest import PACKAGE_PARENT, Interpreter
 
-SOURCE = Path(__file__).parents[1] / "compat" / "thread_locals.c"
+SOURCES = Path(__file__).parents[1] / "compat"
 START = """
 import fibril, sys
 from fibril import libraries
@@ -30,11 +30,12 @@ RIGHT = [(n, n) for n in range(5)]
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where thread_locals.c lies, compiled, and some modules that need care."""
+    """Where thread_locals.c and stack_limit.c lie, compiled, and some modules that need care."""
     if shutil.which("cc") is None:
         pytest.skip("no C compiler here (Debian: apt install gcc)")
     folder = tmp_path_factory.mktemp("libraries")
-    compile_extension(SOURCE, folder, include=str(SOURCE.parent))
+    for name in ("thread_locals.c", "stack_limit.c"):
+        compile_extension(SOURCES / name, folder, include=str(SOURCES))
     (folder / "locked.py").write_text(
         "import threading\nLOCK = threading.Lock()\nRLOCK = threading.RLock()\nOTHER = 5\n",
         encoding="utf-8",
@@ -158,6 +159,79 @@ def test_the_child_of_a_fork_goes_on(run: Callable[[str], str]) -> None:
         print(got[-1] and os._exit(0) or run(t.twice) == RIGHT)
     """)
         == "True\n"
+    )
+
+
+LIMITS = """
+import threading
+STACK = 1 << 20
+fibril.stack_size(STACK)
+threading.stack_size(2 * STACK)
+def is_told(low=STACK // 2, high=STACK):
+    return low < s.left() <= high
+def look():
+    return [is_told(), fibril.sleep(0), is_told()]
+def look_on_both():
+    return [is_told(), fibril.on_main_stack(is_told, STACK, 2 * STACK), is_told()]
+def in_tasks(call=look):
+    got = [task.get() for task in [fibril.spawn(call) for _ in range(3)]]
+    return all(is_right is not False for each in got for is_right in each)
+def in_thread(call, *args):
+    out = []
+    thread = threading.Thread(target=lambda: out.append(call(*args)))
+    thread.start(); thread.join()
+    return out[0]
+"""
+
+
+def test_without_a_word_fibers_are_told_of_the_threads_stack(run: Callable[[str], str]) -> None:
+    assert run(f"{LIMITS}\nimport stack_limit as s\nprint(in_thread(in_tasks))") == "False\n"
+
+
+@pytest.mark.parametrize("first", ["s.left()", "None"])
+def test_the_end_of_the_stack_is_each_fibers_own(run: Callable[[str], str], first: str) -> None:
+    assert (
+        run(f"""{LIMITS}
+import stack_limit as s
+{first}
+libraries.follow_stack_limit("stack_limit", lambda module: module.left())
+outside = s.left()
+print(in_tasks(), in_thread(in_tasks), in_tasks(), abs(s.left() - outside) < STACK // 4)
+print(in_thread(in_tasks, look_on_both), in_thread(is_told, STACK, 2 * STACK))
+    """)
+        == "True True True True\nTrue True\n"
+    )
+
+
+def test_also_imported_later_in_a_task_and_on_stacks_of_its_own(run: Callable[[str], str]) -> None:
+    assert (
+        run(f"""{LIMITS}
+libraries.follow_stack_limit("stack_limit", lambda module: module.left())
+def late():
+    global s
+    import stack_limit as s
+    return is_told()
+print(fibril.spawn(late).get(), in_tasks())
+tasks = [fibril.spawn(s.call, lambda: in_tasks() and fibril.sleep(0.001)) for _ in range(3)]
+print(in_tasks(), [task.get() for task in tasks], in_tasks())
+    """)
+        == "True True\nTrue [True, True, True] True\n"
+    )
+
+
+def test_a_library_that_remembers_no_end_is_told_of(run: Callable[[str], str]) -> None:
+    assert (
+        run("""
+        import stack_limit, thread_locals, threading
+        calls = [lambda module: None, lambda module: module.nothing(), lambda module: 1 / 0]
+        for name in ("stack_limit", "thread_locals", "sys"):
+            for call in calls:
+                try:
+                    libraries.follow_stack_limit(name, call)
+                except ValueError as error:
+                    print(error)
+    """).count("cannot find where")
+        == 9
     )
 
 
