@@ -91,7 +91,9 @@ static fbl_record *hub_fiber_get(fbl_thread *thread)
 {
     if (fbl_likely(thread->hub_fiber != NULL))
         return thread->hub_fiber;
-    PyObject *self = PyObject_CallNoArgs(fbl_hub_class);
+    PyObject *class = Py_NewRef(fbl_hub_class); /* it may be set to another one meanwhile */
+    PyObject *self = PyObject_CallNoArgs(class);
+    Py_DECREF(class);
     if (self == NULL)
         return NULL;
     fbl_record *record = record_of(self);

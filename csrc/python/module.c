@@ -40,7 +40,10 @@ static PyObject *module_set_hub_class(PyObject *module, PyObject *type)
     (void)module;
     if (!PyType_Check(type) || !PyType_IsSubtype((PyTypeObject *)type, &fbl_hub_type))
         return errors_refuse(PyExc_TypeError, "the hub's class must derive from fibril.hub.Hub");
-    fbl_hub_class = Py_NewRef(type); /* the former one is kept: hubs of it may exist */
+    PyObject *former = fbl_hub_class;
+    fbl_hub_class = Py_NewRef(type);
+    if (former != (PyObject *)&fbl_hub_type) /* which it was from the beginning, unreferenced */
+        Py_DECREF(former);
     Py_RETURN_NONE;
 }
 

@@ -62,13 +62,13 @@ def test_wait_refuses_what_did_not_come_from_the_watcher(sim: Sim) -> None:
         task.get()
 
 
-@pytest.mark.parametrize("error", [Failure, Failure("instance"), (Failure, "text")])
+@pytest.mark.parametrize("make", [lambda: Failure, lambda: Failure("it"), lambda: (Failure, "")])
 @pytest.mark.parametrize("close", [False, True])
-def test_cancel_wait_raises_in_who_waits(error: Any, close: bool, sim: Sim) -> None:
+def test_cancel_wait_raises_in_who_waits(make: Any, close: bool, sim: Sim) -> None:
     timer = get_hub().loop.timer(50)
     task = spawn(get_hub().wait, timer)
     sleep(0)
-    get_hub().cancel_wait(timer, error, close)
+    get_hub().cancel_wait(timer, make(), close)
     assert not task.ready()
     with pytest.raises(Failure):
         task.get()

@@ -3,6 +3,7 @@
 import copy
 import gc
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -38,6 +39,12 @@ class Counted(local):
         return self.number
 
 
+@pytest.fixture(autouse=True)
+def forget_who_made_them() -> Iterator[None]:
+    yield
+    Counted.made.clear()
+
+
 class Slotted(local):
     __slots__ = ("shared",)
 
@@ -67,14 +74,12 @@ def test_plain_fibers_have_their_own_too(fresh: None) -> None:
 
 
 def test_init_runs_once_in_each_fiber_with_the_same_arguments(fresh: None) -> None:
-    Counted.made.clear()
     counted = Counted(10, step=5)
     assert (counted.advance(), counted.advance()) == (15, 20)
     task = fibril.spawn(lambda: (counted.advance(), counted.number, counted.kind))
     assert task.get() == (15, 15, "counted")
     assert counted.number == 20
     assert Counted.made == [fibril.getcurrent(), task]
-    Counted.made.clear()
 
 
 def test_an_init_that_fails_is_tried_again(fresh: None) -> None:
@@ -104,7 +109,6 @@ def test_properties_are_called_and_slots_are_shared(fresh: None) -> None:
     counted = Counted(1)
     counted.next = 10
     assert (counted.number, vars(counted)) == (9, {"number": 9, "step": 1})
-    Counted.made.clear()
     slotted = Slotted()
     slotted.shared = 1
     slotted.own = 2
@@ -344,16 +348,15 @@ def test_a_copy_has_this_fiber_s_values(fresh: None) -> None:
 
 
 def test_a_copy_of_another_kind_is_refused(fresh: None) -> None:
+    class Misleading(local):
+        made = 0
+
+        def __new__(cls) -> Any:
+            cls.made += 1
+            return super().__new__(cls) if cls.made == 1 else 3
+
     with pytest.raises(TypeError, match="objects of another kind"):
         copy.copy(Misleading())
-
-
-class Misleading(local):
-    made = 0
-
-    def __new__(cls) -> Any:
-        cls.made += 1
-        return super().__new__(cls) if cls.made == 1 else 3
 
 
 def test_a_name_that_is_no_text_is_refused(fresh: None) -> None:

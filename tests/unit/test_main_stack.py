@@ -132,6 +132,15 @@ def test_the_thread_may_use_it_before_any_fiber() -> None:
     assert out == [True]
 
 
+def read() -> None:
+    reader, writer = os.pipe()
+    try:
+        fibril.socket.wait_read(reader)
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
 REFUSED: dict[str, Callable[[], Any]] = {
     "sleep": lambda: fibril.sleep(0),
     "sleep for long": lambda: fibril.sleep(10),
@@ -147,7 +156,7 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "switch to the hub": lambda: fibril.get_hub().switch(1),
     "idle": fibril.idle,
     "offload": lambda: fibril.offload(native.sleep, 0.2),
-    "read": lambda: fibril.socket.wait_read(os.pipe()[0]),
+    "read": read,
 }
 
 
