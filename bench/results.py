@@ -2,7 +2,7 @@
 
 The JSON has everything, raw turns included. RESULTS.md is written from the documents of full runs,
 never from memory, so it can be made anew from part of the benchmarks: each section says
-of which Python, date and commit its own document is.
+of which Python, size of stacks, date and commit its own document is.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ def document(contest: Contest, turns: Mapping[str, Any], is_quick: bool, load: f
         "machine": machine.machine(),
         "load_before": load,
         "versions": rivals.versions(),
+        "stack_bytes": rivals.stack_bytes(),
         "cases": turns,
     }
 
@@ -91,7 +92,8 @@ def _facts(doc: Document) -> str:
 
 
 def _origin(doc: Document) -> str:
-    return f"{doc['machine']['Python']}, {doc['date']}, commit {doc['commit']}."
+    stacks = f"stacks of {doc['stack_bytes'] / 2**20:g} MiB"  # fibril's; others ask for none
+    return f"{doc['machine']['Python']}, {stacks}, {doc['date']}, commit {doc['commit']}."
 
 
 def _path(name: str, is_quick: bool) -> Path:

@@ -41,6 +41,15 @@ def is_fibril_here() -> bool:
     return importlib.util.find_spec("fibril") is not None
 
 
+def stack_bytes() -> int:
+    """Of each of fibril's stacks, as this run's settings have it; 0 without fibril."""
+    if not is_fibril_here():
+        return 0
+    import fibril
+
+    return fibril.stack_size()
+
+
 def versions() -> dict[str, str]:
     """Versions for the record; a checkout on the path has no metadata, hence no version."""
     names = ["fibril", *pinned()]
