@@ -298,6 +298,9 @@ LIMITED = """
 """
 
 
+@pytest.mark.skipif(
+    "FIBRIL_SANITIZER" in os.environ, reason="a sanitizer takes all the address space there is"
+)
 def test_where_address_space_is_limited_stacks_are_smaller_and_it_is_told_once(
     interpreter: Interpreter,
 ) -> None:
