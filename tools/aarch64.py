@@ -37,6 +37,7 @@ PACKAGES = {  # what must be there, and the Debian package that has it
 }
 # As in meson.build, which needs an interpreter that runs here to ask about that one's headers.
 FLAGS = (
+    *("-iquote", "csrc"),
     *("-std=gnu11", "-O2", "-g", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra"),
     *("-Werror", "-fno-plt", "-fno-semantic-interposition", "-ftls-model=initial-exec"),
     *("-mbranch-protection=standard", "-Wl,-z,noexecstack", "-Wl,-z,relro", "-Wl,-z,now"),
@@ -116,7 +117,7 @@ def build() -> None:
     run(
         *(COMPILER, *FLAGS, "-isystem", f"{ROOT}/usr/include/python{VERSION}"),
         *("-isystem", f"{ROOT}/usr/include", "csrc/fibril.c"),
-        *("csrc/switch/aarch64_aapcs.S", "-o", str(module)),
+        *("csrc/core/switch/aarch64_aapcs.S", "-o", str(module)),
     )
 
 

@@ -34,8 +34,8 @@ OUTPUT = TOP / "build" / "core"
 LIMIT_S = 60
 SKIPPED = 77
 SWITCH_FILES = {  # as in meson.build
-    "x86_64": "csrc/switch/x86_64_sysv.S",
-    "aarch64": "csrc/switch/aarch64_aapcs.S",
+    "x86_64": "csrc/core/switch/x86_64_sysv.S",
+    "aarch64": "csrc/core/switch/aarch64_aapcs.S",
 }
 LANGUAGE = ["-std=gnu11", "-iquote", str(TOP / "csrc")]  # not -I: <poll.h> is the system's
 WARNINGS = ["-Wall", "-Wextra"]
@@ -139,8 +139,7 @@ def complaints(compiler: list[str], source: Path) -> str:
 
 def compile_alone(target: Target) -> bool:
     """Compiles each C file of the core with nothing before it."""
-    found = [*(TOP / "csrc").glob("*.c"), *(TOP / "csrc" / "poll").glob("*.c")]
-    sources = sorted(path for path in found if path.name != "fibril.c")  # it includes the others
+    sources = sorted((TOP / "csrc" / "core").rglob("*.c"))
     for source in sources:
         complaint = complaints(target.compiler, source)
         if complaint:
@@ -157,7 +156,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART-OF-A-NAME", default=[""])
     options = parser.parse_args()
     if options.machine not in SWITCH_FILES:
-        sys.exit(f"there is no stack switch for {options.machine}; see csrc/switch")
+        sys.exit(f"there is no stack switch for {options.machine}; see csrc/core/switch")
     target = target_for(options.machine, options.output.resolve())
     sources = [
         path

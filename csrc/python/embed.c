@@ -5,8 +5,8 @@
  * Between leaving one fiber and arriving in the other only fbl_embed_swap runs; it moves fields.
  * Callers: the core (list at the end of core.h).
  */
-#include "task.h"
-#include "../poll.h"
+#include "python/task/task.h"
+#include "core/poll/poll.h"
 
 static inline void fbl_embed_swap(fbl_fiber *source, fbl_fiber *target)
 {

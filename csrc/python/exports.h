@@ -3,12 +3,12 @@
  *
  * The idea: a part defines its functions and types and knows nothing of the module; the table names
  * them and knows nothing else of the part. This is the list of what passes between.
- * Do not add: what one part uses of another (thread.h, task.h).
+ * Do not add: what one part uses of another (record.h, task.h).
  */
 #ifndef FBL_EXPORTS_H
 #define FBL_EXPORTS_H
 
-#include "thread.h"
+#include "python/fiber/record.h"
 
 extern PyTypeObject fbl_timeout_type, fbl_semaphore_type, fbl_rlock_type;
 extern PyTypeObject fbl_bounded_type, fbl_lock_type, fbl_local_type;
@@ -24,20 +24,20 @@ typedef PyObject *fbl_fast_function(PyObject *, PyObject *const *, Py_ssize_t, P
 typedef PyObject *fbl_keyword_function(PyObject *, PyObject *, PyObject *);
 
 static fbl_fast_function module_spawn, module_spawn_later; /* task_life.c */
-static fbl_fast_function module_sleep;                     /* wait.c */
+static fbl_fast_function module_sleep;                     /* sleep.c */
 static PyObject *module_wait_idle(PyObject *module, PyObject *args);
-static PyObject *module_now(PyObject *module, PyObject *unused); /* world.c */
+static PyObject *module_now(PyObject *module, PyObject *unused); /* clock.c */
 static PyObject *module_now_ns(PyObject *module, PyObject *unused);
 static PyObject *module_deadline_ns(PyObject *module, PyObject *seconds);
 static PyObject *module_sim_install(PyObject *module, PyObject *unused);
 static PyObject *module_sim_remove(PyObject *module, PyObject *unused);
 static PyObject *module_sim_feed(PyObject *module, PyObject *args);
-static fbl_keyword_function module_wait_read, module_wait_write; /* fd_type.c */
+static fbl_keyword_function module_wait_read, module_wait_write; /* fd_wait.c */
 static PyObject *module_fd_forget(PyObject *module, PyObject *number);
 static PyTypeObject *timeout_type_prepare(void); /* timeout_type.c */
 static int hooks_import(void); /* queue_hooks.c */
 static PyObject *module_set_queue_classes(PyObject *module, PyObject *args); /* queue_type.c */
-static PyObject *rlock_owner(PyObject *self);         /* lock_type.c */
+static PyObject *rlock_owner(PyObject *self);         /* semaphore_type.c */
 static uint64_t semaphore_holder(PyObject *self);
 static PyObject *module_local_values_of(PyObject *module, PyObject *fiber); /* local_type.c */
 static PyObject *module_all_fibers(PyObject *module, PyObject *unused);
@@ -50,7 +50,8 @@ static PyObject *module_gettrace(PyObject *module, PyObject *unused);
 static PyObject *module_watch(PyObject *module, PyObject *callback);
 static PyObject *module_slept_ns(PyObject *module, PyObject *unused);
 static PyObject *module_was_left_by_hand(PyObject *module, PyObject *fiber);
-static PyObject *module_serve_as_greenlet(PyObject *module, PyObject *attributes); /* alias.c */
+/* greenlet_alias.c */
+static PyObject *module_serve_as_greenlet(PyObject *module, PyObject *attributes);
 static fbl_fast_function module_on_main_stack; /* main_stack.c */
 static PyObject *module_enter_on_main_stack(PyObject *module, PyObject *args); /* library.c */
 static PyObject *module_keep_thread_locals(PyObject *module, PyObject *args); /* library.c */
@@ -58,7 +59,7 @@ static PyObject *module_find_stack_limit(PyObject *module, PyObject *args);
 static PyObject *module_follow_stack_limit(PyObject *module, PyObject *args);
 static PyObject *module_thread_count(PyObject *module, PyObject *unused);
 static PyObject *module_trash_nesting(PyObject *module, PyObject *unused);
-static PyObject *socket_methods_make(void);                                 /* socket_type.c */
+static PyObject *socket_methods_make(void);                                 /* socket.c */
 static PyObject *greenlet_api_make(void);                                   /* greenlet_api.c */
 static void debug_learn(void);                                              /* debug.c */
 

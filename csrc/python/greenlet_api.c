@@ -8,8 +8,8 @@
  *
  * Callers: any extension, with the GIL. Do not add: behaviour that the Python interface lacks.
  */
-#include "exports.h"
-#include "task.h"
+#include "python/exports.h"
+#include "python/task/task.h"
 
 #include <stddef.h>
 

@@ -3,12 +3,12 @@
  *
  * The idea: what Python sees of the native core is listed in one place, with one line of code each;
  * fibril/_core.pyi is the same list with types. The module has no state of its own: everything
- * hangs off the native thread (thread.h), and the module is never unloaded.
+ * hangs off the native thread (record.h), and the module is never unloaded.
  * Do not add: behaviour.
  */
-#include "exports.h"
-#include "spin.h"
-#include "task.h"
+#include "python/exports.h"
+#include "python/hub/spin.h"
+#include "python/task/task.h"
 
 /* Also while the interpreter shuts down: locks and thread-local data of the standard library, which
  * fibril.monkey replaces, go on working then. */

@@ -1,7 +1,7 @@
 """Hubs and fibers seen from outside: read out of the memory of a process, or of its core file.
 
 The reader is given one function, `read(address, size) -> bytes`, and the address of fbl_debug, the
-table that csrc/python/debug.c exports. It runs no code in the process and needs no debug
+table that csrc/python/inspect/debug.c exports. It runs no code in the process and needs no debug
 information. gdb (fibril-gdb.py) lends it the memory of what it debugs.
 
 What is read may be broken, or stopped in the middle of a change: each text, list and chain of
@@ -28,7 +28,7 @@ _FRAMES_MAX = 100
 _FIBERS_MAX = 10_000_000
 # No memory there, or not what was expected: a table cut short, a length below zero.
 _UNREADABLE = (OSError, IndexError, ValueError, OverflowError)
-_STATES = ("new", "running", "suspended", "parked", "done", "lost", "running")  # as in csrc/core.h
+_STATES = ("new", "running", "suspended", "parked", "done", "lost", "running")  # as in core.h
 
 
 class Frame(NamedTuple):

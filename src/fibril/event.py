@@ -1,6 +1,6 @@
 """Events: a flag that fibers wait for, and a value that comes later.
 
-Event is native (csrc/python/event_type.c). AsyncResult is an Event with something to say.
+Event is native (csrc: event_type.c). AsyncResult is an Event with something to say.
 """
 
 from __future__ import annotations

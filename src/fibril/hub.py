@@ -1,6 +1,6 @@
 """The hub's Python half: errors that nobody caught, and dead ends explained.
 
-The hub itself is native (csrc/hub.c decides who runs, csrc/python/hub_type.c runs callbacks).
+The hub itself is native (hub.c decides who runs, hub_type.c runs callbacks).
 Here is what is better said in Python: printing a task's traceback once, and sending
 KeyboardInterrupt and SystemExit to the main fiber. What a dead end is told as is in fibril.report.
 

@@ -1,6 +1,6 @@
 """Values that each fiber has for itself: `threading.local`, where a thread is a fiber.
 
-`local` is native (csrc/python/local_type.c).
+`local` is native (csrc: local_type.c).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Locks: who must wait gives way to others, and is served in order.
 
-All but DummySemaphore are native (csrc/python/lock_type.c, bounded_type.c); Condition is in
+All but DummySemaphore are native (csrc: semaphore_type.c, bounded_type.c); Condition is in
 fibril.condition.
 """
 

@@ -1,6 +1,6 @@
 """Queues that hand items from fibers to fibers.
 
-The queues are native (csrc/python/queue_type.c). Empty and Full are the standard library's, so that
+The queues are native (csrc: queue_type.c). Empty and Full are the standard library's, so that
 ``except queue.Empty`` catches both, and so is ShutDown where the standard library has it.
 """
 

@@ -6,7 +6,7 @@ are put into an epoll descriptor, and that one descriptor is waited for in the h
 edge-triggered, because not all that epoll reports without being asked (a hang-up) is what the
 kernel's `select` was asked for, and a wait that ends at once each time would be a busy loop.
 
-Invariants: timeout 0 switches only where a task does nothing but poll (csrc/python/spin.h); with
+Invariants: timeout 0 switches only where a task does nothing but poll (csrc: spin.h); with
 another, others get their turn first even where something is ready, because a loop around `select`
 whose descriptors are always ready would keep them waiting for ever. A `select.epoll` is a real one,
 cooperative: its descriptor can be handed to others.

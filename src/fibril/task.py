@@ -1,6 +1,6 @@
 """Waiting for several tasks at once, and ending them.
 
-Task itself is native (csrc/python/task_type.c). Joining tasks one after the other takes as
+Task itself is native (csrc: task_type.c). Joining tasks one after the other takes as
 long as the slowest, so joinall needs no machinery; only where the first to end matters are
 links used.
 """

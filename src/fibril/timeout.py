@@ -2,7 +2,7 @@
 
 The idea: nothing polls and nothing is wrapped. A timer leaves the exception for the fiber and wakes
 it from whatever it waits for. A fiber that does not wait gets it at its next wait. The hot half,
-start and cancel, is native (csrc/python/timeout_type.c).
+start and cancel, is native (csrc: timeout_type.c).
 
 It derives from BaseException, so that ``except Exception`` in the code it strikes does not swallow
 it, and since several may be running, each ``with`` block catches only its own.

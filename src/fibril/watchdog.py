@@ -2,7 +2,7 @@
 
 The idea: fibers give way by themselves, so one that computes, or blocks in a call that fibril does
 not know of, stops all others of its thread, and nothing shows whose fault it is. The native
-watchdog (csrc/python/watchdog.c) sees it and calls tell() in a thread of its own while it lasts.
+watchdog (csrc: watchdog.c) sees it and calls tell() in a thread of its own while it lasts.
 
 Each place is told once: a server that has one slow handler has one line in its log, not thousands.
 Invariant: tell() never waits for a fiber, and holds no lock while it writes.

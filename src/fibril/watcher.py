@@ -1,6 +1,6 @@
 """Watchers, as gevent's libraries use them: "call me in the hub when that happens".
 
-The idea: what waits natively (csrc/python/watch_type.c) needs no fiber: a timer is a place in the
+The idea: what waits natively (csrc: watch_type.c) needs no fiber: a timer is a place in the
 hub's heap, a watch an entry in the descriptor's list. Every other kind is a Python object that is
 told by somebody (a signal, another thread, a fork) and has the hub call its callback.
 

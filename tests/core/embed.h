@@ -10,7 +10,7 @@
 #ifndef FBL_TEST_EMBED_H
 #define FBL_TEST_EMBED_H
 
-#include "core.h"
+#include "core/core.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -52,26 +52,26 @@ __attribute__((unused)) static int test_madvise(void *at, size_t bytes, int advi
 
 #define mmap test_mmap
 #define madvise test_madvise
-#include "space.c"
-#include "slab.c"
-#include "stack.c"
+#include "core/stack/space.c"
+#include "core/stack/slab.c"
+#include "core/stack/stack.c"
 #undef mmap
 #undef madvise
-#include "slot.c"
-#include "bounds.c"
-#include "timer.c"
-#include "private.c"
-#include "limit.c"
-#include "cxx.c"
-#include "waiter.c"
-#include "fiber.c"
-#include "guest.c"
-#include "entry.c"
-#include "fd.c"
-#include "idle.c"
-#include "poll/epoll.c"
-#include "poll/sim.c"
-#include "hub.c"
+#include "core/library/slot.c"
+#include "core/library/bounds.c"
+#include "core/timer.c"
+#include "core/library/private.c"
+#include "core/library/limit.c"
+#include "core/switch/cxx.c"
+#include "core/waiter.c"
+#include "core/fiber.c"
+#include "core/switch/guest.c"
+#include "core/switch/entry.c"
+#include "core/fd.c"
+#include "core/idle.c"
+#include "core/poll/epoll.c"
+#include "core/poll/sim.c"
+#include "core/hub.c"
 
 /* ---- checks ---- */
 

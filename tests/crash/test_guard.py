@@ -325,10 +325,10 @@ def test_a_version_of_python_that_fibril_does_not_know_is_refused_by_name(tmp_pa
     source = tmp_path / "later.c"
     source.write_text(
         "#define _GNU_SOURCE 1\n#define PY_SSIZE_T_CLEAN\n#include <Python.h>\n"
-        "#undef PY_VERSION_HEX\n#define PY_VERSION_HEX 0x04020000\n#include <fibril.c>\n",
+        '#undef PY_VERSION_HEX\n#define PY_VERSION_HEX 0x04020000\n#include "fibril.c"\n',
         encoding="utf-8",
     )
-    command = [compiler, "-fsyntax-only", f"-I{include}", f"-I{csrc}", str(source)]
+    command = [compiler, "-fsyntax-only", f"-I{include}", "-iquote", str(csrc), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "fibril knows the inside of CPython" in done.stderr

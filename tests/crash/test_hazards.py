@@ -11,7 +11,7 @@ import pytest
 from fibril import _core
 from tests.conftest import Interpreter
 
-SWITCH = Path(__file__).parents[2] / "csrc" / "switch" / "x86_64_sysv.S"
+SWITCH = Path(__file__).parents[2] / "csrc" / "core" / "switch" / "x86_64_sysv.S"
 
 # ---- signals ----
 

@@ -11,7 +11,7 @@ from tests.tidy.scan_c import CSource
 from tests.tidy.tree import Breach, Tree, is_match
 
 # The contract of the interpreter's state, its per-version parts, and the gaps in the API.
-VERSIONED = ("csrc/python/state*.h", "csrc/python/compat.h")
+VERSIONED = ("csrc/python/interpreter/state*.h", "csrc/python/interpreter/compat.h")
 SAFE = "SAFE:"
 
 # What must not be called anywhere → what to call.

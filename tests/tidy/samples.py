@@ -40,8 +40,8 @@ SAID = "Take one.\n\n        Switches: if it must wait. Threads: any.\n        "
 SAMPLES = {
     "file_is_long": Sample({"src/fibril/a.py": "\n" * 700}, {"src/fibril/a.py": "\n" * 699}),
     "poller_is_long": Sample(
-        {"csrc/poll/epoll.c": "\n" * 300},
-        {"csrc/poll/epoll.c": "\n" * 299, "csrc/hub.c": "\n" * 600},
+        {"csrc/core/poll/epoll.c": "\n" * 300},
+        {"csrc/core/poll/epoll.c": "\n" * 299, "csrc/core/hub.c": "\n" * 600},
     ),
     "function_is_long": Sample(
         {"csrc/a.c": c_function("int f(void)", FIFTY)},
@@ -61,7 +61,7 @@ SAMPLES = {
         {"csrc/a.c": "#if A\n#elif B\n#endif\n#ifdef C\n#endif\n" * 2},
         {
             "csrc/a.h": "#ifndef A_H\n#define A_H\n" + "#if A\n#endif\n" * 5 + "#endif\n",
-            "csrc/poll.h": "#if A\n#endif\n" * 9,
+            "csrc/core/poll/poll.h": "#if A\n#endif\n" * 9,
         },
     ),
     "line_is_wide": Sample(
@@ -71,8 +71,8 @@ SAMPLES = {
         {"csrc/a.c": "int x;\n" * 13000},
         {
             "csrc/a.c": "int x;\n" * 7900 + "/* why */\n" * 99,
-            "csrc/switch/b.h": "int x;\n" * 99,
-            "csrc/switch/c.h": "int x;\n" * 98,
+            "csrc/core/switch/b_1.h": "int x;\n" * 99,
+            "csrc/core/switch/c_1.h": "int x;\n" * 98,
         },
     ),
     "surface_is_large": Sample(
@@ -98,14 +98,14 @@ SAMPLES = {
     ),
     "comments_are_dense": Sample({"csrc/a.c": density(61)}, {"csrc/a.c": density(60)}),
     "core_knows_python": Sample(
-        {"csrc/hub.c": "\n#include <Python.h> /* why */\n"},
-        {"csrc/python/a.c": "#include <Python.h>\n", "csrc/hub.c": "// #include <Python.h>\n"},
+        {"csrc/core/hub.c": "\n#include <Python.h> /* why */\n"},
+        {"csrc/python/a.c": "#include <Python.h>\n", "csrc/core/hub.c": "// #include <Python.h>\n"},
         line=2,
     ),
     "version_is_tested": Sample(
         {"csrc/python/a.c": "\n#if PY_VERSION_HEX > 1\n#endif\n"},
         {
-            "csrc/python/state_3_11.h": "#if PY_VERSION_HEX > 1\n",
+            "csrc/python/interpreter/state_3_11.h": "#if PY_VERSION_HEX > 1\n",
             "csrc/a.c": "/* PY_VERSION_HEX */",
         },
         line=2,
@@ -133,9 +133,9 @@ SAMPLES = {
         {
             "csrc/fibril.c": '#include "python/a.h"\n',
             "csrc/python/a.h": '#include "b.h"\n',
-            "csrc/python/b.h": '#include "list.h" /* why */\n',
-            "csrc/list.h": "",
-            "csrc/switch/x.S": "",
+            "csrc/python/b.h": '#include "core/list.h" /* why */\n',
+            "csrc/core/list.h": "",
+            "csrc/core/switch/x.S": "",
             "meson.build": "'x.S'",
         },
     ),

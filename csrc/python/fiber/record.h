@@ -1,0 +1,355 @@
+/*
+ * record.h: what fibril keeps for each native thread, and for each fiber beside the core's part.
+ *
+ * The idea: one pointer in thread-local storage leads to everything: the thread's hub, its
+ * PyThreadState, and what is in transit during a switch. A fiber's record lies behind the Python
+ * object (which must be 40 bytes, greenlet's layout, so that C extensions can subclass it).
+ *
+ * References, the whole table:
+ *   thread.main, hub_fiber         owned by the thread until it ends
+ *   the running fiber              one reference, "current", held by the thread
+ *   parked, ready, or timed        that same reference, now held by hub or wait list (core.is_held)
+ *   suspended by a named switch    none: who wants it back keeps it, as with greenlet
+ *   record.parent                  owned by the child
+ *   thread.value, thread.leaving   owned, between leaving one stack and arriving on the other
+ *
+ * Lock: the GIL. Another thread may wake this one's fibers while it sleeps in the poller.
+ */
+#ifndef FBL_RECORD_H
+#define FBL_RECORD_H
+
+#include "python/interpreter/state.h"
+
+typedef struct fbl_thread fbl_thread;
+typedef struct fbl_record fbl_record;
+
+/* The Python object of a fiber: greenlet's 40 bytes. */
+typedef struct {
+    PyObject_HEAD PyObject *weakrefs;  /* weak references to it */
+    PyObject *dict;      /* instance attributes, made on first use */
+    fbl_record *record; /* everything else; NULL only between __new__ and failure */
+} fbl_fiber_object;
+
+/* Behind each fiber object. */
+struct fbl_record {
+    fbl_fiber core;         /* first: the core's pointer is the record's */
+    fbl_state state;        /* its share of the thread state while it is not running */
+    fbl_thread *thread;     /* whose it is; outlives the native thread while records remain */
+    PyObject *self;          /* borrowed: the object that owns this record */
+    PyObject *run; /* owned: what it will run, until it starts; NULL: ask the attribute */
+    PyObject *args; /* owned: positional arguments for the start */
+    PyObject *kwargs; /* owned: keyword arguments for the start, or NULL */
+    PyObject *parent; /* owned: where it goes when it ends; NULL for a main fiber */
+    uint64_t serial; /* unlike any other record's, ever; never 0 */
+    PyObject *thrown; /* owned: list of exceptions to raise when it runs next, or NULL */
+    fbl_record *(*body)(fbl_record *record); /* its life on its stack; returns who is next */
+    bool is_daemon; /* stands for a daemon thread: just stops when its thread or the process ends */
+    bool is_dropped; /* another thread dropped the last reference to it, see death.c */
+    bool was_thrown_exit; /* GreenletExit was thrown at it: for its end, or its thread's */
+};
+
+/* Who polls, and for how long; see spin.h. */
+typedef struct {
+    uint32_t poll_count; /* polls of all fibers */
+    fbl_fiber *fiber; /* who polled when they were looked at; only compared */
+    uint64_t switch_count; /* the hub's, then */
+    uint64_t since_ns; /* the clock, then */
+} fbl_spin;
+
+/* What the watchdog has seen of a thread; its own to change. */
+typedef struct {
+    uint64_t switch_count; /* the hub's */
+    uint64_t since_ns; /* when it was seen first */
+    bool is_told; /* that this one lasts too long */
+} fbl_watch;
+
+struct fbl_thread {
+    fbl_hub hub; /* ready queue, timers, poller */
+    PyThreadState *ts; /* this native thread's, as long as it lives */
+    fbl_record *main; /* the fiber that the thread itself is */
+    fbl_record *hub_fiber; /* runs the callbacks; NULL until somebody asks for it */
+    PyObject *callbacks; /* list of (fn, args) that the hub fiber will call, or NULL */
+    fbl_link told; /* timers and watches that the hub fiber will call, see watch_type.c */
+    uint64_t told_round; /* how often it has called those */
+    PyObject *value; /* travels with a switch by hand: what a fiber's own switch returns, or what
+                        one that starts will call; NULL: an exception travels */
+    PyObject *tracer; /* owned: settrace()'s callback, or NULL */
+    bool is_watched; /* the tracer is fibril.testing's: told of every park, and sleep counts */
+    uint64_t slept_ns; /* for how long the thread slept in the poller while it was watched */
+    PyObject *leaving; /* reference of the fiber that was left, to be dropped on arrival */
+    bool has_wakeup_fd; /* signals write into our hub's pipe now, see signal_wake.c */
+    struct signal_stack *signal_stack; /* ours, if the thread had none; or NULL */
+    size_t dropped_count; /* fibers of this thread whose last reference another one has dropped
+                             since somebody here last looked */
+    size_t record_count; /* records that point here; the struct is freed after the last */
+    fbl_spin spin; /* see spin.h */
+    fbl_watch watch; /* see watchdog.c */
+    uint64_t vain_at, told_at; /* at which switches of the hub, plus 1: see dead_end.c */
+    bool is_ending; /* what it leaves behind is being unwound, or has been */
+    bool is_closed; /* the native thread has ended, or its hub was forked away */
+    fbl_link threads; /* in the list of all threads of the process */
+};
+
+extern __thread fbl_thread *fbl_this_thread;
+extern size_t fbl_thread_stack_bytes; /* of a native thread's stack, and so usually of a fiber's */
+extern size_t fbl_stack_bytes; /* of the stacks of fibers that ask for no other size */
+
+/* Keeps what was made for a place that was empty (stolen; NULL: not made). Making it may have run
+ * code that filled the place: 3.11 collects in allocations. Then that stays. -1: it is still empty,
+ * and the exception is the maker's. */
+static inline int place_fill(PyObject **place, PyObject *made)
+{
+    if (*place == NULL)
+        *place = made;
+    else
+        Py_XDECREF(made);
+    return *place == NULL ? -1 : 0;
+}
+
+/* A type of ours: nobody has overridden its methods, so they need not be looked up. */
+static inline bool type_is_native(const PyTypeObject *type)
+{
+    return !(type->tp_flags & Py_TPFLAGS_HEAPTYPE);
+}
+
+/* NULL with an exception if there is no memory or the interpreter is going down. */
+static fbl_thread *thread_make(void);
+
+static inline fbl_thread *thread_get(void)
+{
+    fbl_thread *thread = fbl_this_thread;
+    return fbl_likely(thread != NULL) ? thread : thread_make();
+}
+
+static inline fbl_record *thread_current(const fbl_thread *thread)
+{
+    return (fbl_record *)thread->hub.current;
+}
+
+/* Is it the fiber whose own code runs now? The current one is not, where the hub runs code on
+ * behalf of who parked last: handlers of signals, the report of a dead end. */
+static inline bool record_is_running(const fbl_record *record)
+{
+    const fbl_thread *thread = fbl_this_thread;
+    return thread != NULL && thread_current(thread) == record &&
+           fbl_fiber_is_running(&record->core);
+}
+
+static inline fbl_record *record_of(PyObject *fiber) { return ((fbl_fiber_object *)fiber)->record; }
+
+static inline bool record_is_started(const fbl_record *record)
+{
+    return record->core.state != FBL_FIBER_NEW;
+}
+
+static inline bool record_is_dead(const fbl_record *record)
+{
+    return record->core.state == FBL_FIBER_DONE || record->core.state == FBL_FIBER_LOST;
+}
+
+static inline bool record_is_away(const fbl_record *record)
+{
+    return record->core.state == FBL_FIBER_SUSPENDED || record->core.state == FBL_FIBER_PARKED;
+}
+
+/* ---- errors.c: exceptions and messages ---- */
+extern PyObject *fbl_error_fiber, *fbl_error_exit, *fbl_error_loop_exit, *fbl_error_blocking;
+extern PyObject *fbl_error_invalid_switch, *fbl_error_internal;
+static int errors_import(void);
+static PyObject *errors_refuse(PyObject *type, const char *format, ...);
+static PyObject *errors_os(int rc);
+static PyObject *errors_stack(int rc);
+static PyObject *errors_finalizing(void);
+
+/* ---- sleep.c: what blocking calls share ---- */
+static int arguments_read(const fbl_call *call, PyObject *names, const char *const *known,
+                          PyObject **values);
+static int seconds_to_deadline(fbl_thread *thread, PyObject *seconds, uint64_t *deadline_ns);
+static PyObject *timeout_raise(PyObject *seconds);
+static PyObject *sleep_now(fbl_thread *thread);
+static int waiters_visit(const fbl_link *list, visitproc visit, void *arg);
+static void waiters_close(fbl_link *list);
+
+/* ---- thread.c: native threads ---- */
+extern fbl_link fbl_all_threads; /* every thread of the process that uses fibril */
+extern bool fbl_knows_greenlets; /* the program has imported greenlet: see where it is used */
+static void thread_after_fork(void);
+static PyObject *fiber_current(void);
+static void thread_unwind_at_exit(void);
+static int thread_import(void);
+
+/* ---- passage.c: how fibers are left and entered ---- */
+
+/* What a blocking call waits for. */
+typedef struct {
+    uint64_t deadline_ns; /* on the hub's clock, or FBL_NEVER */
+    const char *verb; /* for reports: "to get from" */
+    PyObject *subject; /* for reports: borrowed, alive while parked; or NULL */
+    fbl_waiter *waiter; /* on the caller's stack; or NULL: only the deadline */
+    fbl_link *list; /* where the waiter is listed */
+} fbl_park;
+
+/* Around what may wait, in a method called by vector: tells the collector how (see eval_stack.h).
+ * SAFE: `call` lives on the stack of the current fiber, and is taken back before it goes. */
+static inline fbl_record *call_begin(fbl_thread *thread, fbl_call *call)
+{
+    fbl_record *self = thread_current(thread);
+    call->outer = state_called(&self->state, call);
+    return self;
+}
+
+static inline void call_end(fbl_record *self, const fbl_call *call)
+{
+    (void)state_called(&self->state, call->outer);
+}
+
+static inline Py_ssize_t vector_length(Py_ssize_t count, PyObject *names)
+{
+    return names == NULL ? count : count + PyTuple_GET_SIZE(names);
+}
+
+static int fiber_arrive(fbl_thread *thread, PyObject **value);
+static int fiber_raise_thrown(fbl_record *self);
+static PyObject *fiber_arrive_first(fbl_thread *thread);
+static inline void fiber_leave_reference(fbl_thread *thread, PyObject *self);
+static int fiber_may_block(fbl_thread *thread);
+static void record_claim(fbl_record *target);
+static inline bool fiber_is_plain_switch(const fbl_thread *thread, const fbl_record *target);
+static inline PyObject *fiber_plain_switch(fbl_thread *thread, fbl_record *target, PyObject *value);
+static PyObject *fiber_switch(fbl_thread *thread, fbl_record *target, PyObject *value);
+static PyObject *fiber_throw_and_return_switch(fbl_thread *thread, fbl_record *target);
+static int fiber_park_wait(fbl_thread *thread, const fbl_park *park);
+static int fiber_unparked(fbl_thread *thread, fbl_wake why);
+static int fiber_throw_later(fbl_record *record, PyObject *exception);
+static void fiber_take_back(fbl_record *record, PyObject *exception);
+
+/* ---- watchdog.c ---- */
+extern bool fbl_watchdog_is_wanted, fbl_watchdog_is_asleep;
+static void watchdog_start(void);
+static void watchdog_hub_wakes(fbl_hub *hub);
+static void watchdog_lock(void);
+static void watchdog_unlock(void);
+
+/* ---- signal_wake.c ---- */
+static void signal_wake_learn(fbl_thread *thread);
+static void signal_wake_begin(fbl_thread *thread);
+static void signal_wake_end(fbl_thread *thread);
+static void thread_throw_to_main(fbl_thread *thread);
+
+/* ---- overflow.c: who used up its stack is told ---- */
+static void overflow_arm(void);
+
+/* ---- signal_stack.c ---- */
+static void signal_stack_open(fbl_thread *thread);
+static void signal_stack_close(fbl_thread *thread);
+
+/* ---- stack_size.c ---- */
+static void stack_size_learn(void);
+static void stack_size_note_short(fbl_thread *thread);
+static void stack_size_tell_short(fbl_thread *thread);
+static PyObject *fiber_get_stack_size(PyObject *self, void *unused);
+static int fiber_set_stack_size(PyObject *self, PyObject *value, void *unused);
+static PyObject *module_stack_size(PyObject *module, PyObject *args);
+
+/* ---- trace.c: settrace() ---- */
+static int trace_call(fbl_thread *thread, PyObject *origin, const char *event);
+static void trace_arrival(fbl_thread *thread, PyObject *origin);
+
+/* ---- life.c: records, and a fiber's one run ---- */
+static fbl_record *record_make(PyObject *self, fbl_thread *thread);
+static void record_free(fbl_record *record);
+static void record_release(fbl_record *record);
+static void record_release_arguments(fbl_record *record);
+static void record_cancel_start(fbl_record *record);
+static fbl_record *record_parent(fbl_record *record);
+static fbl_record *record_living_ancestor(fbl_record *record);
+static PyObject *value_from_exit(PyObject *value);
+static fbl_record *fiber_body(fbl_record *record);
+static void fiber_end_forked_process(fbl_thread *thread, PyObject *context);
+
+/* ---- fiber_switch.c: switch() and throw() ---- */
+extern PyObject *fbl_empty_tuple; /* what switch() without arguments hands over */
+static PyObject *tuple_from_vector(PyObject *const *args, Py_ssize_t count);
+static bool record_has_plain_run(const fbl_record *record);
+static PyObject *fiber_find_run(fbl_record *record);
+static int record_reach(fbl_thread *thread, fbl_record *record);
+static void record_adopt(fbl_thread *thread, fbl_record *record);
+static fbl_thread *record_home(const fbl_record *record);
+static PyObject *dict_from_vector(PyObject *const *values, PyObject *names);
+static PyObject *fiber_switch_arguments(fbl_thread *thread, fbl_record *named, PyObject *args,
+                                        PyObject *kwargs);
+static int throw_set_exception(PyObject *type, PyObject *value, PyObject *traceback);
+static PyObject *fiber_type_switch(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                   PyObject *names);
+static PyObject *fiber_type_throw(PyObject *self, PyObject *args);
+static PyObject *fiber_type_throw_vector(PyObject *self, PyObject *const *args, Py_ssize_t count);
+
+/* ---- death.c: collected, unwound, freed ---- */
+static int death_import(void);
+static void fiber_unwind(fbl_record *record, const char *why);
+static void fiber_tell_refusal(PyObject *self);
+static void fiber_type_adopt_del(PyTypeObject *type);
+static int fiber_traverse(PyObject *self, visitproc visit, void *arg);
+static int fiber_clear(PyObject *self);
+static void fiber_finalize(PyObject *self);
+static inline void fibers_unwind_dropped(fbl_thread *thread);
+
+/* Called before an instance is made: a __del__ must not take our finalizer's place. */
+static inline void fiber_type_settle(PyTypeObject *type)
+{
+    if (fbl_unlikely(type->tp_finalize != fiber_finalize))
+        fiber_type_adopt_del(type);
+}
+static void fiber_free(PyObject *self);
+static bool fiber_is_saved(PyObject *self);
+static void fiber_dealloc(PyObject *self);
+
+/* ---- context.c: the attribute gr_context ---- */
+static PyObject *fiber_get_context(PyObject *self, void *unused);
+static int fiber_set_context(PyObject *self, PyObject *value, void *unused);
+
+/* ---- fiber_type.c: the type; tasks and the hub derive from it ---- */
+extern PyTypeObject fbl_fiber_type;
+extern const char fbl_throw_doc[];
+static PyObject *fiber_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
+static PyObject *fiber_get_parent(PyObject *self, void *unused);
+static int fiber_set_parent(PyObject *self, PyObject *value, void *unused);
+
+/* ---- hub_type.c: callbacks and the outside's view ---- */
+extern PyTypeObject fbl_hub_type;
+static int hub_call_soon(fbl_thread *thread, PyObject *fn, PyObject *args);
+static PyObject *hub_get(fbl_thread *thread);
+static fbl_record *hub_fiber_get(fbl_thread *thread);
+static void hub_wake(fbl_record *record);
+static bool hub_consult(fbl_thread *thread, const char *method);
+static PyObject *hub_throw(PyObject *self, PyObject *args);
+static void hub_report_error(fbl_thread *thread, PyObject *context);
+
+/* ---- dead_end.c: nothing can happen in any thread ---- */
+extern const char fbl_dead_end_doc[];
+static PyObject *hub_is_dead_end(PyObject *self, PyObject *const *args, Py_ssize_t count);
+
+/* ---- watch_type.c: timers and watches that call back ---- */
+static void notices_call(fbl_thread *thread);
+static void notices_release(fbl_thread *thread);
+
+/* ---- timeout_type.c ---- */
+static void timeouts_release(fbl_thread *thread);
+static int timeouts_append(const fbl_thread *thread, PyObject *list);
+
+/* ---- link.c: callbacks that are told when something is ready ---- */
+extern const char fbl_link_add_doc[], fbl_link_remove_doc[];
+typedef bool link_question(PyObject *self);
+static PyObject *link_add(PyObject **links, PyObject *self, PyObject *callback,
+                          link_question *is_ready);
+static PyObject *link_remove(PyObject **links, PyObject *callback);
+static int link_tell_all(PyObject **links, PyObject *self);
+static int links_make(PyObject **links);
+static PyObject *link_count(PyObject *links);
+static PyObject *link_get_hub(PyObject *self, void *unused);
+
+/* ---- fd_wait.c: descriptors ---- */
+static int fd_wait(fbl_thread *thread, int fd, unsigned direction, uint64_t deadline_ns,
+                   bool is_owned);
+
+#endif

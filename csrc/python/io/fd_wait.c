@@ -1,0 +1,90 @@
+/*
+ * fd_wait.c: waiting for file descriptors from Python, and telling every hub that one is closed.
+ *
+ * Two ways to wait, as in fd.c: for a descriptor of ours (`owned`: its close calls fd_forget, and
+ * the caller has just found it empty), and for anybody's. Threads: each waits in its own hub;
+ * fd_forget reaches all of them (the GIL is the lock).
+ */
+#include "python/exports.h"
+
+/* 0: ready; 1: the deadline; -1: an exception, EBADF if the descriptor was forgotten meanwhile. */
+static int fd_wait(fbl_thread *thread, int fd, unsigned direction, uint64_t deadline_ns,
+                   bool is_owned)
+{
+    fbl_fd *entry;
+    int rc = fbl_fd_get(&thread->hub, fd, &entry);
+    if (rc < 0) {
+        errors_os(rc);
+        return -1;
+    }
+    fbl_record *self = thread_current(thread);
+    if (fiber_may_block(thread) < 0)
+        return -1;
+    if (fbl_unlikely(self->thrown != NULL))
+        return fiber_raise_thrown(self);
+    self->core.verb = direction == FBL_READ ? "to read from" : "to write to";
+    self->core.subject = NULL;
+    self->core.fd = fd;
+    int err = 0;
+    fbl_wake why;
+    if (is_owned)
+        why = fbl_fd_wait(&thread->hub, entry, direction, deadline_ns, &err);
+    else
+        why = fbl_fd_wait_foreign(&thread->hub, entry, direction, deadline_ns, &err);
+    if (fbl_unlikely(err != 0)) {
+        self->core.verb = NULL;
+        errors_os(err);
+        return -1;
+    }
+    rc = fiber_unparked(thread, why);
+    if (fbl_likely(rc < 2))
+        return rc;
+    errors_os(-EBADF);
+    return -1;
+}
+
+static PyObject *fd_wait_call(PyObject *args, PyObject *kwargs, unsigned direction)
+{
+    static char *names[] = {"fd", "timeout", "owned", NULL};
+    int fd, is_owned = 0;
+    PyObject *timeout = Py_None;
+    fbl_thread *thread = thread_get();
+    uint64_t deadline_ns;
+    if (thread == NULL ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "i|Op", names, &fd, &timeout, &is_owned) ||
+        seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
+        return NULL;
+    fbl_fd *entry;
+    if (is_owned && fbl_fd_get(&thread->hub, fd, &entry) == 0)
+        entry->ready &= (uint8_t)~direction; /* as the caller has just found */
+    int rc = fd_wait(thread, fd, direction, deadline_ns, is_owned);
+    return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
+}
+
+static PyObject *module_wait_read(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    (void)module;
+    return fd_wait_call(args, kwargs, FBL_READ);
+}
+
+static PyObject *module_wait_write(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    (void)module;
+    return fd_wait_call(args, kwargs, FBL_WRITE);
+}
+
+static PyObject *module_fd_forget(PyObject *module, PyObject *number)
+{
+    (void)module;
+    int fd = PyObject_AsFileDescriptor(number);
+    if (fd < 0) {
+        if (PyErr_ExceptionMatches(PyExc_ValueError)) {
+            PyErr_Clear(); /* -1: a closed socket has nothing to forget */
+            Py_RETURN_NONE;
+        }
+        return NULL;
+    }
+    for (fbl_link *link = fbl_all_threads.next; link != &fbl_all_threads; link = link->next)
+        fbl_fd_forget(&fbl_container_of(link, fbl_thread, threads)->hub, fd);
+    Py_RETURN_NONE;
+}

@@ -1,0 +1,535 @@
+/*
+ * semaphore_type.c: Semaphore and RLock.
+ *
+ * The idea: both are a gate (gate.h): permits that are handed on in order. An RLock is one permit
+ * with an owner. Uncontended, an acquire is a comparison and a decrement: no switch, no allocation.
+ * Threads: any.
+ */
+#include "python/exports.h"
+#include "python/primitives/semaphore.h"
+#include "python/hub/spin.h"
+
+#define ACQUIRE_USAGE "acquire(blocking=True, timeout=None)"
+
+/* Waits for a free permit without taking it. */
+static int gate_watch_wait(fbl_gate *gate, fbl_thread *thread, PyObject *owner, PyObject *timeout)
+{
+    uint64_t deadline_ns;
+    if (seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
+        return -1;
+    fbl_waiter waiter = {0};
+    fbl_park park = {deadline_ns, "to see free", owner, &waiter, &gate->watchers};
+    return fiber_park_wait(thread, &park);
+}
+
+/* acquire(blocking=True, timeout=...): 1: may wait; 0: may not; -1: an exception. What the timeout
+ * is without one is the caller's to know. */
+static int acquire_read(const fbl_call *call, PyObject *names, const char *usage,
+                        PyObject **timeout)
+{
+    if (fbl_likely(call->count == 0))
+        return 1;
+    const char *const known[] = {usage, "blocking", "timeout", NULL};
+    PyObject *values[] = {Py_True, *timeout};
+    if (arguments_read(call, names, known, values) < 0)
+        return -1;
+    *timeout = values[1];
+    return PyObject_IsTrue(values[0]);
+}
+
+/* ---- Semaphore ---- */
+
+static PyObject *semaphore_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    (void)args;
+    (void)kwargs;
+    PyObject *self = type->tp_alloc(type, 0);
+    if (self != NULL)
+        gate_init(semaphore_gate(self), 1);
+    return self;
+}
+
+static int semaphore_init(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"value", "hub", NULL};
+    Py_ssize_t value = 1;
+    PyObject *unused = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|nO:Semaphore", names, &value, &unused))
+        return -1;
+    if (value < 0) {
+        PyErr_Format(PyExc_ValueError, "semaphore initial value must be >= 0, not %zd", value);
+        return -1;
+    }
+    semaphore_gate(self)->count = value;
+    return 0;
+}
+
+static uint64_t semaphore_holder(PyObject *self) { return ((semaphore_object *)self)->holder; }
+
+/* A permit is the current fiber's. */
+static inline PyObject *semaphore_taken(PyObject *self)
+{
+    fbl_thread *thread = fbl_this_thread;
+    ((semaphore_object *)self)->holder = thread != NULL ? thread_current(thread)->serial : 0;
+    Py_RETURN_TRUE;
+}
+
+static PyObject **semaphore_links(PyObject *self) { return &((semaphore_object *)self)->links; }
+
+static int semaphore_tell(PyObject *self)
+{
+    return semaphore_gate(self)->count > 0 ? link_tell_all(semaphore_links(self), self) : 0;
+}
+
+static int semaphore_give(PyObject *self)
+{
+    gate_release(semaphore_gate(self));
+    return semaphore_tell(self);
+}
+
+/* Waiting for a permit ended with an exception: if one had been handed over, it is free now. */
+static void semaphore_tell_struck(PyObject *self)
+{
+    PyObject *travelling = PyErr_GetRaisedException();
+    if (semaphore_tell(self) < 0)
+        PyErr_WriteUnraisable(self);
+    PyErr_SetRaisedException(travelling);
+}
+
+/* The rest of acquire(), once the arguments are read. */
+static PyObject *semaphore_acquire_wait(fbl_call *call, int blocking, PyObject *timeout)
+{
+    PyObject *self = call->self;
+    fbl_gate *gate = semaphore_gate(self);
+    if (gate->count > 0) {
+        gate->count--;
+        return semaphore_taken(self);
+    }
+    if (!blocking)
+        Py_RETURN_FALSE;
+    fbl_thread *thread = thread_get();
+    if (thread == NULL)
+        return NULL;
+    fbl_record *record = call_begin(thread, call);
+    int rc = gate_acquire_wait(gate, thread, self, timeout);
+    call_end(record, call);
+    if (fbl_likely(rc == 0))
+        return semaphore_taken(self);
+    if (rc > 0)
+        Py_RETURN_FALSE;
+    semaphore_tell_struck(self);
+    return NULL;
+}
+
+static PyObject *semaphore_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                   PyObject *names)
+{
+    fbl_gate *gate = semaphore_gate(self);
+    if (fbl_unlikely(spin_poll() < 0))
+        return NULL;
+    if (fbl_likely(count == 0 && names == NULL && gate->count > 0)) {
+        gate->count--;
+        return semaphore_taken(self);
+    }
+    fbl_call call = {self, args, vector_length(count, names), NULL};
+    PyObject *timeout = Py_None;
+    int blocking = acquire_read(&call, names, ACQUIRE_USAGE, &timeout);
+    return blocking < 0 ? NULL : semaphore_acquire_wait(&call, blocking, timeout);
+}
+
+static bool semaphore_has_permit(PyObject *self) { return semaphore_gate(self)->count > 0; }
+
+static PyObject *semaphore_rawlink(PyObject *self, PyObject *callback)
+{
+    return link_add(semaphore_links(self), self, callback, semaphore_has_permit);
+}
+
+static PyObject *semaphore_unlink(PyObject *self, PyObject *callback)
+{
+    return link_remove(semaphore_links(self), callback);
+}
+
+static PyObject *semaphore_release(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (fbl_unlikely(semaphore_give(self) < 0))
+        return NULL;
+    return PyLong_FromSsize_t(semaphore_gate(self)->count);
+}
+
+static PyObject *semaphore_wait(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                PyObject *names)
+{
+    static const char *const known[] = {"wait(timeout=None)", "timeout", NULL};
+    PyObject *timeout = Py_None;
+    fbl_call call = {self, args, vector_length(count, names), NULL};
+    if (arguments_read(&call, names, known, &timeout) < 0)
+        return NULL;
+    fbl_gate *gate = semaphore_gate(self);
+    if (gate->count == 0) {
+        fbl_thread *thread = thread_get();
+        if (thread == NULL)
+            return NULL;
+        fbl_record *record = call_begin(thread, &call);
+        int rc = gate_watch_wait(gate, thread, self, timeout);
+        call_end(record, &call);
+        if (rc < 0)
+            return NULL;
+    }
+    return PyLong_FromSsize_t(gate->count);
+}
+
+static PyObject *semaphore_locked(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (fbl_unlikely(spin_poll() < 0))
+        return NULL;
+    return PyBool_FromLong(semaphore_gate(self)->count == 0);
+}
+
+static PyObject *semaphore_ready(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (fbl_unlikely(spin_poll() < 0))
+        return NULL;
+    return PyBool_FromLong(semaphore_gate(self)->count > 0);
+}
+
+/* In a Python class acquire() and release() may be its own: a with block is them, as in gevent. */
+static PyObject *semaphore_enter(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (fbl_likely(type_is_native(Py_TYPE(self))))
+        return semaphore_acquire(self, NULL, 0, NULL);
+    return PyObject_CallMethod(self, "acquire", NULL);
+}
+
+static PyObject *semaphore_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    (void)args;
+    (void)count;
+    if (fbl_unlikely(!type_is_native(Py_TYPE(self))))
+        return semaphore_left(PyObject_CallMethod(self, "release", NULL));
+    return semaphore_give(self) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *semaphore_get_counter(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromSsize_t(semaphore_gate(self)->count);
+}
+
+static int semaphore_set_counter(PyObject *self, PyObject *value, void *unused)
+{
+    (void)unused;
+    Py_ssize_t count = value == NULL ? -1 : PyNumber_AsSsize_t(value, PyExc_OverflowError);
+    if (count == -1 && PyErr_Occurred())
+        return -1;
+    if (count < 0) {
+        PyErr_SetString(PyExc_ValueError, "a semaphore's counter must be a number >= 0");
+        return -1;
+    }
+    semaphore_gate(self)->count = count;
+    return 0;
+}
+
+static int semaphore_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(*semaphore_links(self));
+    return gate_visit(semaphore_gate(self), visit, arg);
+}
+
+static int semaphore_clear(PyObject *self)
+{
+    Py_CLEAR(*semaphore_links(self));
+    return 0;
+}
+
+static void semaphore_dealloc(PyObject *self)
+{
+    PyObject_GC_UnTrack(self);
+    if (((semaphore_object *)self)->weakrefs != NULL)
+        PyObject_ClearWeakRefs(self);
+    semaphore_clear(self);
+    Py_TYPE(self)->tp_free(self);
+}
+
+PyDoc_STRVAR(
+    acquire_doc,
+    "acquire($self, /, blocking=True, timeout=None)\n--\n\n"
+    "Take a permit: True; False if there is none and blocking is False, or none came in time.\n\n"
+    "timeout: seconds to wait at most, None for ever. Served in order.\n\n"
+    "Switches: if it must wait. Threads: any.");
+PyDoc_STRVAR(semaphore_release_doc,
+             "release($self, /)\n--\n\n"
+             "Give a permit back, to the first who waits; return how many are free.\n\n"
+             "Switches: never. Threads: any.");
+PyDoc_STRVAR(
+    semaphore_wait_doc,
+    "wait($self, /, timeout=None)\n--\n\n"
+    "Wait until a permit is free, without taking it; return how many are (perhaps 0 again).\n\n"
+    "timeout: seconds to wait at most. Switches: if it must wait. Threads: any.");
+
+static PyMethodDef semaphore_methods[] = {
+    {"acquire", (PyCFunction)(void (*)(void))semaphore_acquire, FAST_KEYWORDS, acquire_doc},
+    {"release", semaphore_release, METH_NOARGS, semaphore_release_doc},
+    {"wait", (PyCFunction)(void (*)(void))semaphore_wait, FAST_KEYWORDS, semaphore_wait_doc},
+    {"locked", semaphore_locked, METH_NOARGS,
+     "locked($self, /)\n--\n\nWhether no permit is free.\n\nSwitches: never. Threads: any."},
+    {"ready", semaphore_ready, METH_NOARGS,
+     "ready($self, /)\n--\n\nWhether a permit is free.\n\nSwitches: never. Threads: any."},
+    {"rawlink", semaphore_rawlink, METH_O, fbl_link_add_doc},
+    {"unlink", semaphore_unlink, METH_O, fbl_link_remove_doc},
+    {"__enter__", semaphore_enter, METH_NOARGS, "As acquire(); returns True."},
+    {"__exit__", (PyCFunction)(void (*)(void))semaphore_exit, METH_FASTCALL, "As release()."},
+    {0},
+};
+
+static PyObject *semaphore_get_linkcount(PyObject *self, void *unused)
+{
+    (void)unused;
+    return link_count(*semaphore_links(self));
+}
+
+static PyGetSetDef semaphore_getset[] = {
+    {"hub", link_get_hub, NULL, "The hub of the thread that asks: any may use it.", NULL},
+    {"linkcount", semaphore_get_linkcount, NULL, "How many links it has.", NULL},
+    {"counter", semaphore_get_counter, semaphore_set_counter, "How many permits are free.", NULL},
+    {0},
+};
+
+PyDoc_STRVAR(semaphore_doc,
+             "Semaphore(value=1, hub=None)\n--\n\n"
+             "A number of permits; acquire takes one and waits if there is none.\n\n"
+             "value: permits at the start. hub: ignored, for gevent's signature.\n\n"
+             "Switches: never. Threads: any. Raises ValueError for a negative value.\n\n"
+             ">>> from fibril.lock import Semaphore\n"
+             ">>> permits = Semaphore(2)\n"
+             ">>> permits.acquire(), permits.acquire(), permits.acquire(blocking=False)\n"
+             "(True, True, False)\n");
+
+PyTypeObject fbl_semaphore_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril.lock.Semaphore",
+    .tp_doc = semaphore_doc,
+    .tp_basicsize = sizeof(semaphore_object),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_new = semaphore_new,
+    .tp_init = semaphore_init,
+    .tp_dealloc = semaphore_dealloc,
+    .tp_traverse = semaphore_traverse,
+    .tp_clear = semaphore_clear,
+    .tp_methods = semaphore_methods,
+    .tp_getset = semaphore_getset,
+    .tp_weaklistoffset = offsetof(semaphore_object, weakrefs),
+};
+
+/* ---- RLock ---- */
+
+typedef struct {
+    PyObject_HEAD fbl_gate gate; /* one permit */
+    PyObject *owner; /* owned: the fiber that has it, or NULL */
+    Py_ssize_t depth; /* how many times it has it */
+    PyObject *weakrefs; /* weak references to it */
+} rlock_object;
+
+static PyObject *rlock_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"hub", NULL};
+    PyObject *unused = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:RLock", names, &unused))
+        return NULL;
+    PyObject *self = type->tp_alloc(type, 0);
+    if (self != NULL)
+        gate_init(&((rlock_object *)self)->gate, 1);
+    return self;
+}
+
+/* 0: the current fiber has it once more; 1: not in time; -1: an exception. */
+static int rlock_take_wait(PyObject *object, int blocking, PyObject *timeout)
+{
+    rlock_object *self = (rlock_object *)object;
+    fbl_thread *thread = thread_get();
+    if (thread == NULL)
+        return -1;
+    PyObject *current = thread_current(thread)->self;
+    if (self->owner == current) {
+        self->depth++;
+        return 0;
+    }
+    int rc = spin_poll();
+    if (fbl_unlikely(rc < 0))
+        return -1;
+    if (self->gate.count > 0)
+        self->gate.count--;
+    else
+        rc = blocking ? gate_acquire_wait(&self->gate, thread, object, timeout) : 1;
+    if (rc == 0) {
+        assert(self->owner == NULL);
+        self->owner = Py_NewRef(current);
+        self->depth = 1;
+    }
+    return rc;
+}
+
+static PyObject *rlock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                               PyObject *names)
+{
+    fbl_call call = {self, args, vector_length(count, names), NULL};
+    PyObject *timeout = Py_None;
+    int blocking = acquire_read(&call, names, ACQUIRE_USAGE, &timeout);
+    fbl_thread *thread = blocking < 0 ? NULL : thread_get();
+    if (thread == NULL)
+        return NULL;
+    fbl_record *record = call_begin(thread, &call);
+    int rc = rlock_take_wait(self, blocking, timeout);
+    call_end(record, &call);
+    return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
+}
+
+/* Gives it up wholly, whatever the depth. */
+static void rlock_give(rlock_object *self)
+{
+    PyObject *owner = self->owner;
+    self->owner = NULL;
+    self->depth = 0;
+    gate_release(&self->gate);
+    Py_DECREF(owner);
+}
+
+static bool rlock_is_mine(rlock_object *self)
+{
+    fbl_thread *thread = thread_get();
+    if (thread == NULL)
+        PyErr_Clear(); /* no thread record: it cannot own anything */
+    return thread != NULL && self->owner == thread_current(thread)->self;
+}
+
+static PyObject *rlock_release(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    rlock_object *self = (rlock_object *)object;
+    if (!rlock_is_mine(self)) {
+        if (self->owner == NULL)
+            return errors_refuse(PyExc_RuntimeError, "cannot release un-acquired lock");
+        return errors_refuse(PyExc_RuntimeError,
+                             "cannot release a lock that fiber %R owns: release it there.",
+                             self->owner);
+    }
+    if (--self->depth == 0)
+        rlock_give(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *rlock_enter(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return rlock_take_wait(self, 1, Py_None) < 0 ? NULL : Py_NewRef(Py_True);
+}
+
+static PyObject *rlock_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    (void)args;
+    (void)count;
+    return rlock_release(self, NULL);
+}
+
+static PyObject *rlock_owner(PyObject *self) { return ((rlock_object *)self)->owner; }
+
+static PyObject *rlock_locked(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (fbl_unlikely(spin_poll() < 0))
+        return NULL;
+    return PyBool_FromLong(((rlock_object *)self)->owner != NULL);
+}
+
+/* What threading.Condition asks of its lock. */
+static PyObject *rlock_is_owned(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(rlock_is_mine((rlock_object *)self));
+}
+
+static PyObject *rlock_release_save(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    rlock_object *self = (rlock_object *)object;
+    if (!rlock_is_mine(self))
+        return errors_refuse(PyExc_RuntimeError, "cannot release un-acquired lock");
+    PyObject *depth = PyLong_FromSsize_t(self->depth);
+    if (depth != NULL)
+        rlock_give(self);
+    return depth;
+}
+
+static PyObject *rlock_acquire_restore(PyObject *object, PyObject *saved)
+{
+    Py_ssize_t depth = PyNumber_AsSsize_t(saved, PyExc_OverflowError);
+    if ((depth == -1 && PyErr_Occurred()) || rlock_take_wait(object, 1, Py_None) < 0)
+        return NULL;
+    ((rlock_object *)object)->depth = depth;
+    Py_RETURN_NONE;
+}
+
+static int rlock_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(((rlock_object *)self)->owner);
+    return gate_visit(&((rlock_object *)self)->gate, visit, arg);
+}
+
+static int rlock_clear(PyObject *self)
+{
+    Py_CLEAR(((rlock_object *)self)->owner);
+    return 0;
+}
+
+static void rlock_dealloc(PyObject *self)
+{
+    PyObject_GC_UnTrack(self);
+    if (((rlock_object *)self)->weakrefs != NULL)
+        PyObject_ClearWeakRefs(self);
+    rlock_clear(self);
+    Py_TYPE(self)->tp_free(self);
+}
+
+PyDoc_STRVAR(
+    rlock_release_doc,
+    "release($self, /)\n--\n\n"
+    "Undo one acquire; the last hands the lock to the first who waits.\n\n"
+    "Switches: never. Threads: any. Raises RuntimeError if the current fiber does not own it.");
+
+static PyMethodDef rlock_methods[] = {
+    {"acquire", (PyCFunction)(void (*)(void))rlock_acquire, FAST_KEYWORDS, acquire_doc},
+    {"release", rlock_release, METH_NOARGS, rlock_release_doc},
+    {"locked", rlock_locked, METH_NOARGS,
+     "locked($self, /)\n--\n\nWhether somebody owns it.\n\nSwitches: never. Threads: any."},
+    {"__enter__", rlock_enter, METH_NOARGS, "As acquire()."},
+    {"__exit__", (PyCFunction)(void (*)(void))rlock_exit, METH_FASTCALL, "As release()."},
+    {"_is_owned", rlock_is_owned, METH_NOARGS, "For threading.Condition."},
+    {"_release_save", rlock_release_save, METH_NOARGS, "For threading.Condition."},
+    {"_acquire_restore", rlock_acquire_restore, METH_O, "For threading.Condition."},
+    {0},
+};
+
+PyDoc_STRVAR(rlock_doc, "RLock(hub=None)\n--\n\n"
+                        "A lock that the fiber which owns it may acquire again.\n\n"
+                        "hub: ignored, for gevent's signature. Switches: never. Threads: any.\n\n"
+                        ">>> from fibril.lock import RLock\n"
+                        ">>> lock = RLock()\n"
+                        ">>> with lock:\n"
+                        "...     with lock:\n"
+                        "...         lock.locked()\n"
+                        "True\n");
+
+PyTypeObject fbl_rlock_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril.lock.RLock",
+    .tp_doc = rlock_doc,
+    .tp_basicsize = sizeof(rlock_object),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_new = rlock_new,
+    .tp_dealloc = rlock_dealloc,
+    .tp_traverse = rlock_traverse,
+    .tp_clear = rlock_clear,
+    .tp_methods = rlock_methods,
+    .tp_weaklistoffset = offsetof(rlock_object, weakrefs),
+};
