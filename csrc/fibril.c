@@ -28,6 +28,8 @@
 
 /* What knows Python. */
 #include "python/fiber/errors.c"
+#include "python/fiber/arguments.c"
+#include "python/fiber/record.c"
 #include "python/fiber/passage.c"
 #include "python/fiber/life.c"
 #include "python/fiber/death.c"
@@ -67,6 +69,8 @@
 #include "python/thread/overflow.c"
 #include "python/thread/signal_wake.c"
 #include "python/thread/watchdog.c"
+#include "python/thread/end.c"
+#include "python/thread/fork.c"
 #include "python/thread/thread.c"
 
 #include "python/inspect/census.c"

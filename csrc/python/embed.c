@@ -5,7 +5,8 @@
  * Between leaving one fiber and arriving in the other only fbl_embed_swap runs; it moves fields.
  * Callers: the core (list at the end of core.h).
  */
-#include "python/task/task.h"
+#include "python/hub/hub.h"
+#include "python/thread/thread.h"
 #include "core/poll/poll.h"
 
 static inline void fbl_embed_swap(fbl_fiber *source, fbl_fiber *target)
@@ -108,17 +109,6 @@ static void fbl_embed_unblock(fbl_hub *hub)
         thread->slept_ns += fbl_hub_now(hub);
     if (hub->wants_signals)
         signal_wake_end(thread);
-}
-
-/* Raises the current exception in the main fiber, which is where a thread's troubles go. */
-static void thread_throw_to_main(fbl_thread *thread)
-{
-    PyObject *exception = PyErr_GetRaisedException();
-    if (exception == NULL)
-        return;
-    if (fiber_throw_later(thread->main, exception) < 0)
-        PyErr_WriteUnraisable(thread->main->self);
-    Py_DECREF(exception);
 }
 
 static uint64_t fbl_embed_turn_begins(fbl_hub *hub, uint64_t timeout_ns)

@@ -17,11 +17,6 @@ extern PyTypeObject fbl_lifo_queue_type, fbl_priority_queue_type, fbl_channel_ty
 extern PyTypeObject fbl_timer_type, fbl_watch_type;
 
 extern PyObject *fbl_hub_class;     /* what get_hub() makes; see set_hub_class */
-extern PyObject *fbl_timeout_class; /* fibril.timeout.Timeout; see set_timeout_class */
-
-/* What METH_FASTCALL | METH_KEYWORDS and METH_VARARGS | METH_KEYWORDS functions look like. */
-typedef PyObject *fbl_fast_function(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-typedef PyObject *fbl_keyword_function(PyObject *, PyObject *, PyObject *);
 
 static fbl_fast_function module_spawn, module_spawn_later; /* task_life.c */
 static fbl_fast_function module_sleep;                     /* sleep.c */
@@ -37,8 +32,6 @@ static PyObject *module_fd_forget(PyObject *module, PyObject *number);
 static PyTypeObject *timeout_type_prepare(void); /* timeout_type.c */
 static int hooks_import(void); /* queue_hooks.c */
 static PyObject *module_set_queue_classes(PyObject *module, PyObject *args); /* queue_type.c */
-static PyObject *rlock_owner(PyObject *self);         /* semaphore_type.c */
-static uint64_t semaphore_holder(PyObject *self);
 static PyObject *module_local_values_of(PyObject *module, PyObject *fiber); /* local_type.c */
 static PyObject *module_all_fibers(PyObject *module, PyObject *unused);
 static PyObject *module_holder(PyObject *module, PyObject *subject); /* census.c */

@@ -10,7 +10,7 @@
  * something that only these want.
  * Do not add: behaviour that fibers have under both names.
  */
-#include "python/exports.h"
+#include "python/fiber/record.h"
 
 /* `attributes`: what greenlet has on the type besides, such as greenlet.greenlet.getcurrent. */
 static PyObject *module_serve_as_greenlet(PyObject *module, PyObject *attributes)

@@ -8,8 +8,9 @@
  *
  * Callers: any extension, with the GIL. Do not add: behaviour that the Python interface lacks.
  */
-#include "python/exports.h"
-#include "python/task/task.h"
+#include "python/hub/hub.h"
+#include "python/thread/thread.h"
+#include "../../src/fibril/compat/greenlet/greenlet.h"
 
 #include <stddef.h>
 

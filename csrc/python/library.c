@@ -6,7 +6,7 @@
  * hub is told, because its switches do not ask before. The GIL is the lock.
  * Callers: fibril.libraries, on any thread. Do not add: which libraries; they are listed there.
  */
-#include "python/exports.h"
+#include "python/fiber/record.h"
 
 /* So many bytes are kept by each fiber from now on, or it was an error. */
 static PyObject *library_kept(int rc)

@@ -7,8 +7,11 @@
  * Do not add: behaviour.
  */
 #include "python/exports.h"
+#include "python/hub/hub.h"
 #include "python/hub/spin.h"
-#include "python/task/task.h"
+#include "python/primitives/queue/queue.h"
+#include "python/primitives/semaphore.h"
+#include "python/thread/thread.h"
 
 /* Also while the interpreter shuts down: locks and thread-local data of the standard library, which
  * fibril.monkey replaces, go on working then. */

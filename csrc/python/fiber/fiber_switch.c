@@ -9,42 +9,6 @@
  */
 #include "python/fiber/record.h"
 
-PyObject *fbl_empty_tuple;
-
-/* One argument is that object, several are a tuple, none is (), keywords join as a dict. */
-static PyObject *value_from_arguments(PyObject *args, PyObject *kwargs)
-{
-    if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0)
-        return PyTuple_GET_SIZE(args) > 0 ? PyTuple_Pack(2, args, kwargs) : Py_NewRef(kwargs);
-    if (PyTuple_GET_SIZE(args) == 1)
-        return Py_NewRef(PyTuple_GET_ITEM(args, 0));
-    return Py_NewRef(args);
-}
-
-static PyObject *tuple_from_vector(PyObject *const *args, Py_ssize_t count)
-{
-    PyObject *tuple = PyTuple_New(count);
-    if (tuple == NULL)
-        return NULL;
-    for (Py_ssize_t i = 0; i < count; i++)
-        PyTuple_SET_ITEM(tuple, i, Py_NewRef(args[i]));
-    return tuple;
-}
-
-static PyObject *dict_from_vector(PyObject *const *values, PyObject *names)
-{
-    PyObject *dict = PyDict_New();
-    if (dict == NULL)
-        return NULL;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
-        if (PyDict_SetItem(dict, PyTuple_GET_ITEM(names, i), values[i]) < 0) {
-            Py_DECREF(dict);
-            return NULL;
-        }
-    }
-    return dict;
-}
-
 /* The native thread that may switch to it. One that has not started has no stack, so it belongs to
  * whichever thread its nearest started ancestor does: it may be given a parent on another thread,
  * and starts there. */

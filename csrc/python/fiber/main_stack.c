@@ -6,7 +6,7 @@
  * All else stays the fiber's: Python frames, handled exceptions, context, and who is current.
  * Callers: Python, on any thread. Do not add: policy about whose calls need it; that is Python's.
  */
-#include "python/exports.h"
+#include "python/fiber/record.h"
 
 typedef struct {
     PyObject *const *args; /* borrowed: what to call, and its arguments */

@@ -13,7 +13,6 @@
  * Callers: every blocking call of this folder, and fiber_switch.c.
  */
 #include "python/fiber/record.h"
-
 #include "core/switch/enter.h"
 
 /* Gives up the reference that being current was. Usually there are others, and that is all; the
@@ -327,4 +326,24 @@ static void fiber_take_back(fbl_record *record, PyObject *exception)
     }
     if (PyList_GET_SIZE(record->thrown) == 0)
         Py_CLEAR(record->thrown);
+}
+
+/* ---- wait lists ---- */
+
+/* For tp_traverse of whatever has a wait list: the fibers whose reference the list owns. */
+static int waiters_visit(const fbl_link *list, visitproc visit, void *arg)
+{
+    for (const fbl_link *link = list->next; link != NULL && link != list; link = link->next) {
+        const fbl_waiter *waiter = fbl_container_of(link, const fbl_waiter, link);
+        if (fbl_waiter_is_owner(waiter))
+            Py_VISIT(((fbl_record *)waiter->fiber)->self);
+    }
+    return 0;
+}
+
+/* What those in the list wait for will not come: all are told that it is closed. */
+static void waiters_close(fbl_link *list)
+{
+    while (!fbl_list_is_empty(list))
+        fbl_wake_fiber(fbl_container_of(list->next, fbl_waiter, link)->fiber, FBL_WAKE_CLOSED);
 }

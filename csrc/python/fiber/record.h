@@ -112,8 +112,13 @@ static inline bool type_is_native(const PyTypeObject *type)
     return !(type->tp_flags & Py_TPFLAGS_HEAPTYPE);
 }
 
-/* NULL with an exception if there is no memory or the interpreter is going down. */
-static fbl_thread *thread_make(void);
+/* ---- what a fiber asks of the storeys above, and nothing else does ---- */
+static fbl_thread *thread_make(void); /* thread.c; NULL with an exception */
+static void watchdog_start(void); /* watchdog.c: somebody runs who may take long */
+extern bool fbl_watchdog_is_wanted; /* and nobody watches yet */
+static PyObject *hub_get(fbl_thread *thread); /* hub_type.c; a new reference */
+static fbl_record *hub_fiber_get(fbl_thread *thread); /* hub_type.c; borrowed */
+static void hub_report_error(fbl_thread *thread, PyObject *context); /* hub_type.c */
 
 static inline fbl_thread *thread_get(void)
 {
@@ -152,6 +157,10 @@ static inline bool record_is_away(const fbl_record *record)
     return record->core.state == FBL_FIBER_SUSPENDED || record->core.state == FBL_FIBER_PARKED;
 }
 
+/* What METH_FASTCALL | METH_KEYWORDS and METH_VARARGS | METH_KEYWORDS functions look like. */
+typedef PyObject *fbl_fast_function(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+typedef PyObject *fbl_keyword_function(PyObject *, PyObject *, PyObject *);
+
 /* ---- errors.c: exceptions and messages ---- */
 extern PyObject *fbl_error_fiber, *fbl_error_exit, *fbl_error_loop_exit, *fbl_error_blocking;
 extern PyObject *fbl_error_invalid_switch, *fbl_error_internal;
@@ -161,22 +170,30 @@ static PyObject *errors_os(int rc);
 static PyObject *errors_stack(int rc);
 static PyObject *errors_finalizing(void);
 
-/* ---- sleep.c: what blocking calls share ---- */
+/* ---- arguments.c: what calls are given ---- */
 static int arguments_read(const fbl_call *call, PyObject *names, const char *const *known,
                           PyObject **values);
 static int seconds_to_deadline(fbl_thread *thread, PyObject *seconds, uint64_t *deadline_ns);
 static PyObject *timeout_raise(PyObject *seconds);
-static PyObject *sleep_now(fbl_thread *thread);
-static int waiters_visit(const fbl_link *list, visitproc visit, void *arg);
-static void waiters_close(fbl_link *list);
+extern PyObject *fbl_timeout_class; /* fibril.timeout.Timeout; see set_timeout_class */
+extern PyObject *fbl_empty_tuple; /* what switch() without arguments hands over */
+static PyObject *tuple_from_vector(PyObject *const *args, Py_ssize_t count);
+static PyObject *dict_from_vector(PyObject *const *values, PyObject *names);
+static PyObject *value_from_arguments(PyObject *args, PyObject *kwargs);
+static int seconds_read(PyObject *seconds, double *value);
 
-/* ---- thread.c: native threads ---- */
+static inline Py_ssize_t vector_length(Py_ssize_t count, PyObject *names)
+{
+    return names == NULL ? count : count + PyTuple_GET_SIZE(names);
+}
+
+/* ---- record.c: made, recycled, freed ---- */
 extern fbl_link fbl_all_threads; /* every thread of the process that uses fibril */
 extern bool fbl_knows_greenlets; /* the program has imported greenlet: see where it is used */
-static void thread_after_fork(void);
-static PyObject *fiber_current(void);
-static void thread_unwind_at_exit(void);
-static int thread_import(void);
+static fbl_record *record_make(PyObject *self, fbl_thread *thread);
+static void record_free(fbl_record *record);
+static void record_release(fbl_record *record);
+static void record_release_arguments(fbl_record *record);
 
 /* ---- passage.c: how fibers are left and entered ---- */
 
@@ -203,11 +220,6 @@ static inline void call_end(fbl_record *self, const fbl_call *call)
     (void)state_called(&self->state, call->outer);
 }
 
-static inline Py_ssize_t vector_length(Py_ssize_t count, PyObject *names)
-{
-    return names == NULL ? count : count + PyTuple_GET_SIZE(names);
-}
-
 static int fiber_arrive(fbl_thread *thread, PyObject **value);
 static int fiber_raise_thrown(fbl_record *self);
 static PyObject *fiber_arrive_first(fbl_thread *thread);
@@ -222,67 +234,16 @@ static int fiber_park_wait(fbl_thread *thread, const fbl_park *park);
 static int fiber_unparked(fbl_thread *thread, fbl_wake why);
 static int fiber_throw_later(fbl_record *record, PyObject *exception);
 static void fiber_take_back(fbl_record *record, PyObject *exception);
-
-/* ---- watchdog.c ---- */
-extern bool fbl_watchdog_is_wanted, fbl_watchdog_is_asleep;
-static void watchdog_start(void);
-static void watchdog_hub_wakes(fbl_hub *hub);
-static void watchdog_lock(void);
-static void watchdog_unlock(void);
-
-/* ---- signal_wake.c ---- */
-static void signal_wake_learn(fbl_thread *thread);
-static void signal_wake_begin(fbl_thread *thread);
-static void signal_wake_end(fbl_thread *thread);
-static void thread_throw_to_main(fbl_thread *thread);
-
-/* ---- overflow.c: who used up its stack is told ---- */
-static void overflow_arm(void);
-
-/* ---- signal_stack.c ---- */
-static void signal_stack_open(fbl_thread *thread);
-static void signal_stack_close(fbl_thread *thread);
-
-/* ---- stack_size.c ---- */
-static void stack_size_learn(void);
-static void stack_size_note_short(fbl_thread *thread);
-static void stack_size_tell_short(fbl_thread *thread);
-static PyObject *fiber_get_stack_size(PyObject *self, void *unused);
-static int fiber_set_stack_size(PyObject *self, PyObject *value, void *unused);
-static PyObject *module_stack_size(PyObject *module, PyObject *args);
-
-/* ---- trace.c: settrace() ---- */
-static int trace_call(fbl_thread *thread, PyObject *origin, const char *event);
-static void trace_arrival(fbl_thread *thread, PyObject *origin);
+static int waiters_visit(const fbl_link *list, visitproc visit, void *arg);
+static void waiters_close(fbl_link *list);
 
 /* ---- life.c: records, and a fiber's one run ---- */
-static fbl_record *record_make(PyObject *self, fbl_thread *thread);
-static void record_free(fbl_record *record);
-static void record_release(fbl_record *record);
-static void record_release_arguments(fbl_record *record);
 static void record_cancel_start(fbl_record *record);
 static fbl_record *record_parent(fbl_record *record);
 static fbl_record *record_living_ancestor(fbl_record *record);
 static PyObject *value_from_exit(PyObject *value);
 static fbl_record *fiber_body(fbl_record *record);
 static void fiber_end_forked_process(fbl_thread *thread, PyObject *context);
-
-/* ---- fiber_switch.c: switch() and throw() ---- */
-extern PyObject *fbl_empty_tuple; /* what switch() without arguments hands over */
-static PyObject *tuple_from_vector(PyObject *const *args, Py_ssize_t count);
-static bool record_has_plain_run(const fbl_record *record);
-static PyObject *fiber_find_run(fbl_record *record);
-static int record_reach(fbl_thread *thread, fbl_record *record);
-static void record_adopt(fbl_thread *thread, fbl_record *record);
-static fbl_thread *record_home(const fbl_record *record);
-static PyObject *dict_from_vector(PyObject *const *values, PyObject *names);
-static PyObject *fiber_switch_arguments(fbl_thread *thread, fbl_record *named, PyObject *args,
-                                        PyObject *kwargs);
-static int throw_set_exception(PyObject *type, PyObject *value, PyObject *traceback);
-static PyObject *fiber_type_switch(PyObject *self, PyObject *const *args, Py_ssize_t count,
-                                   PyObject *names);
-static PyObject *fiber_type_throw(PyObject *self, PyObject *args);
-static PyObject *fiber_type_throw_vector(PyObject *self, PyObject *const *args, Py_ssize_t count);
 
 /* ---- death.c: collected, unwound, freed ---- */
 static int death_import(void);
@@ -308,48 +269,37 @@ static void fiber_dealloc(PyObject *self);
 static PyObject *fiber_get_context(PyObject *self, void *unused);
 static int fiber_set_context(PyObject *self, PyObject *value, void *unused);
 
+/* ---- stack_size.c ---- */
+static void stack_size_learn(void);
+static void stack_size_note_short(fbl_thread *thread);
+static void stack_size_tell_short(fbl_thread *thread);
+static PyObject *fiber_get_stack_size(PyObject *self, void *unused);
+static int fiber_set_stack_size(PyObject *self, PyObject *value, void *unused);
+static PyObject *module_stack_size(PyObject *module, PyObject *args);
+
+/* ---- trace.c: settrace() ---- */
+static int trace_call(fbl_thread *thread, PyObject *origin, const char *event);
+static void trace_arrival(fbl_thread *thread, PyObject *origin);
+
+/* ---- fiber_switch.c: switch() and throw() ---- */
+static bool record_has_plain_run(const fbl_record *record);
+static PyObject *fiber_find_run(fbl_record *record);
+static int record_reach(fbl_thread *thread, fbl_record *record);
+static void record_adopt(fbl_thread *thread, fbl_record *record);
+static fbl_thread *record_home(const fbl_record *record);
+static PyObject *fiber_switch_arguments(fbl_thread *thread, fbl_record *named, PyObject *args,
+                                        PyObject *kwargs);
+static int throw_set_exception(PyObject *type, PyObject *value, PyObject *traceback);
+static PyObject *fiber_type_switch(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                   PyObject *names);
+static PyObject *fiber_type_throw(PyObject *self, PyObject *args);
+static PyObject *fiber_type_throw_vector(PyObject *self, PyObject *const *args, Py_ssize_t count);
+
 /* ---- fiber_type.c: the type; tasks and the hub derive from it ---- */
 extern PyTypeObject fbl_fiber_type;
 extern const char fbl_throw_doc[];
 static PyObject *fiber_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 static PyObject *fiber_get_parent(PyObject *self, void *unused);
 static int fiber_set_parent(PyObject *self, PyObject *value, void *unused);
-
-/* ---- hub_type.c: callbacks and the outside's view ---- */
-extern PyTypeObject fbl_hub_type;
-static int hub_call_soon(fbl_thread *thread, PyObject *fn, PyObject *args);
-static PyObject *hub_get(fbl_thread *thread);
-static fbl_record *hub_fiber_get(fbl_thread *thread);
-static void hub_wake(fbl_record *record);
-static bool hub_consult(fbl_thread *thread, const char *method);
-static PyObject *hub_throw(PyObject *self, PyObject *args);
-static void hub_report_error(fbl_thread *thread, PyObject *context);
-
-/* ---- dead_end.c: nothing can happen in any thread ---- */
-extern const char fbl_dead_end_doc[];
-static PyObject *hub_is_dead_end(PyObject *self, PyObject *const *args, Py_ssize_t count);
-
-/* ---- watch_type.c: timers and watches that call back ---- */
-static void notices_call(fbl_thread *thread);
-static void notices_release(fbl_thread *thread);
-
-/* ---- timeout_type.c ---- */
-static void timeouts_release(fbl_thread *thread);
-static int timeouts_append(const fbl_thread *thread, PyObject *list);
-
-/* ---- link.c: callbacks that are told when something is ready ---- */
-extern const char fbl_link_add_doc[], fbl_link_remove_doc[];
-typedef bool link_question(PyObject *self);
-static PyObject *link_add(PyObject **links, PyObject *self, PyObject *callback,
-                          link_question *is_ready);
-static PyObject *link_remove(PyObject **links, PyObject *callback);
-static int link_tell_all(PyObject **links, PyObject *self);
-static int links_make(PyObject **links);
-static PyObject *link_count(PyObject *links);
-static PyObject *link_get_hub(PyObject *self, void *unused);
-
-/* ---- fd_wait.c: descriptors ---- */
-static int fd_wait(fbl_thread *thread, int fd, unsigned direction, uint64_t deadline_ns,
-                   bool is_owned);
 
 #endif

@@ -11,7 +11,7 @@
  * Callers: passage.c, on the thread that switches; settrace() concerns only its caller's thread.
  * Do not add: what sys.settrace does. That belongs to the thread, and frames carry their part.
  */
-#include "python/exports.h"
+#include "python/fiber/record.h"
 
 /* A tracer that raises is removed, and its exception takes the place of what travelled. */
 static void trace_fail(fbl_thread *thread, PyObject *travelling)

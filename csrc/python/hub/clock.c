@@ -8,7 +8,7 @@
  * Callers: fibril.testing, fibril.deadline; on the hub's own thread.
  * Do not add: policy about who may enter such a world, and what becomes of whom: fibril/testing.py.
  */
-#include "python/exports.h"
+#include "python/fiber/record.h"
 
 static PyObject *module_now(PyObject *module, PyObject *unused)
 {

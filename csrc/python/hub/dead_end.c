@@ -12,7 +12,7 @@
  * instructions.) Threads that are idle, such as workers without work, have no hub.
  * Do not add: what a dead end is told as, which is fibril.report.
  */
-#include "python/fiber/record.h"
+#include "python/hub/hub.h"
 
 const char fbl_dead_end_doc[] =
     "is_dead_end($self, tell, count, lost, idle, starting, /)\n--\n\nDo all native threads wait in "

@@ -11,7 +11,7 @@
  * reaches it from a fiber that ended with the hub as parent is reported or dropped.
  * Do not add: anything that must happen between two fibers. That is core.
  */
-#include "python/exports.h"
+#include "python/hub/hub.h"
 #include "core/poll/poll.h"
 
 #include <unistd.h>

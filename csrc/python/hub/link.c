@@ -10,7 +10,7 @@
  * Threads: any.
  * Do not add: links of tasks, which know how a task ended (task_type.c).
  */
-#include "python/exports.h"
+#include "python/hub/hub.h"
 
 /* callback(self) in the hub, soon. If its thread has ended, there is nobody to be told. */
 static int link_call_soon(PyObject *self, PyObject *callback, PyObject *hub)

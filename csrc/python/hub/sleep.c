@@ -1,99 +1,11 @@
 /*
- * sleep.c: what every blocking Python call needs: seconds, timeouts, and who waits in a list.
+ * sleep.c: sleeping, and waiting until nothing else is to do.
  *
- * The idea: a primitive's blocking call is five lines: a deadline from its `timeout` argument, a
- * waiter in its list, fiber_park_wait, and an answer per outcome. The rest of those lines is here.
- * Callers: the types of this folder, with the GIL.
+ * The idea: sleep(0) only gives way, and is the shortest wait there is; a longer one is a park with
+ * nothing but a deadline. Who waits for the idle moment is listed in the hub (core/idle.c).
+ * Callers: Python, with the GIL.
  */
-#include "python/exports.h"
-
-PyObject *fbl_timeout_class; /* fibril.timeout.Timeout, given by set_timeout_class */
-
-/* A number of seconds. -1: an exception that says what it should have been. */
-static int seconds_read(PyObject *seconds, double *value)
-{
-    *value = PyFloat_AsDouble(seconds);
-    if (*value == -1.0 && PyErr_Occurred()) {
-        if (PyErr_ExceptionMatches(PyExc_TypeError))
-            PyErr_Format(PyExc_TypeError,
-                         "cannot wait %R: a time must be a number of seconds, or None.", seconds);
-        return -1;
-    }
-    if (*value != *value) {
-        PyErr_SetString(PyExc_ValueError, "cannot wait nan seconds: give a number, or None.");
-        return -1;
-    }
-    return 0;
-}
-
-/* The arguments of a call by vector, in the order of `known` (its first entry tells the usage, its
- * last is NULL); what is not given stays as it is. -1: an exception. */
-static int arguments_read(const fbl_call *call, PyObject *names, const char *const *known,
-                          PyObject **values)
-{
-    const char *usage = *known++;
-    Py_ssize_t keyword_count = names == NULL ? 0 : PyTuple_GET_SIZE(names);
-    Py_ssize_t count = call->count - keyword_count, given = 0;
-    for (Py_ssize_t i = 0; known[i] != NULL; i++) {
-        if (i < count) {
-            values[i] = call->args[i];
-            given++;
-            continue;
-        }
-        for (Py_ssize_t k = 0; k < keyword_count; k++) {
-            if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, k), known[i]) == 0) {
-                values[i] = call->args[count + k];
-                given++;
-            }
-        }
-    }
-    if (given == call->count)
-        return 0;
-    PyErr_Format(PyExc_TypeError, "use %s", usage);
-    return -1;
-}
-
-/* None: for ever. A number: seconds from now; what is past or 0 is due at once. */
-static int seconds_to_deadline(fbl_thread *thread, PyObject *seconds, uint64_t *deadline_ns)
-{
-    double value;
-    *deadline_ns = FBL_NEVER;
-    if (seconds == NULL || seconds == Py_None)
-        return 0;
-    if (seconds_read(seconds, &value) < 0)
-        return -1;
-    *deadline_ns = fbl_hub_deadline(&thread->hub, value);
-    return 0;
-}
-
-/* Raises fibril.Timeout(seconds). */
-static PyObject *timeout_raise(PyObject *seconds)
-{
-    PyObject *error = PyObject_CallFunctionObjArgs(fbl_timeout_class, seconds, NULL);
-    if (error != NULL) {
-        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
-        Py_DECREF(error);
-    }
-    return NULL;
-}
-
-/* For tp_traverse of whatever has a wait list: the fibers whose reference the list owns. */
-static int waiters_visit(const fbl_link *list, visitproc visit, void *arg)
-{
-    for (const fbl_link *link = list->next; link != NULL && link != list; link = link->next) {
-        const fbl_waiter *waiter = fbl_container_of(link, const fbl_waiter, link);
-        if (fbl_waiter_is_owner(waiter))
-            Py_VISIT(((fbl_record *)waiter->fiber)->self);
-    }
-    return 0;
-}
-
-/* What those in the list wait for will not come: all are told that it is closed. */
-static void waiters_close(fbl_link *list)
-{
-    while (!fbl_list_is_empty(list))
-        fbl_wake_fiber(fbl_container_of(list->next, fbl_waiter, link)->fiber, FBL_WAKE_CLOSED);
-}
+#include "python/hub/hub.h"
 
 /* ---- sleep ---- */
 

@@ -14,7 +14,7 @@
 #ifndef FBL_SPIN_H
 #define FBL_SPIN_H
 
-#include "python/fiber/record.h"
+#include "python/hub/hub.h"
 
 #define SPIN_POLLS 256u       /* a power of two */
 #define SPIN_NS 5000000u      /* as long as CPython lets a thread keep the GIL */

@@ -11,7 +11,7 @@
  * cancel end that. What it throws is itself, so `thrown` is NULL then: no cycle.
  * Threads: any; it strikes the fiber that called start().
  */
-#include "python/exports.h"
+#include "python/hub/hub.h"
 
 typedef struct {
     PyBaseExceptionObject base; /* CPython's part of every exception */

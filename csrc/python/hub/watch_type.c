@@ -11,7 +11,7 @@
  * kept alive by that: dropping it stops it (fibril.loop keeps the active ones).
  * Threads: any; the callback runs in the hub given at the start.
  */
-#include "python/exports.h"
+#include "python/hub/hub.h"
 
 typedef struct {
     PyObject_HEAD PyObject *hub; /* owned: whose turn it is told in */

@@ -8,7 +8,7 @@
  * Threads: any: all lists change with the GIL only.
  * Do not add: anything that a running program needs. It is slow.
  */
-#include "python/exports.h"
+#include "python/primitives/semaphore.h"
 #include "python/task/task.h"
 
 /* Borrowed; NULL: it has ended. */

@@ -10,8 +10,9 @@
  * by name and ignore those they do not know.
  * Do not add: code that a process must run to be looked at. A core file cannot run any.
  */
-#include "python/interpreter/state_debug.h"
+#include "python/hub/hub.h"
 #include "python/task/task.h"
+#include "python/interpreter/state_debug.h"
 
 typedef struct {
     const char *name; /* NULL ends the table */

@@ -5,7 +5,7 @@
  * the caller has just found it empty), and for anybody's. Threads: each waits in its own hub;
  * fd_forget reaches all of them (the GIL is the lock).
  */
-#include "python/exports.h"
+#include "python/io/fd_wait.h"
 
 /* 0: ready; 1: the deadline; -1: an exception, EBADF if the descriptor was forgotten meanwhile. */
 static int fd_wait(fbl_thread *thread, int fd, unsigned direction, uint64_t deadline_ns,

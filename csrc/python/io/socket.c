@@ -15,8 +15,8 @@
  * The GIL is kept: a call that cannot wait takes about a microsecond, and giving the GIL away costs
  * more, and up to 5 ms when another thread is busy. Only large transfers let go of it.
  */
-#include "python/exports.h"
 #include "python/hub/spin.h"
+#include "python/io/fd_wait.h"
 
 #include <netinet/in.h>
 #include <stddef.h>

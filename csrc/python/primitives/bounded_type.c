@@ -6,9 +6,8 @@
  * a BoundedSemaphore one more than it was made with, a LockType (one permit) any while it is free.
  * Threads: any.
  */
-#include "python/exports.h"
-#include "python/primitives/semaphore.h"
 #include "python/hub/spin.h"
+#include "python/primitives/semaphore.h"
 
 /* Each type lists it, inherited or not, for speed: see QUEUE_HOT_METHODS. */
 #define ACQUIRE_METHOD(name, function, doc)                                                        \

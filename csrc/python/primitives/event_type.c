@@ -5,7 +5,7 @@
  * it is cleared again before he runs. So a set() is never missed by somebody who was waiting.
  * Threads: any.
  */
-#include "python/exports.h"
+#include "python/hub/hub.h"
 #include "python/hub/spin.h"
 
 typedef struct {

@@ -13,7 +13,9 @@
  * Threads: any.
  * Do not add: ways to change another fiber's values.
  */
-#include "python/exports.h"
+#include "python/fiber/record.h"
+
+extern PyTypeObject fbl_local_type;
 
 typedef struct {
     PyObject_HEAD PyObject *values; /* owned dict: serial → (weak reference to the fiber, dict) */

@@ -38,4 +38,9 @@ static PyObject *semaphore_enter(PyObject *self, PyObject *unused);
 static PyObject *semaphore_exit(PyObject *self, PyObject *const *args, Py_ssize_t count);
 extern PyTypeObject fbl_semaphore_type, fbl_bounded_type, fbl_lock_type;
 
+/* ---- who has one, for reports ---- */
+extern PyTypeObject fbl_rlock_type;
+static PyObject *rlock_owner(PyObject *self);
+static uint64_t semaphore_holder(PyObject *self);
+
 #endif

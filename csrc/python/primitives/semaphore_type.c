@@ -5,9 +5,9 @@
  * with an owner. Uncontended, an acquire is a comparison and a decrement: no switch, no allocation.
  * Threads: any.
  */
-#include "python/exports.h"
-#include "python/primitives/semaphore.h"
+#include "python/hub/hub.h"
 #include "python/hub/spin.h"
+#include "python/primitives/semaphore.h"
 
 #define ACQUIRE_USAGE "acquire(blocking=True, timeout=None)"
 

@@ -13,7 +13,7 @@
  * Spawning is one object, one record and one tuple; the context variables are copied only if the
  * spawning fiber has any.
  */
-#include "python/exports.h"
+#include "python/hub/hub.h"
 #include "python/task/task.h"
 
 /* ---- the end ---- */

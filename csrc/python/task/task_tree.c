@@ -11,7 +11,6 @@
  * gone.
  * Threads: any.
  */
-#include "python/exports.h"
 #include "python/task/task.h"
 
 /* ---- the tree ---- */

@@ -6,8 +6,10 @@
  * task; who links is called by the hub after the end. None of them knows how the task is run
  * (task_life.c). Threads: any may wait, kill and link; the task runs on the thread that made it.
  */
+#include "python/hub/hub.h"
 #include "python/hub/spin.h"
 #include "python/task/task.h"
+#include "python/task/task_doc.h"
 
 /* ---- starting it ---- */
 
@@ -454,8 +456,6 @@ static void task_dealloc(PyObject *self)
     fiber_free(self);
     Py_TRASHCAN_END
 }
-
-#include "python/task/task_doc.h"
 
 static PyGetSetDef task_getset[] = {
     {"value", task_get_value, NULL, "What it returned; None until then.", NULL},

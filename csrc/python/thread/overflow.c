@@ -16,7 +16,7 @@
  *
  * Do not add: anything that allocates, locks or calls Python to overflow_handle.
  */
-#include "python/task/task.h"
+#include "python/thread/thread.h"
 
 #include <dlfcn.h>
 #include <signal.h>

@@ -12,7 +12,7 @@
  * replaced, and may put it back long after the thread has ended. Their number is that of threads
  * that were alive at the same time. The GIL is the lock.
  */
-#include "python/fiber/record.h"
+#include "python/thread/thread.h"
 
 #include <signal.h>
 #include <sys/mman.h>

@@ -14,7 +14,7 @@
  * SAFE: nobody sees the number meanwhile: only the main thread may ask for it, and it sleeps.
  * Do not add: handlers. The hub has no signal of its own.
  */
-#include "python/fiber/record.h"
+#include "python/thread/thread.h"
 
 #include <sys/syscall.h>
 #include <unistd.h>

@@ -17,7 +17,7 @@
  * that is old by a moment delays a report. What decides is read again with the GIL.
  * Do not add: anything that a running fiber would have to do.
  */
-#include "python/exports.h"
+#include "python/thread/thread.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -6,7 +6,7 @@
  * the only one that lies in it, for the next getter; its put() has returned.
  * Threads: any.
  */
-#include "python/exports.h"
+#include "python/hub/hub.h"
 #include "python/primitives/queue/queue.h"
 
 static int channel_init(PyObject *self, PyObject *args, PyObject *kwargs)

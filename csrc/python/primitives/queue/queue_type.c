@@ -6,9 +6,10 @@
  * has no task_done(), join() and shutdown(); a Queue is a SimpleQueue that has.
  * Threads: any.
  */
-#include "python/exports.h"
-#include "python/primitives/queue/queue.h"
+#include "python/hub/hub.h"
 #include "python/hub/spin.h"
+#include "python/primitives/queue/queue.h"
+#include "python/primitives/queue/queue_doc.h"
 
 PyObject *fbl_queue_items_class;
 static PyObject *empty_class, *full_class, *shutdown_class; /* see set_queue_classes */
@@ -455,8 +456,6 @@ static PyObject *module_set_queue_classes(PyObject *module, PyObject *args)
 }
 
 /* ---- the types ---- */
-
-#include "python/primitives/queue/queue_doc.h"
 
 static PyMethodDef simple_queue_methods[] = {
     QUEUE_HOT_METHODS,

@@ -1,0 +1,46 @@
+/*
+ * hub.h: what the hub's parts have of each other, and the storeys above of them.
+ *
+ * The idea: the core's hub (core/hub.c) decides who runs. Here is what it is to Python: an object
+ * that calls back, timers and watches that do, timeouts, and callbacks that others link.
+ * Do not add: what only the table in module.c names (exports.h).
+ */
+#ifndef FBL_HUB_H
+#define FBL_HUB_H
+
+#include "python/fiber/record.h"
+
+/* ---- hub_type.c: callbacks and the outside's view ---- */
+extern PyTypeObject fbl_hub_type;
+static int hub_call_soon(fbl_thread *thread, PyObject *fn, PyObject *args);
+static void hub_wake(fbl_record *record);
+static bool hub_consult(fbl_thread *thread, const char *method);
+static PyObject *hub_throw(PyObject *self, PyObject *args);
+
+/* ---- dead_end.c: nothing can happen in any thread ---- */
+extern const char fbl_dead_end_doc[];
+static PyObject *hub_is_dead_end(PyObject *self, PyObject *const *args, Py_ssize_t count);
+
+/* ---- watch_type.c: timers and watches that call back ---- */
+static void notices_call(fbl_thread *thread);
+static void notices_release(fbl_thread *thread);
+
+/* ---- timeout_type.c ---- */
+static void timeouts_release(fbl_thread *thread);
+static int timeouts_append(const fbl_thread *thread, PyObject *list);
+
+/* ---- link.c: callbacks that are told when something is ready ---- */
+extern const char fbl_link_add_doc[], fbl_link_remove_doc[];
+typedef bool link_question(PyObject *self);
+static PyObject *link_add(PyObject **links, PyObject *self, PyObject *callback,
+                          link_question *is_ready);
+static PyObject *link_remove(PyObject **links, PyObject *callback);
+static int link_tell_all(PyObject **links, PyObject *self);
+static int links_make(PyObject **links);
+static PyObject *link_count(PyObject *links);
+static PyObject *link_get_hub(PyObject *self, void *unused);
+
+/* ---- sleep.c ---- */
+static PyObject *sleep_now(fbl_thread *thread);
+
+#endif

@@ -1,0 +1,325 @@
+/*
+ * end.c: the end of a native thread that used fibers, and of the interpreter.
+ *
+ * The idea: the thread puts a dict of ours in the place of its thread state's. CPython drops that
+ * when the native thread ends, or else when the interpreter does; both end in thread_close. A
+ * thread that ends by itself first unwinds the fibers it leaves behind.
+ * Callers: the thread itself, with the GIL.
+ */
+#include "python/hub/hub.h"
+#include "python/thread/thread.h"
+
+/* The hub fiber has no Python frames while it is parked, so its stack may go with it. */
+static void thread_drop_hub_fiber(fbl_thread *thread)
+{
+    fbl_record *record = thread->hub_fiber;
+    thread->hub_fiber = NULL;
+    if (record == NULL)
+        return;
+    if (record->core.state == FBL_FIBER_PARKED && thread->hub.current == &record->core)
+        return; /* SAFE: leaked. A daemon thread was choosing the next fiber, on this stack, and
+                   ran Python code there, when the interpreter ended. */
+    if (record->core.state == FBL_FIBER_PARKED) {
+        fbl_fiber_end_idle(&record->core);
+        Py_CLEAR(record->state.context);
+        Py_DECREF(record->self); /* parked, it was held */
+    }
+    Py_DECREF(record->self);
+}
+
+/* A task of this thread that has not begun: it has no frames, so it can be dropped. */
+static fbl_record *thread_find_unbegun(fbl_thread *thread)
+{
+    for (fbl_link *link = thread->hub.fibers.next; link != &thread->hub.fibers; link = link->next) {
+        fbl_fiber *fiber = fbl_container_of(link, fbl_fiber, all);
+        if (fiber->state == FBL_FIBER_NEW && fiber->is_held)
+            return (fbl_record *)fiber;
+    }
+    return NULL;
+}
+
+/* Nobody will run this thread's fibers any more: those who wait for them elsewhere are told. */
+static void thread_disappoint(fbl_thread *thread)
+{
+    fbl_record *record;
+    while ((record = thread_find_unbegun(thread)) != NULL) {
+        Py_INCREF(record->self);
+        record_cancel_start(record);
+        task_tell_joiners(record->self);
+        Py_DECREF(record->self);
+    }
+    for (fbl_link *link = thread->hub.fibers.next; link != &thread->hub.fibers; link = link->next)
+        task_tell_joiners(((fbl_record *)fbl_container_of(link, fbl_fiber, all))->self);
+}
+
+/* Fibers that were made here and not started have nothing of the thread: another one may give them
+ * a parent of its own, and start them. */
+static void thread_release_unstarted(fbl_thread *thread)
+{
+    fbl_link *link = thread->hub.fibers.next;
+    while (link != &thread->hub.fibers) {
+        fbl_record *record = (fbl_record *)fbl_container_of(link, fbl_fiber, all);
+        link = link->next;
+        if (!record_is_started(record) && record->body == fiber_body && !record->core.is_held)
+            fbl_list_remove(&record->core.all);
+    }
+}
+
+/* The native thread ends (its thread state is being cleared), or the interpreter does. */
+static void thread_close(fbl_thread *thread)
+{
+    if (thread->hub.is_blocked) {
+        /* The interpreter ends while a daemon thread sleeps in the poller. SAFE: leaked as a whole,
+         * because that thread may wake and look at its hub once more before CPython stops it. */
+        thread->is_closed = true;
+        return;
+    }
+    thread->record_count++; /* keeps the struct until the end, whatever is dropped meanwhile */
+    thread->is_closed = true;
+    thread_disappoint(thread);
+    thread_drop_hub_fiber(thread);
+    bool is_main_current = thread->hub.current == thread->hub.main;
+    thread_release_unstarted(thread);
+    timeouts_release(thread);
+    notices_release(thread);
+    fbl_hub_abandon(&thread->hub, NULL);
+    fbl_hub_close(&thread->hub);
+    watchdog_lock();
+    fbl_list_remove(&thread->threads);
+    watchdog_unlock();
+    signal_stack_close(thread);
+    if (fbl_this_thread == thread)
+        fbl_this_thread = NULL;
+    Py_CLEAR(thread->callbacks);
+    Py_CLEAR(thread->tracer);
+    PyObject *main = thread->main->self;
+    if (is_main_current)
+        Py_DECREF(main); /* "current" */
+    Py_DECREF(main);
+    if (--thread->record_count == 0)
+        PyMem_RawFree(thread);
+}
+
+/* ---- unwinding what a thread leaves behind ---- */
+
+/* Rounds, because who is unwound may start others. */
+#define UNWIND_ROUNDS_MAX 8
+#define UNWIND_TURNS_MAX 64
+
+/* Since atexit: no thread of this process comes back to its fibers. */
+static bool is_exiting;
+
+/* A scheduler's own fiber (gevent's hub, eventlet's) goes on in its loop when GreenletExit is
+ * thrown at it, and waits there for ever, for descriptors of a thread that has ended. Programs that
+ * know greenlets may have one, and greenlet leaves alone whoever somebody else refers to (who is
+ * referred to by nobody has been unwound already). At a thread's end its class tells, or that the
+ * thread has never used our hub; at exit every fiber left by hand may be one. */
+static bool record_may_schedule(const fbl_record *record)
+{
+    return fbl_knows_greenlets && record->body == fiber_body && !record->core.is_held &&
+           (is_exiting || !Py_IS_TYPE(record->self, &fbl_fiber_type) ||
+            record->thread->hub.switch_count == 0);
+}
+
+/* Begun and not ended, or a task that would still begin. The hub never ends, but a callback of it
+ * may have switched away by hand; thrown at, the hub goes on and parks. */
+static bool record_is_left_behind(const fbl_record *record)
+{
+    const fbl_thread *thread = record->thread;
+    if (record == thread->main || record->is_daemon || record_may_schedule(record))
+        return false;
+    if (record == thread->hub_fiber)
+        return record->core.state == FBL_FIBER_SUSPENDED;
+    return record_is_away(record) || (record->core.state == FBL_FIBER_NEW && record->core.is_held);
+}
+
+/* A new list of them, in the order they were made; NULL without memory. */
+static PyObject *thread_list_left_behind(fbl_thread *thread)
+{
+    PyObject *list = PyList_New(0);
+    for (fbl_link *link = thread->hub.fibers.next; list != NULL && link != &thread->hub.fibers;
+         link = link->next) {
+        fbl_record *record = (fbl_record *)fbl_container_of(link, fbl_fiber, all);
+        if (record_is_left_behind(record) && PyList_Append(list, record->self) < 0)
+            Py_CLEAR(list);
+    }
+    return list;
+}
+
+static void record_end_unbegun(fbl_record *record, const char *why)
+{
+    if (record->body == fiber_body) {
+        record_cancel_start(record);
+        return;
+    }
+    PyObject *exit = PyObject_CallFunction(fbl_error_exit, "s", why);
+    if (exit != NULL)
+        PyErr_SetRaisedException(exit);
+    task_end_unstarted(record);
+}
+
+/* Throws at everybody at whom nobody has thrown yet. False: there is none. */
+static bool thread_unwind_once(fbl_thread *thread, const char *why)
+{
+    bool is_anybody = false;
+    PyObject *list = thread_list_left_behind(thread);
+    if (list == NULL) {
+        PyErr_WriteUnraisable(thread->main->self);
+        return false;
+    }
+    Py_ssize_t count = PyList_GET_SIZE(list);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        fbl_record *record = record_of(PyList_GET_ITEM(list, i));
+        if (!record_is_left_behind(record) || record->was_thrown_exit)
+            continue;
+        is_anybody = true;
+        if (record->core.state == FBL_FIBER_NEW)
+            record_end_unbegun(record, why);
+        else
+            fiber_unwind(record, why);
+    }
+    Py_DECREF(list);
+    return is_anybody;
+}
+
+/* Who is still there is let go, with a line that says so. */
+static void thread_tell_refusals(fbl_thread *thread)
+{
+    PyObject *list = thread_list_left_behind(thread);
+    for (Py_ssize_t i = 0; list != NULL && i < PyList_GET_SIZE(list); i++)
+        if (record_is_left_behind(record_of(PyList_GET_ITEM(list, i))))
+            fiber_tell_refusal(PyList_GET_ITEM(list, i));
+    if (list == NULL)
+        PyErr_WriteUnraisable(thread->main->self);
+    Py_XDECREF(list);
+}
+
+/* No fiber of this thread will go on: each is thrown GreenletExit once, and may run its finally
+ * blocks. In those it may wait for the others, but not for time or the outside. The caller is the
+ * main fiber. */
+static void thread_unwind(fbl_thread *thread, const char *why)
+{
+    assert(thread->hub.current == thread->hub.main);
+    thread->is_ending = true;
+    for (fbl_link *link = thread->hub.fibers.next; link != &thread->hub.fibers; link = link->next)
+        ((fbl_record *)fbl_container_of(link, fbl_fiber, all))->was_thrown_exit = false;
+    for (int round = 0; round < UNWIND_ROUNDS_MAX && thread_unwind_once(thread, why); round++) {
+        for (int turn = 0; turn < UNWIND_TURNS_MAX; turn++) {
+            if (fbl_list_is_empty(&thread->hub.ready))
+                break;
+            PyObject *done = sleep_now(thread);
+            if (done == NULL)
+                PyErr_WriteUnraisable(thread->main->self);
+            Py_XDECREF(done);
+        }
+    }
+    thread_tell_refusals(thread);
+}
+
+/* ---- when a thread ends ---- */
+
+static bool thread_may_run(const fbl_thread *thread)
+{
+    const fbl_fiber *main = thread->hub.main;
+    return thread == fbl_this_thread && !fbl_is_finalizing() && thread->hub.current == main &&
+           main->state == FBL_FIBER_RUNNING;
+}
+
+/* What we put in the place of the thread state's dict: CPython drops it first of all when it clears
+ * the state, in the dying thread, while that can still run Python code. A mere item of the dict
+ * would be told when the other items are gone: up to 3.12 thread-locals are such items. */
+typedef struct {
+    PyDictObject dict; /* first: it is a dict */
+    fbl_thread *thread; /* who ends with it; NULL afterwards */
+    fbl_locals locals; /* kept alive until then */
+    PyObject *former; /* owned: the dict it replaced, empty: somebody may hold a borrowed pointer */
+} thread_dict;
+
+static PyObject *thread_local; /* a threading.local: setting it makes a thread's fbl_locals */
+
+static void thread_dict_unwind(thread_dict *self, fbl_thread *thread)
+{
+    PyThreadState *ts = thread->ts;
+    fbl_locals none = {NULL, NULL};
+    /* SAFE: the state is being cleared and has no dict; what runs now finds this one in its place,
+     * with all thread-locals, and afterwards it is cleared in the usual way. */
+    assert(ts->dict == NULL);
+    ts->dict = Py_NewRef((PyObject *)self);
+    fbl_locals_give(&self->locals, ts);
+    thread_unwind(thread, "Killing the greenlet because its thread ends.");
+    /* Now the thread-locals go: what only they refer to may be a fiber, still to be unwound. */
+    fbl_locals_give(&none, ts);
+    PyDict_Clear((PyObject *)self);
+    Py_CLEAR(ts->dict);
+}
+
+static void thread_dict_finalize(PyObject *self)
+{
+    fbl_thread *thread = ((thread_dict *)self)->thread;
+    ((thread_dict *)self)->thread = NULL;
+    if (thread == NULL)
+        return;
+    PyObject *pending = PyErr_GetRaisedException();
+    if (thread_may_run(thread))
+        thread_dict_unwind((thread_dict *)self, thread);
+    thread_close(thread);
+    PyErr_SetRaisedException(pending);
+}
+
+static void thread_dict_dealloc(PyObject *self)
+{
+    if (PyObject_CallFinalizerFromDealloc(self) < 0)
+        return;
+    Py_CLEAR(((thread_dict *)self)->former);
+    Py_CLEAR(((thread_dict *)self)->locals.key);
+    Py_CLEAR(((thread_dict *)self)->locals.sentinel);
+    PyDict_Type.tp_dealloc(self);
+}
+
+static PyTypeObject thread_dict_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril._core.ThreadDict",
+    .tp_base = &PyDict_Type,
+    .tp_basicsize = sizeof(thread_dict),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_dealloc = thread_dict_dealloc,
+    .tp_finalize = thread_dict_finalize,
+};
+
+static int thread_import(void)
+{
+    PyObject *module = PyImport_ImportModule("_thread");
+    if (module != NULL)
+        thread_local = PyObject_CallMethod(module, "_local", NULL);
+    Py_XDECREF(module);
+    return thread_local == NULL ? -1 : PyType_Ready(&thread_dict_type);
+}
+
+static int thread_watch_end(fbl_thread *thread)
+{
+    if (PyObject_SetAttrString(thread_local, "is_used", Py_True) < 0)
+        return -1;
+    PyObject *former = PyThreadState_GetDict();
+    PyObject *self = PyObject_CallNoArgs((PyObject *)&thread_dict_type);
+    if (former == NULL || self == NULL || PyDict_Update(self, former) < 0) {
+        Py_XDECREF(self);
+        if (!PyErr_Occurred())
+            PyErr_NoMemory();
+        return -1;
+    }
+    PyDict_Clear(former);
+    /* SAFE: the reference that the thread state had to the former dict is ours now. */
+    ((thread_dict *)self)->former = former;
+    ((thread_dict *)self)->thread = thread;
+    fbl_locals_take(&((thread_dict *)self)->locals, thread->ts);
+    thread->ts->dict = self;
+    return 0;
+}
+
+/* At exit: what the calling thread would leave behind. */
+static void thread_unwind_at_exit(void)
+{
+    fbl_thread *thread = fbl_this_thread;
+    is_exiting = true;
+    if (thread != NULL && thread_may_run(thread))
+        thread_unwind(thread, "Killing the greenlet because the interpreter exits.");
+}

@@ -1,0 +1,73 @@
+/*
+ * fork.c: what becomes of fibers in the child of a fork.
+ *
+ * The idea: only the forking native thread exists there, and of its fibers the forking one goes on
+ * (POSIX says so of threads). Programs that know greenlets find those that were left by hand, too,
+ * as with greenlet. All others are lost: their frames may be looked at, and nothing runs them.
+ * Callers: Python's hook, with the GIL.
+ */
+#include "python/hub/hub.h"
+#include "python/thread/thread.h"
+
+/* Would greenlet have it in the child? Who waits for the hub stays behind: what it waits for does.
+ */
+static bool record_is_kept_over_fork(const fbl_record *record)
+{
+    bool is_plain = record->body == fiber_body || record == record->thread->main;
+    return is_plain &&
+           (record->core.state == FBL_FIBER_SUSPENDED || record->core.state == FBL_FIBER_NEW);
+}
+
+/* Takes the fibers that the child keeps out of the hub's list. */
+static void thread_set_aside_kept(fbl_thread *thread, fbl_link *kept)
+{
+    fbl_link *link = thread->hub.fibers.next;
+    while (fbl_knows_greenlets && link != &thread->hub.fibers) {
+        fbl_fiber *fiber = fbl_container_of(link, fbl_fiber, all);
+        link = link->next;
+        if (!record_is_kept_over_fork((fbl_record *)fiber))
+            continue;
+        fbl_list_remove(&fiber->all);
+        fbl_list_append(kept, &fiber->all);
+    }
+}
+
+/* The forking thread's hub begins anew, without those who stayed in the parent. */
+static void thread_abandon_others(fbl_thread *thread)
+{
+    fbl_link kept;
+    fbl_list_init(&kept);
+    thread_set_aside_kept(thread, &kept);
+    fbl_hub_abandon(&thread->hub, thread->hub.current);
+    while (!fbl_list_is_empty(&kept)) {
+        fbl_link *link = kept.next;
+        fbl_list_remove(link);
+        fbl_list_append(&thread->hub.fibers, link);
+    }
+}
+
+/* In the child of a fork only the forking fiber goes on (POSIX), and what greenlet would keep if
+ * the program knows fibers by that name. Other threads do not exist. */
+static void thread_after_fork(void)
+{
+    fbl_link *link = fbl_all_threads.next;
+    while (link != &fbl_all_threads) {
+        fbl_thread *thread = fbl_container_of(link, fbl_thread, threads);
+        link = link->next;
+        bool is_own = thread == fbl_this_thread;
+        if (is_own)
+            signal_wake_learn(thread); /* it is the main thread now */
+        if (is_own)
+            thread_abandon_others(thread);
+        else
+            fbl_hub_abandon(&thread->hub, NULL);
+        Py_CLEAR(thread->callbacks);
+        if (!is_own || thread->hub_fiber != thread_current(thread))
+            thread->hub_fiber = NULL; /* its object leaks with its frames, like any lost fiber's */
+        if (!is_own) {
+            notices_release(thread);
+            thread->is_closed = true;
+            fbl_list_remove(&thread->threads);
+        }
+    }
+}
