@@ -20,11 +20,12 @@
 #include "core/fiber.c"
 #include "core/switch/guest.c"
 #include "core/switch/entry.c"
+#include "core/poller.c"
 #include "core/fd.c"
 #include "core/idle.c"
+#include "core/hub.c"
 #include "core/poll/epoll.c"
 #include "core/poll/sim.c"
-#include "core/hub.c"
 
 /* What knows Python. */
 #include "python/fiber/errors.c"

@@ -344,7 +344,7 @@ fbl_wake fbl_idle_wait(fbl_hub *hub, fbl_idle *idle);
 uint64_t fbl_idle_cushion(fbl_hub *hub);
 void fbl_idle_fire(fbl_hub *hub);
 
-/* ---- poll.h: the contract of a poller; poll/ has one file each ------------------------------ */
+/* ---- poller.h: the contract of a poller; poll/ has one file each ---------------------------- */
 struct fbl_event {
     int fd; /* which */
     uint32_t generation; /* fbl_fd.generation when it was registered */

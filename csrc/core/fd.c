@@ -16,7 +16,7 @@
  * stay; who wants to be told again of what is still true asks for it (fbl_fd_watch_want).
  */
 #include "core/core.h"
-#include "core/poll/poll.h"
+#include "core/poller.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -13,18 +13,10 @@
  * Do not add: knowledge of tasks, exceptions or callbacks; they are the embedder's.
  */
 #include "core/core.h"
-#include "core/poll/poll.h"
+#include "core/poller.h"
 #include "core/switch/switch.h"
 
 #include <errno.h>
-#include <time.h>
-
-uint64_t fbl_hub_now(fbl_hub *hub)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec + hub->clock_offset_ns;
-}
 
 void fbl_hub_init(fbl_hub *hub, fbl_fiber *main, size_t stack_bytes, size_t stack_bytes_least)
 {
@@ -62,39 +54,16 @@ void fbl_hub_init(fbl_hub *hub, fbl_fiber *main, size_t stack_bytes, size_t stac
     hub->is_lent = false;
 }
 
-/* The thread ends. Fibers that still have stacks are the embedder's to unwind or to leak. */
+/* The thread ends, and its hub is in the real world. Fibers that still have stacks are the
+ * embedder's to unwind or to leak. */
 void fbl_hub_close(fbl_hub *hub)
 {
-    fbl_sim_remove(hub);
     if (hub->is_open)
         hub->poller->close(hub);
     hub->is_open = false;
     fbl_timer_clear(hub);
     fbl_fd_clear(hub);
     fbl_stack_pool_clear(&hub->stacks);
-}
-
-int fbl_hub_open(fbl_hub *hub)
-{
-    if (hub->is_open)
-        return 0;
-    int rc = hub->poller->open(hub);
-    hub->is_open = rc == 0;
-    return rc;
-}
-
-/* When `seconds` from now is, on the hub's clock; rounded up, so that nothing fires early. Not by
- * ceil(): some compilers call it, and then the library of mathematics must be there. */
-uint64_t fbl_hub_deadline(fbl_hub *hub, double seconds)
-{
-    uint64_t now_ns = hub->now(hub);
-    if (!(seconds > 0))
-        return now_ns;
-    double delay_ns = seconds * 1e9;
-    if (delay_ns >= (double)(FBL_NEVER - now_ns))
-        return FBL_NEVER - 1;
-    uint64_t whole_ns = (uint64_t)delay_ns;
-    return now_ns + whole_ns + ((double)whole_ns < delay_ns);
 }
 
 /* Fires what is due. Returns how long may be slept: 0 if somebody is ready, FBL_NEVER if only the
@@ -133,13 +102,6 @@ void fbl_hub_dispatch(fbl_hub *hub, int count)
 {
     for (int i = 0; i < count; i++)
         fbl_fd_event(hub, &hub->events[i]);
-}
-
-/* Another thread made somebody ready while this hub sleeps. */
-void fbl_hub_notify(fbl_hub *hub)
-{
-    if (hub->is_open)
-        hub->poller->wake(hub);
 }
 
 /* Gives the kernel back what this thread's stacks hold and do not need: pages below the frames of

@@ -7,7 +7,7 @@
  */
 #include "python/hub/hub.h"
 #include "python/thread/thread.h"
-#include "core/poll/poll.h"
+#include "core/poller.h"
 
 static inline void fbl_embed_swap(fbl_fiber *source, fbl_fiber *target)
 {

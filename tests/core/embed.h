@@ -67,6 +67,7 @@ __attribute__((unused)) static int test_madvise(void *at, size_t bytes, int advi
 #include "core/fiber.c"
 #include "core/switch/guest.c"
 #include "core/switch/entry.c"
+#include "core/poller.c"
 #include "core/fd.c"
 #include "core/idle.c"
 #include "core/poll/epoll.c"
@@ -299,6 +300,7 @@ static inline void test_close(void)
     CHECK(fbl_list_is_empty(&test_hub.ready));
     CHECK(test_hub.fibers.next == &test_main.core.all &&
           test_hub.fibers.prev == &test_main.core.all);
+    fbl_sim_remove(&test_hub);
     fbl_hub_close(&test_hub);
 }
 

@@ -20,7 +20,7 @@ CORE_LINES = 13000
 SURFACE_LINES = 9000
 # Ladders: choosing between variants is all that these files do.
 LADDERS = (
-    "csrc/core/switch/switch.h", "csrc/core/poll/poll.h",
+    "csrc/core/switch/switch.h", "csrc/core/poller.h",
     "csrc/python/interpreter/state.h", "csrc/python/interpreter/compat.h",
 )  # fmt: skip
 # Files of which a build takes one, and a reader reads one.

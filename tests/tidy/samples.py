@@ -61,7 +61,7 @@ SAMPLES = {
         {"csrc/a.c": "#if A\n#elif B\n#endif\n#ifdef C\n#endif\n" * 2},
         {
             "csrc/a.h": "#ifndef A_H\n#define A_H\n" + "#if A\n#endif\n" * 5 + "#endif\n",
-            "csrc/core/poll/poll.h": "#if A\n#endif\n" * 9,
+            "csrc/core/poller.h": "#if A\n#endif\n" * 9,
         },
     ),
     "line_is_wide": Sample(
@@ -138,6 +138,22 @@ SAMPLES = {
             "csrc/core/switch/x.S": "",
             "meson.build": "'x.S'",
         },
+    ),
+    "arrow_climbs": Sample(
+        {
+            "csrc/python/fiber/a.c": "int f(void)\n{\n    return hub_f();\n}\n",
+            "csrc/python/hub/b.c": "int hub_f(void)\n{\n    return 1;\n}\n",
+        },
+        {
+            "csrc/python/fiber/a.c": "int f(void)\n{\n    hub_get();\n    fbl_embed_run();\n}\n",
+            "csrc/python/hub/b.c": '#include "core/list.h"\nint hub_get(void)\n{\n    f();\n}\n',
+            "csrc/python/embed.c": "int fbl_embed_run(void)\n{\n    return 1;\n}\n",
+            "csrc/core/list.h": "int fbl_embed_run(void);\n",
+        },
+        line=3,
+    ),
+    "file_has_no_storey": Sample(
+        {"csrc/python/attic/a.c": HEAD}, {"csrc/a.c": HEAD, "tests/core/b.c": HEAD}
     ),
     "encoding_is_unspecified": Sample(
         {"a.py": 'gate.open()\npath.write_text("x")\n'},

@@ -8,6 +8,7 @@ from tests.tidy import (  # fills RULES
     rules_native,
     rules_python,
     rules_size,
+    rules_storeys,
     rules_surface,
     rules_text,
 )
@@ -15,7 +16,7 @@ from tests.tidy.rule import RULES, complaints, read_ratchet
 from tests.tidy.samples import SAMPLES
 from tests.tidy.tree import Breach, Tree
 
-MODULES = (rules_native, rules_python, rules_size, rules_surface, rules_text)
+MODULES = (rules_native, rules_python, rules_size, rules_storeys, rules_surface, rules_text)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@
  * Fork: the child shares the parent's epoll instance. close() only closes the descriptor: removing
  * registrations through it would take them from the parent.
  */
-#include "core/poll/poll.h"
+#include "core/poller.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -13,7 +13,7 @@
  * the real clock goes on from where the world's stood. So a deadline means the same on both sides.
  * Thread: the hub's own; any may call wake().
  */
-#include "core/poll/poll.h"
+#include "core/poller.h"
 
 #include <errno.h>
 #include <poll.h>

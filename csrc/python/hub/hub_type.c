@@ -12,7 +12,7 @@
  * Do not add: anything that must happen between two fibers. That is core.
  */
 #include "python/hub/hub.h"
-#include "core/poll/poll.h"
+#include "core/poller.h"
 
 #include <unistd.h>
 

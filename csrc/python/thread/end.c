@@ -83,6 +83,7 @@ static void thread_close(fbl_thread *thread)
     timeouts_release(thread);
     notices_release(thread);
     fbl_hub_abandon(&thread->hub, NULL);
+    fbl_sim_remove(&thread->hub);
     fbl_hub_close(&thread->hub);
     watchdog_lock();
     fbl_list_remove(&thread->threads);

@@ -1,5 +1,5 @@
 /*
- * poll.h: the contract of a poller: how a hub asks the kernel what is ready.
+ * poller.h: the contract of a poller: how a hub asks the kernel what is ready.
  *
  * Six calls. A poller keeps no policy: it does not know fibers, timers or waiters. Readiness is
  * reported edge-wise: once when it becomes true, and again after `want`. Reporting too often is
@@ -14,10 +14,10 @@
  *           data only
  *   wake    make a running or coming `wait` return at once; any thread may call it
  *
- * A new poller is one more file in poll/ without conditionals, and one more line in hub.c's ladder.
+ * A new poller is one more file in poll/ without conditionals, and a word to fbl_hub_init.
  */
-#ifndef FBL_POLL_H
-#define FBL_POLL_H
+#ifndef FBL_POLLER_H
+#define FBL_POLLER_H
 
 #include "core/core.h"
 
