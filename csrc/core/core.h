@@ -4,7 +4,7 @@
  *
  * What it is: fibers with stacks of their own, and a hub per thread that decides which runs next.
  * Plain C: no file outside python/ knows that Python exists. Whoever embeds the core (CPython in
- * python/embed.h, or a C test) supplies the functions at the end of this file.
+ * python/embed.c, or a C test) supplies the functions at the end of this file.
  *
  * The idea that keeps it simple: there is one way to block. A fiber registers waiters, parks, and
  * whoever fires first takes all of its other waiters out. And there is no scheduler fiber: the
@@ -245,7 +245,7 @@ struct fbl_fiber {
     fbl_link all; /* listed in hub->fibers from init to the end, for reports */
     fbl_waiter *waiters; /* what it is parked on; NULL when not parked */
     fbl_timer timer; /* the deadline of its park, or the start time of a NEW one */
-    fbl_fiber_state state; /* changed only by fiber.c, waiter.c, guest.c and fbl_hub_abandon */
+    fbl_fiber_state state; /* changed by who enters or leaves it, and by who ends it */
     fbl_wake wake; /* why it was woken; valid from wake until it runs */
     bool is_held; /* the hub, or what it waits on, owns one of the embedder's references */
     bool is_fd_wait; /* parked on a descriptor: the hub, not a primitive, owns the reference */

@@ -9,7 +9,8 @@
  * Who may touch what:
  *   waiter.link, fiber.waiters   the parking fiber until it parks; then the waker, once
  *   fiber.wake                   NONE by the parking fiber, anything else once by the waker
- *   fiber.ready                  the waker appends; fbl_hub_next or an explicit switch removes
+ *   fiber.ready                  the waker appends, or who gives way; fbl_hub_next or an explicit
+ *                                switch removes
  *
  * References: parking turns the "current" reference into the one that whoever will wake the fiber
  * owns (is_held); running turns it back. So a park and wake changes no reference count.

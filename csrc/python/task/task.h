@@ -1,5 +1,5 @@
 /*
- * task.h: a task's fields, and what its two parts (task_life.c, task_type.c) have of each other.
+ * task.h: a task's fields, and what its parts (life, tree, type) have of each other.
  *
  * The idea: a task is a fiber with an outcome. The outcome is set once, by task_settle, whichever
  * way the task came to its end; everything else only asks for it.
