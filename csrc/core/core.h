@@ -322,7 +322,7 @@ static inline bool fbl_fd_watch_is_started(const fbl_fd_watch *watch)
 int fbl_fd_get(fbl_hub *hub, int fd, fbl_fd **entry);
 fbl_wake fbl_fd_wait(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t deadline_ns,
                      int *err);
-fbl_wake fbl_fd_wait_foreign(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t deadline_ns,
+fbl_wake fbl_fd_foreign_wait(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t deadline_ns,
                              int *err);
 void fbl_fd_event(fbl_hub *hub, const fbl_event *event);
 void fbl_fd_forget(fbl_hub *hub, int fd);

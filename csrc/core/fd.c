@@ -8,7 +8,7 @@
  *
  * Two kinds of owner. A socket of ours calls fbl_fd_forget when it closes, so its entry is always
  * true. A descriptor that somebody else owns may have been closed and reused without a word:
- * fbl_fd_wait_foreign registers anew each time, which makes the kernel report what is true now.
+ * fbl_fd_foreign_wait registers anew each time, which makes the kernel report what is true now.
  *
  * Invariant: an event whose generation is not the entry's is about an earlier use of the number and
  * is dropped. All readers wait in one list, all writers in another, first come first served; an
@@ -104,7 +104,7 @@ fbl_wake fbl_fd_wait(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t d
 }
 
 /* The same for a descriptor that somebody else owns: nothing remembered is believed. */
-fbl_wake fbl_fd_wait_foreign(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t deadline_ns,
+fbl_wake fbl_fd_foreign_wait(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t deadline_ns,
                              int *err)
 {
     int rc = fd_register(hub, entry);

@@ -33,11 +33,11 @@ static bool api_is_fiber(const char *function, PyGreenlet *fiber)
     return false;
 }
 
-static PyGreenlet *api_get_current(void) { return (PyGreenlet *)fiber_current(); }
+static PyGreenlet *api_get_current(void) { return (PyGreenlet *)fiber_current_switch(); }
 
 static PyGreenlet *api_new(PyObject *run, PyGreenlet *parent)
 {
-    PyObject *fiber = fiber_new(&fbl_fiber_type, fbl_empty_tuple, NULL);
+    PyObject *fiber = fiber_new_switch(&fbl_fiber_type, fbl_empty_tuple, NULL);
     if (fiber == NULL)
         return NULL;
     record_of(fiber)->run = Py_XNewRef(run);
@@ -62,17 +62,17 @@ static PyObject *api_switch(PyGreenlet *fiber, PyObject *args, PyObject *kwargs)
     fbl_thread *thread = thread_get();
     if (thread == NULL)
         return NULL;
-    return fiber_switch_arguments(thread, record_of((PyObject *)fiber), args, kwargs);
+    return fiber_arguments_switch(thread, record_of((PyObject *)fiber), args, kwargs);
 }
 
 /* Tasks and the hub have a throw() of their own. */
-static PyObject *api_throw_any(PyObject *fiber, PyObject *args)
+static PyObject *api_throw_any_switch(PyObject *fiber, PyObject *args)
 {
     if (PyObject_TypeCheck(fiber, &fbl_task_type))
-        return task_throw(fiber, args);
+        return task_throw_switch(fiber, args);
     if (PyObject_TypeCheck(fiber, &fbl_hub_type))
         return hub_throw(fiber, args);
-    return fiber_type_throw(fiber, args);
+    return fiber_type_throw_switch(fiber, args);
 }
 
 static PyObject *api_throw(PyGreenlet *fiber, PyObject *type, PyObject *value, PyObject *traceback)
@@ -85,7 +85,7 @@ static PyObject *api_throw(PyGreenlet *fiber, PyObject *type, PyObject *value, P
                                   traceback != NULL ? traceback : Py_None);
     if (args == NULL)
         return NULL;
-    PyObject *result = api_throw_any((PyObject *)fiber, args);
+    PyObject *result = api_throw_any_switch((PyObject *)fiber, args);
     Py_DECREF(args);
     return result;
 }

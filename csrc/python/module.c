@@ -27,7 +27,7 @@ static PyObject *module_getcurrent(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    return fiber_current();
+    return fiber_current_switch();
 }
 
 static PyObject *module_get_hub(PyObject *module, PyObject *unused)
@@ -107,7 +107,7 @@ static PyObject *module_unwind_at_exit(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    thread_unwind_at_exit();
+    thread_unwind_at_exit_switch();
     Py_RETURN_NONE;
 }
 
@@ -115,7 +115,7 @@ static PyObject *module_polled(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    return spin_poll() < 0 ? NULL : Py_NewRef(Py_None);
+    return spin_poll_wait() < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyMethodDef module_methods[] = {

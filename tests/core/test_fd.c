@@ -35,7 +35,7 @@ static void wait_for_fd(test_fiber *self)
     entry->ready &= (uint8_t)~call->direction; /* as who has just found it empty */
     if (call->is_foreign)
         call->why =
-            fbl_fd_wait_foreign(&test_hub, entry, call->direction, call->deadline_ns, &call->err);
+            fbl_fd_foreign_wait(&test_hub, entry, call->direction, call->deadline_ns, &call->err);
     else
         call->why = fbl_fd_wait(&test_hub, entry, call->direction, call->deadline_ns, &call->err);
     test_arrive();

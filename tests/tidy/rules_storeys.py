@@ -32,6 +32,8 @@ BORROWED = {
 }  # fmt: skip
 EMBEDDER = "fbl_embed_"
 WORD = re.compile(r"[A-Za-z_]\w*")
+CALL = re.compile(r"\b(\w+)\s*\(")
+SAYS_SO = re.compile(r"_(?:wait|switch)$")
 
 
 @rule("Move it to where it may be known, or ask for it from above.")
@@ -100,3 +102,20 @@ def file_has_no_storey(tree: Tree) -> Iterator[Breach]:
     for path in tree.paths("csrc/*.c", "csrc/*.h"):
         if storey_of(path) is None:
             yield Breach(path, 1, "lies in no storey")
+
+
+@rule("End its name in _wait (until something happens) or _switch (to somebody), as its callers'.")
+def switch_is_not_said(tree: Tree) -> Iterator[Breach]:
+    """A function that C code calls, and that calls one whose name says that it may switch, is named
+    so itself. What only Python calls says so in its docstring."""
+    calls: dict[str, set[str]] = {}
+    places: dict[str, tuple[str, int]] = {}
+    for path in tree.paths("csrc/*.c", "csrc/*.h"):
+        for function, body in tree.c[path].bodies:
+            calls.setdefault(function.name, set()).update(CALL.findall(body))
+            places[function.name] = path, function.line
+    called = set().union(*calls.values())
+    for name, (path, line) in places.items():
+        said = sorted(other for other in calls[name] & places.keys() if SAYS_SO.search(other))
+        if said and name in called and not SAYS_SO.search(name):
+            yield Breach(path, line, f"{name} calls {said[0]}, so it may switch, too", part=name)

@@ -155,6 +155,18 @@ SAMPLES = {
     "file_has_no_storey": Sample(
         {"csrc/python/attic/a.c": HEAD}, {"csrc/a.c": HEAD, "tests/core/b.c": HEAD}
     ),
+    "switch_is_not_said": Sample(
+        {
+            "csrc/core/a.c": "int f(void)\n{\n    return g();\n}\n\nint g(void)\n{\n"
+            "    return h_wait();\n}\nint h_wait(void)\n{\n    return 1;\n}\n",
+        },
+        {
+            "csrc/core/a.c": "int only_python(void)\n{\n    return g_switch();\n}\n\n"
+            "int g_switch(void)\n{\n    return h_wait();\n}\n"
+            "int h_wait(void)\n{\n    return unlisted_wait();\n}\n",
+        },
+        line=6,
+    ),
     "encoding_is_unspecified": Sample(
         {"a.py": 'gate.open()\npath.write_text("x")\n'},
         {

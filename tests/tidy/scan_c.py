@@ -108,8 +108,13 @@ class CSource:
 
     @cached_property
     def functions(self) -> list[CFunction]:
-        found = (self._function(block) for block in self._blocks())
-        return [function for function in found if function]
+        return [function for function, _ in self.bodies]
+
+    @cached_property
+    def bodies(self) -> list[tuple[CFunction, str]]:
+        """Every function with the code between its braces."""
+        found = ((self._function(block), block) for block in self._blocks())
+        return [(f, self.statements[block.start : block.end]) for f, block in found if f]
 
     def _blocks(self) -> Iterator[Block]:
         depth = header = start = 0

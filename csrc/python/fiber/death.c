@@ -69,7 +69,7 @@ static fbl_record *thread_find_dropped(fbl_thread *thread)
 /* Fibers whose last reference another thread dropped are unwound when their hub runs. Threads that
  * only switch by hand have no use for a hub, so these are unwound as well when such a thread asks
  * for its current fiber or makes a new one: so does greenlet. */
-static __attribute__((noinline)) void fibers_unwind_dropped_now(fbl_thread *thread)
+static __attribute__((noinline)) void dropped_unwind_all_switch(fbl_thread *thread)
 {
     fbl_record *record;
     PyObject *travelling = PyErr_GetRaisedException();
@@ -82,10 +82,10 @@ static __attribute__((noinline)) void fibers_unwind_dropped_now(fbl_thread *thre
     PyErr_SetRaisedException(travelling);
 }
 
-static inline void fibers_unwind_dropped(fbl_thread *thread)
+static inline void dropped_unwind_switch(fbl_thread *thread)
 {
     if (fbl_unlikely(thread->dropped_count > 0))
-        fibers_unwind_dropped_now(thread);
+        dropped_unwind_all_switch(thread);
 }
 
 /* Leaves that to the owner's hub. When it ends it goes to the hub: its parent may be waiting for
@@ -107,7 +107,7 @@ static void fiber_unwind_later(fbl_record *record, PyObject *exit)
 
 /* Throws GreenletExit into a fiber that is away, so that its finally blocks run. A fiber of another
  * thread, a task, or one met where nobody may switch, is left to its hub. */
-static void fiber_unwind(fbl_record *record, const char *why)
+static void fiber_end_switch(fbl_record *record, const char *why)
 {
     fbl_thread *thread = fbl_this_thread;
     record->was_thrown_exit = true;
@@ -136,13 +136,13 @@ static bool record_was_told(const fbl_record *record)
     return record->was_thrown_exit && record->thread->is_ending;
 }
 
-static void fiber_finalize(PyObject *self)
+static void fiber_finalize_switch(PyObject *self)
 {
     fbl_record *record = record_of(self);
     if (!record_is_unwindable(record) || record_was_told(record))
         return;
     PyObject *pending = PyErr_GetRaisedException();
-    fiber_unwind(record, "Killing the greenlet because all references have vanished.");
+    fiber_end_switch(record, "Killing the greenlet because all references have vanished.");
     PyErr_SetRaisedException(pending);
 }
 
@@ -154,13 +154,13 @@ static destructor python_finalize;
 static void fiber_finalize_after_del(PyObject *self)
 {
     /* SAFE: the caller holds one, and each answer is harmless: who is wanted and unwound all the
-     * same has merely ended; who is not, and is dropped again, is unwound by fiber_is_saved. */
+     * same has merely ended; who is not, and is dropped again, is unwound by fiber_save_switch. */
     Py_ssize_t count = Py_REFCNT(self);
     python_finalize(self);
     /* SAFE: as above. */
     bool is_wanted = Py_REFCNT(self) > count;
     if (!is_wanted)
-        fiber_finalize(self);
+        fiber_finalize_switch(self);
 }
 
 static void fiber_type_adopt_del(PyTypeObject *type)
@@ -257,11 +257,11 @@ static void fiber_free(PyObject *self)
 
 /* The last reference is gone. True: the fiber must be unwound first, and lives on until it is. One
  * that is thrown at and goes on, though nobody refers to it, is let go. */
-static bool fiber_is_saved(PyObject *self)
+static bool fiber_save_switch(PyObject *self)
 {
     fbl_record *record = record_of(self);
     bool is_away = record != NULL && record_is_away(record);
-    if (fbl_likely(!is_away && Py_TYPE(self)->tp_finalize == fiber_finalize))
+    if (fbl_likely(!is_away && Py_TYPE(self)->tp_finalize == fiber_finalize_switch))
         return false; /* it would do nothing */
     bool was_told = is_away && record_was_told(record);
     if (is_away && !was_told)
@@ -275,7 +275,7 @@ static bool fiber_is_saved(PyObject *self)
      * its type gets back the reference that the caller, subtype_dealloc, is going to drop. */
     Py_SET_REFCNT(self, 1);
     if (!record->was_thrown_exit)
-        fiber_finalize(self);
+        fiber_finalize_switch(self);
     if (record_is_unwindable(record) && Py_REFCNT(self) == 1)
         fiber_tell_refusal(self);
     Py_SET_REFCNT(self, Py_REFCNT(self) - 1);
@@ -290,7 +290,7 @@ static bool fiber_is_saved(PyObject *self)
 
 static void fiber_dealloc(PyObject *self)
 {
-    if (fiber_is_saved(self))
+    if (fiber_save_switch(self))
         return;
     PyObject_GC_UnTrack(self);
     Py_TRASHCAN_BEGIN(self, fiber_dealloc) /* a chain of parents may be as long as memory */

@@ -118,7 +118,7 @@ static fbl_record *fiber_choose(fbl_thread *thread, fbl_record *named, PyObject 
 
 /* What is handed over is made first, and the target chosen last: in 3.11 the collector runs inside
  * allocations, and with it destructors that may end the target. */
-static PyObject *fiber_switch_arguments(fbl_thread *thread, fbl_record *named, PyObject *args,
+static PyObject *fiber_arguments_switch(fbl_thread *thread, fbl_record *named, PyObject *args,
                                         PyObject *kwargs)
 {
     PyObject *run;
@@ -146,19 +146,19 @@ static PyObject *fiber_switch_arguments(fbl_thread *thread, fbl_record *named, P
 
 /* Every switch but the usual one. Apart, so that the usual one saves no registers for it. */
 static __attribute__((noinline)) PyObject *
-fiber_type_switch_any(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+fiber_type_any_switch(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     fbl_thread *thread = thread_get();
     if (thread == NULL)
         return NULL;
-    fibers_unwind_dropped(thread);
+    dropped_unwind_switch(thread);
     PyObject *tuple = tuple_from_vector(args, count);
     PyObject *kwargs = names == NULL ? NULL : dict_from_vector(args + count, names);
     PyObject *result = NULL;
     fbl_call call = {self, args, vector_length(count, names), NULL};
     fbl_record *record = call_begin(thread, &call);
     if (tuple != NULL && (names == NULL || kwargs != NULL))
-        result = fiber_switch_arguments(thread, record_of(self), tuple, kwargs);
+        result = fiber_arguments_switch(thread, record_of(self), tuple, kwargs);
     call_end(record, &call);
     Py_XDECREF(tuple);
     Py_XDECREF(kwargs);
@@ -171,7 +171,7 @@ static PyObject *fiber_type_switch(PyObject *self, PyObject *const *args, Py_ssi
     fbl_thread *thread = fbl_this_thread;
     fbl_record *target = record_of(self);
     if (fbl_unlikely(names != NULL || count > 1 || !fiber_is_plain_switch(thread, target)))
-        return fiber_type_switch_any(self, args, count, names);
+        return fiber_type_any_switch(self, args, count, names);
     fbl_call call = {self, args, count, NULL};
     fbl_record *record = call_begin(thread, &call);
     PyObject *value = Py_NewRef(count == 1 ? args[0] : fbl_empty_tuple);
@@ -216,14 +216,14 @@ static int throw_set_exception(PyObject *type, PyObject *value, PyObject *traceb
 
 /* The current exception goes to `named`. One that has not started starts with it, and so dies of it
  * at once; to one that has ended, GreenletExit is a value like any other. */
-static PyObject *fiber_throw(fbl_thread *thread, fbl_record *named)
+static PyObject *fiber_throw_switch(fbl_thread *thread, fbl_record *named)
 {
     PyObject *travelling = PyErr_GetRaisedException();
     if (record_is_dead(named) && PyErr_GivenExceptionMatches(travelling, fbl_error_exit)) {
         PyObject *tuple = PyTuple_Pack(1, travelling);
         Py_DECREF(travelling);
         PyObject *result =
-            tuple == NULL ? NULL : fiber_switch_arguments(thread, named, tuple, NULL);
+            tuple == NULL ? NULL : fiber_arguments_switch(thread, named, tuple, NULL);
         Py_XDECREF(tuple);
         return result;
     }
@@ -237,7 +237,7 @@ static PyObject *fiber_throw(fbl_thread *thread, fbl_record *named)
     return fiber_switch(thread, target, run);
 }
 
-static PyObject *fiber_type_throw(PyObject *self, PyObject *args)
+static PyObject *fiber_type_throw_switch(PyObject *self, PyObject *args)
 {
     PyObject *type = fbl_error_exit, *value = NULL, *traceback = NULL;
     if (!PyArg_UnpackTuple(args, "throw", 0, 3, &type, &value, &traceback))
@@ -245,7 +245,7 @@ static PyObject *fiber_type_throw(PyObject *self, PyObject *args)
     fbl_thread *thread = thread_get();
     if (thread == NULL || throw_set_exception(type, value, traceback) < 0)
         return NULL;
-    return fiber_throw(thread, record_of(self));
+    return fiber_throw_switch(thread, record_of(self));
 }
 
 /* The method: called by vector, so that the collector can see from where. */
@@ -257,7 +257,7 @@ static PyObject *fiber_type_throw_vector(PyObject *self, PyObject *const *args, 
         return NULL;
     fbl_call call = {self, args, count, NULL};
     fbl_record *record = call_begin(thread, &call);
-    PyObject *result = fiber_type_throw(self, tuple);
+    PyObject *result = fiber_type_throw_switch(self, tuple);
     call_end(record, &call);
     Py_DECREF(tuple);
     return result;

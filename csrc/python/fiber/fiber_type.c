@@ -168,14 +168,14 @@ static PyObject *fiber_repr(PyObject *self)
 
 /* ---- creation ---- */
 
-static PyObject *fiber_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+static PyObject *fiber_new_switch(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     (void)args;
     (void)kwargs;
     fbl_thread *thread = thread_get();
     if (thread == NULL)
         return NULL;
-    fibers_unwind_dropped(thread);
+    dropped_unwind_switch(thread);
     fiber_type_settle(type);
     if (fbl_unlikely(type->tp_flags & Py_TPFLAGS_IS_ABSTRACT))
         return PyBaseObject_Type.tp_new(type, fbl_empty_tuple, NULL); /* refuses, and says why */
@@ -284,10 +284,10 @@ PyTypeObject fbl_fiber_type = {
     .tp_doc = fiber_doc,
     .tp_basicsize = sizeof(fbl_fiber_object),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
-    .tp_new = fiber_new,
+    .tp_new = fiber_new_switch,
     .tp_init = fiber_init,
     .tp_dealloc = fiber_dealloc,
-    .tp_finalize = fiber_finalize,
+    .tp_finalize = fiber_finalize_switch,
     .tp_traverse = fiber_traverse,
     .tp_clear = fiber_clear,
     .tp_repr = fiber_repr,

@@ -247,22 +247,22 @@ static void fiber_end_forked_process(fbl_thread *thread, PyObject *context);
 
 /* ---- death.c: collected, unwound, freed ---- */
 static int death_import(void);
-static void fiber_unwind(fbl_record *record, const char *why);
+static void fiber_end_switch(fbl_record *record, const char *why);
 static void fiber_tell_refusal(PyObject *self);
 static void fiber_type_adopt_del(PyTypeObject *type);
 static int fiber_traverse(PyObject *self, visitproc visit, void *arg);
 static int fiber_clear(PyObject *self);
-static void fiber_finalize(PyObject *self);
-static inline void fibers_unwind_dropped(fbl_thread *thread);
+static void fiber_finalize_switch(PyObject *self);
+static inline void dropped_unwind_switch(fbl_thread *thread);
 
 /* Called before an instance is made: a __del__ must not take our finalizer's place. */
 static inline void fiber_type_settle(PyTypeObject *type)
 {
-    if (fbl_unlikely(type->tp_finalize != fiber_finalize))
+    if (fbl_unlikely(type->tp_finalize != fiber_finalize_switch))
         fiber_type_adopt_del(type);
 }
 static void fiber_free(PyObject *self);
-static bool fiber_is_saved(PyObject *self);
+static bool fiber_save_switch(PyObject *self);
 static void fiber_dealloc(PyObject *self);
 
 /* ---- context.c: the attribute gr_context ---- */
@@ -287,18 +287,18 @@ static PyObject *fiber_find_run(fbl_record *record);
 static int record_reach(fbl_thread *thread, fbl_record *record);
 static void record_adopt(fbl_thread *thread, fbl_record *record);
 static fbl_thread *record_home(const fbl_record *record);
-static PyObject *fiber_switch_arguments(fbl_thread *thread, fbl_record *named, PyObject *args,
+static PyObject *fiber_arguments_switch(fbl_thread *thread, fbl_record *named, PyObject *args,
                                         PyObject *kwargs);
 static int throw_set_exception(PyObject *type, PyObject *value, PyObject *traceback);
 static PyObject *fiber_type_switch(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                    PyObject *names);
-static PyObject *fiber_type_throw(PyObject *self, PyObject *args);
+static PyObject *fiber_type_throw_switch(PyObject *self, PyObject *args);
 static PyObject *fiber_type_throw_vector(PyObject *self, PyObject *const *args, Py_ssize_t count);
 
 /* ---- fiber_type.c: the type; tasks and the hub derive from it ---- */
 extern PyTypeObject fbl_fiber_type;
 extern const char fbl_throw_doc[];
-static PyObject *fiber_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
+static PyObject *fiber_new_switch(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 static PyObject *fiber_get_parent(PyObject *self, void *unused);
 static int fiber_set_parent(PyObject *self, PyObject *value, void *unused);
 

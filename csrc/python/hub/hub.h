@@ -41,6 +41,6 @@ static PyObject *link_count(PyObject *links);
 static PyObject *link_get_hub(PyObject *self, void *unused);
 
 /* ---- sleep.c ---- */
-static PyObject *sleep_now(fbl_thread *thread);
+static PyObject *sleep_now_wait(fbl_thread *thread);
 
 #endif

@@ -145,7 +145,7 @@ static fbl_thread *hub_thread(PyObject *self) { return record_of(self)->thread; 
 
 static PyObject *hub_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    PyObject *self = fiber_new(type, args, kwargs);
+    PyObject *self = fiber_new_switch(type, args, kwargs);
     if (self == NULL)
         return NULL;
     record_of(self)->body = hub_body;
@@ -480,7 +480,7 @@ PyTypeObject fbl_hub_type = {
     .tp_new = hub_new,
     .tp_init = hub_init,
     .tp_dealloc = fiber_dealloc,
-    .tp_finalize = fiber_finalize,
+    .tp_finalize = fiber_finalize_switch,
     .tp_traverse = fiber_traverse,
     .tp_clear = fiber_clear,
     .tp_methods = hub_methods,

@@ -9,7 +9,7 @@
 
 /* ---- sleep ---- */
 
-static PyObject *sleep_now(fbl_thread *thread)
+static PyObject *sleep_now_wait(fbl_thread *thread)
 {
     fbl_record *self = thread_current(thread);
     if (fiber_may_block(thread) < 0)
@@ -25,7 +25,7 @@ static PyObject *sleep_now(fbl_thread *thread)
 }
 
 /* Parks until then. The timer of a sleeper without `ref` keeps nothing going. */
-static PyObject *sleep_until(fbl_thread *thread, uint64_t deadline_ns, bool is_aside)
+static PyObject *sleep_until_wait(fbl_thread *thread, uint64_t deadline_ns, bool is_aside)
 {
     fbl_timer *timer = &thread_current(thread)->core.timer;
     const char *verb = is_aside ? "to sleep with ref=False (which does not count)" : "to sleep";
@@ -55,8 +55,8 @@ static PyObject *module_sleep(PyObject *module, PyObject *const *args, Py_ssize_
     if (is_counted < 0)
         return NULL;
     if (!(seconds > 0))
-        return sleep_now(thread);
-    return sleep_until(thread, fbl_hub_deadline(&thread->hub, seconds), !is_counted);
+        return sleep_now_wait(thread);
+    return sleep_until_wait(thread, fbl_hub_deadline(&thread->hub, seconds), !is_counted);
 }
 
 /* ---- idle ---- */

@@ -33,13 +33,13 @@ static __attribute__((noinline)) int spin_look_wait(fbl_thread *thread)
         thread_current(thread) == thread->hub_fiber)
         return 0;
     hub->look_count = hub->switch_count; /* the kernel and the timers, too */
-    PyObject *done = sleep_now(thread);
+    PyObject *done = sleep_now_wait(thread);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
 }
 
 /* Called before a primitive is looked at without waiting. -1: an exception. */
-static inline int spin_poll(void)
+static inline int spin_poll_wait(void)
 {
     fbl_thread *thread = fbl_this_thread;
     if (fbl_likely(thread == NULL || (++thread->spin.poll_count & (SPIN_POLLS - 1)) != 0))

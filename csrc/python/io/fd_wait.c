@@ -30,7 +30,7 @@ static int fd_wait(fbl_thread *thread, int fd, unsigned direction, uint64_t dead
     if (is_owned)
         why = fbl_fd_wait(&thread->hub, entry, direction, deadline_ns, &err);
     else
-        why = fbl_fd_wait_foreign(&thread->hub, entry, direction, deadline_ns, &err);
+        why = fbl_fd_foreign_wait(&thread->hub, entry, direction, deadline_ns, &err);
     if (fbl_unlikely(err != 0)) {
         self->core.verb = NULL;
         errors_os(err);
@@ -43,7 +43,7 @@ static int fd_wait(fbl_thread *thread, int fd, unsigned direction, uint64_t dead
     return -1;
 }
 
-static PyObject *fd_wait_call(PyObject *args, PyObject *kwargs, unsigned direction)
+static PyObject *fd_call_wait(PyObject *args, PyObject *kwargs, unsigned direction)
 {
     static char *names[] = {"fd", "timeout", "owned", NULL};
     int fd, is_owned = 0;
@@ -64,13 +64,13 @@ static PyObject *fd_wait_call(PyObject *args, PyObject *kwargs, unsigned directi
 static PyObject *module_wait_read(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     (void)module;
-    return fd_wait_call(args, kwargs, FBL_READ);
+    return fd_call_wait(args, kwargs, FBL_READ);
 }
 
 static PyObject *module_wait_write(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     (void)module;
-    return fd_wait_call(args, kwargs, FBL_WRITE);
+    return fd_call_wait(args, kwargs, FBL_WRITE);
 }
 
 static PyObject *module_fd_forget(PyObject *module, PyObject *number)

@@ -72,7 +72,7 @@ static int socket_begin(PyObject *self, socket_call *call, int flags)
 static int socket_wait(PyObject *self, socket_call *call, unsigned direction)
 {
     if (call->timeout_ns == 0) {
-        if (spin_poll() == 0)
+        if (spin_poll_wait() == 0)
             errors_os(-EAGAIN);
         return -1;
     }
@@ -93,7 +93,7 @@ static int socket_wait(PyObject *self, socket_call *call, unsigned direction)
 }
 
 /* After a failed system call. 0: try again; -1: an exception. */
-static int socket_retry(PyObject *self, socket_call *call, unsigned direction, int err)
+static int socket_retry_wait(PyObject *self, socket_call *call, unsigned direction, int err)
 {
     if (fbl_likely(err == EAGAIN || err == EWOULDBLOCK)) {
         call->entry->ready &= (uint8_t)~direction;
@@ -147,7 +147,7 @@ static Py_ssize_t socket_recv_wait(PyObject *self, socket_call *call, char *buff
             socket_note_read(call, (size_t)got, length, flags);
             return got;
         }
-        if (socket_retry(self, call, FBL_READ, errno) < 0)
+        if (socket_retry_wait(self, call, FBL_READ, errno) < 0)
             return -1;
     }
 }
@@ -209,8 +209,8 @@ static Py_ssize_t socket_recv_all_wait(PyObject *self, socket_call *call, char *
     return (Py_ssize_t)done;
 }
 
-static PyObject *socket_recv_all_bytes(PyObject *self, socket_call *call, Py_ssize_t length,
-                                       int flags)
+static PyObject *socket_recv_bytes_wait(PyObject *self, socket_call *call, Py_ssize_t length,
+                                        int flags)
 {
     PyObject *bytes = PyBytes_FromStringAndSize(NULL, length);
     if (bytes == NULL)
@@ -238,7 +238,7 @@ static PyObject *socket_recv(PyObject *self, PyObject *const *args, Py_ssize_t c
     if (socket_begin(self, &call, (int)flags) < 0)
         return NULL;
     if (fbl_unlikely(socket_wants_all(&call, (int)flags)))
-        return socket_recv_all_bytes(self, &call, length, (int)flags);
+        return socket_recv_bytes_wait(self, &call, length, (int)flags);
     if (socket_recv_begin_wait(self, &call, (int)flags) < 0)
         return NULL;
     for (;;) {
@@ -246,7 +246,7 @@ static PyObject *socket_recv(PyObject *self, PyObject *const *args, Py_ssize_t c
         PyObject *bytes = socket_recv_bytes(&call, (size_t)length, (int)flags, &err);
         if (fbl_likely(bytes != NULL) || err == 0)
             return bytes;
-        if (socket_retry(self, &call, FBL_READ, err) < 0)
+        if (socket_retry_wait(self, &call, FBL_READ, err) < 0)
             return NULL;
     }
 }
@@ -298,7 +298,7 @@ static Py_ssize_t socket_send_wait(PyObject *self, socket_call *call, const char
         ssize_t sent = socket_try_send(call, data, length, flags);
         if (fbl_likely(sent >= 0))
             return sent;
-        if (socket_retry(self, call, FBL_WRITE, errno) < 0)
+        if (socket_retry_wait(self, call, FBL_WRITE, errno) < 0)
             return -1;
     }
 }
@@ -403,7 +403,7 @@ static PyObject *socket_accept_fd(PyObject *self, PyObject *unused)
                 close(fd);
             return peer == NULL ? NULL : Py_BuildValue("(iN)", fd, peer);
         }
-        if (socket_retry(self, &call, FBL_READ, errno) < 0)
+        if (socket_retry_wait(self, &call, FBL_READ, errno) < 0)
             return NULL;
     }
 }

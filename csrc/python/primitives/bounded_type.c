@@ -77,7 +77,7 @@ PyDoc_STRVAR(bounded_release_doc, "release($self, /)\n--\n\n"
                                   "out.");
 
 static PyMethodDef bounded_methods[] = {
-    ACQUIRE_METHOD("acquire", semaphore_acquire, bounded_acquire_doc),
+    ACQUIRE_METHOD("acquire", semaphore_called_acquire_wait, bounded_acquire_doc),
     {"release", bounded_release, METH_NOARGS, bounded_release_doc},
     {"__enter__", semaphore_enter, METH_NOARGS, "As acquire(); returns True."},
     {"__exit__", (PyCFunction)(void (*)(void))bounded_exit, METH_FASTCALL, "As release()."},
@@ -138,11 +138,12 @@ static PyObject *lock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t 
                               PyObject *names)
 {
     if (fbl_likely(count == 0 && names == NULL))
-        return semaphore_acquire(self, NULL, 0, NULL);
+        return semaphore_called_acquire_wait(self, NULL, 0, NULL);
     fbl_call call = {self, args, vector_length(count, names), NULL};
     PyObject *timeout = NULL;
     int blocking = acquire_read(&call, names, "acquire(blocking=True, timeout=-1)", &timeout);
-    if (blocking < 0 || lock_read_timeout(blocking, &timeout) < 0 || (!blocking && spin_poll() < 0))
+    if (blocking < 0 || lock_read_timeout(blocking, &timeout) < 0 ||
+        (!blocking && spin_poll_wait() < 0))
         return NULL;
     return semaphore_acquire_wait(&call, blocking, timeout);
 }

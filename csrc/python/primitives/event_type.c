@@ -48,7 +48,7 @@ static PyObject *event_clear_flag(PyObject *self, PyObject *unused)
 static PyObject *event_is_set(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (fbl_unlikely(spin_poll() < 0))
+    if (fbl_unlikely(spin_poll_wait() < 0))
         return NULL;
     return PyBool_FromLong(event_of(self)->is_set);
 }

@@ -29,8 +29,8 @@ static int semaphore_init(PyObject *self, PyObject *args, PyObject *kwargs);
 static int acquire_read(const fbl_call *call, PyObject *names, const char *usage,
                         PyObject **timeout);
 static PyObject *semaphore_acquire_wait(fbl_call *call, int blocking, PyObject *timeout);
-static PyObject *semaphore_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
-                                   PyObject *names);
+static PyObject *semaphore_called_acquire_wait(PyObject *self, PyObject *const *args,
+                                               Py_ssize_t count, PyObject *names);
 static int semaphore_give(PyObject *self);
 static PyObject *semaphore_release(PyObject *self, PyObject *unused);
 static PyObject *semaphore_locked(PyObject *self, PyObject *unused);

@@ -121,11 +121,11 @@ static PyObject *semaphore_acquire_wait(fbl_call *call, int blocking, PyObject *
     return NULL;
 }
 
-static PyObject *semaphore_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
-                                   PyObject *names)
+static PyObject *semaphore_called_acquire_wait(PyObject *self, PyObject *const *args,
+                                               Py_ssize_t count, PyObject *names)
 {
     fbl_gate *gate = semaphore_gate(self);
-    if (fbl_unlikely(spin_poll() < 0))
+    if (fbl_unlikely(spin_poll_wait() < 0))
         return NULL;
     if (fbl_likely(count == 0 && names == NULL && gate->count > 0)) {
         gate->count--;
@@ -182,7 +182,7 @@ static PyObject *semaphore_wait(PyObject *self, PyObject *const *args, Py_ssize_
 static PyObject *semaphore_locked(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (fbl_unlikely(spin_poll() < 0))
+    if (fbl_unlikely(spin_poll_wait() < 0))
         return NULL;
     return PyBool_FromLong(semaphore_gate(self)->count == 0);
 }
@@ -190,7 +190,7 @@ static PyObject *semaphore_locked(PyObject *self, PyObject *unused)
 static PyObject *semaphore_ready(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (fbl_unlikely(spin_poll() < 0))
+    if (fbl_unlikely(spin_poll_wait() < 0))
         return NULL;
     return PyBool_FromLong(semaphore_gate(self)->count > 0);
 }
@@ -200,7 +200,7 @@ static PyObject *semaphore_enter(PyObject *self, PyObject *unused)
 {
     (void)unused;
     if (fbl_likely(type_is_native(Py_TYPE(self))))
-        return semaphore_acquire(self, NULL, 0, NULL);
+        return semaphore_called_acquire_wait(self, NULL, 0, NULL);
     return PyObject_CallMethod(self, "acquire", NULL);
 }
 
@@ -271,7 +271,8 @@ PyDoc_STRVAR(
     "timeout: seconds to wait at most. Switches: if it must wait. Threads: any.");
 
 static PyMethodDef semaphore_methods[] = {
-    {"acquire", (PyCFunction)(void (*)(void))semaphore_acquire, FAST_KEYWORDS, acquire_doc},
+    {"acquire", (PyCFunction)(void (*)(void))semaphore_called_acquire_wait, FAST_KEYWORDS,
+     acquire_doc},
     {"release", semaphore_release, METH_NOARGS, semaphore_release_doc},
     {"wait", (PyCFunction)(void (*)(void))semaphore_wait, FAST_KEYWORDS, semaphore_wait_doc},
     {"locked", semaphore_locked, METH_NOARGS,
@@ -356,7 +357,7 @@ static int rlock_take_wait(PyObject *object, int blocking, PyObject *timeout)
         self->depth++;
         return 0;
     }
-    int rc = spin_poll();
+    int rc = spin_poll_wait();
     if (fbl_unlikely(rc < 0))
         return -1;
     if (self->gate.count > 0)
@@ -438,7 +439,7 @@ static PyObject *rlock_owner(PyObject *self) { return ((rlock_object *)self)->ow
 static PyObject *rlock_locked(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (fbl_unlikely(spin_poll() < 0))
+    if (fbl_unlikely(spin_poll_wait() < 0))
         return NULL;
     return PyBool_FromLong(((rlock_object *)self)->owner != NULL);
 }

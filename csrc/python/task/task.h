@@ -64,6 +64,6 @@ static void task_tree_clear(PyObject *self);
 
 /* ---- task_type.c ---- */
 static PyObject *exception_from_argument(PyObject *exception);
-static PyObject *task_throw(PyObject *self, PyObject *args);
+static PyObject *task_throw_switch(PyObject *self, PyObject *args);
 
 #endif

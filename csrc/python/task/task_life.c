@@ -183,7 +183,8 @@ static PyObject *task_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     fbl_thread *thread = thread_get();
     if (thread == NULL)
         return NULL;
-    fibers_unwind_dropped(thread);
+    if (fbl_unlikely(thread->dropped_count > 0)) /* those are left to the hub, which tasks have */
+        stack_size_tell_short(thread);
     fiber_type_settle(type);
     PyObject *self = type->tp_alloc(type, 0);
     if (self == NULL)

@@ -88,7 +88,7 @@ static PyObject *task_get(PyObject *self, PyObject *const *args, Py_ssize_t coun
     if (block < 0)
         return NULL;
     if (task_of(self)->outcome == TASK_PENDING) {
-        int rc = block ? task_called_wait(&call, values[1]) : spin_poll() < 0 ? -1 : 1;
+        int rc = block ? task_called_wait(&call, values[1]) : spin_poll_wait() < 0 ? -1 : 1;
         if (rc != 0)
             return rc < 0 ? NULL : timeout_raise(block ? values[1] : Py_None);
     }
@@ -156,11 +156,11 @@ static PyObject *task_kill(PyObject *self, PyObject *args, PyObject *kwargs)
     return rc == 1 ? timeout_raise(timeout) : Py_NewRef(Py_None);
 }
 
-static PyObject *task_throw(PyObject *self, PyObject *args)
+static PyObject *task_throw_switch(PyObject *self, PyObject *args)
 {
     fbl_record *record = record_of(self);
     if (record_is_started(record))
-        return fiber_type_throw(self, args);
+        return fiber_type_throw_switch(self, args);
     PyObject *type = fbl_error_exit, *value = NULL, *traceback = NULL;
     if (!PyArg_UnpackTuple(args, "throw", 0, 3, &type, &value, &traceback) ||
         throw_set_exception(type, value, traceback) < 0)
@@ -303,7 +303,7 @@ static unsigned long task_name_count; /* the number in the next default name; un
 static PyObject *task_is_ready(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (fbl_unlikely(spin_poll() < 0))
+    if (fbl_unlikely(spin_poll_wait() < 0))
         return NULL;
     return PyBool_FromLong(task_of(self)->outcome != TASK_PENDING);
 }
@@ -439,7 +439,7 @@ static int task_clear(PyObject *self)
 
 static void task_dealloc(PyObject *self)
 {
-    if (fiber_is_saved(self))
+    if (fiber_save_switch(self))
         return;
     PyObject_GC_UnTrack(self);
     Py_TRASHCAN_BEGIN(self, task_dealloc) /* a chain of results may be as long as memory */
@@ -493,7 +493,7 @@ static PyMethodDef task_methods[] = {
     {"get", (PyCFunction)(void (*)(void))task_get, FAST_KEYWORDS, task_get_doc},
     {"join", (PyCFunction)(void (*)(void))task_join, FAST_KEYWORDS, task_join_doc},
     {"kill", (PyCFunction)(void (*)(void))task_kill, TASK_KEYWORDS, task_kill_doc},
-    {"throw", task_throw, METH_VARARGS, fbl_throw_doc},
+    {"throw", task_throw_switch, METH_VARARGS, fbl_throw_doc},
     {"rawlink", task_rawlink, METH_O, task_rawlink_doc},
     {"link", task_link, METH_O, task_link_doc},
     {"link_value", task_link_value, METH_O, task_link_value_doc},
@@ -512,7 +512,7 @@ static PyMethodDef task_methods[] = {
     {0},
 };
 
-static int task_is_true(PyObject *self) { return spin_poll() < 0 ? -1 : task_is_alive(self); }
+static int task_is_true(PyObject *self) { return spin_poll_wait() < 0 ? -1 : task_is_alive(self); }
 
 static PyNumberMethods task_number = {.nb_bool = task_is_true};
 
@@ -525,7 +525,7 @@ PyTypeObject fbl_task_type = {
     .tp_new = task_new,
     .tp_init = task_init,
     .tp_dealloc = task_dealloc,
-    .tp_finalize = fiber_finalize,
+    .tp_finalize = fiber_finalize_switch,
     .tp_traverse = task_traverse,
     .tp_clear = task_clear,
     .tp_as_number = &task_number,

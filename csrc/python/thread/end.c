@@ -160,7 +160,7 @@ static void record_end_unbegun(fbl_record *record, const char *why)
 }
 
 /* Throws at everybody at whom nobody has thrown yet. False: there is none. */
-static bool thread_unwind_once(fbl_thread *thread, const char *why)
+static bool thread_unwind_round_switch(fbl_thread *thread, const char *why)
 {
     bool is_anybody = false;
     PyObject *list = thread_list_left_behind(thread);
@@ -177,7 +177,7 @@ static bool thread_unwind_once(fbl_thread *thread, const char *why)
         if (record->core.state == FBL_FIBER_NEW)
             record_end_unbegun(record, why);
         else
-            fiber_unwind(record, why);
+            fiber_end_switch(record, why);
     }
     Py_DECREF(list);
     return is_anybody;
@@ -198,17 +198,18 @@ static void thread_tell_refusals(fbl_thread *thread)
 /* No fiber of this thread will go on: each is thrown GreenletExit once, and may run its finally
  * blocks. In those it may wait for the others, but not for time or the outside. The caller is the
  * main fiber. */
-static void thread_unwind(fbl_thread *thread, const char *why)
+static void thread_unwind_switch(fbl_thread *thread, const char *why)
 {
     assert(thread->hub.current == thread->hub.main);
     thread->is_ending = true;
     for (fbl_link *link = thread->hub.fibers.next; link != &thread->hub.fibers; link = link->next)
         ((fbl_record *)fbl_container_of(link, fbl_fiber, all))->was_thrown_exit = false;
-    for (int round = 0; round < UNWIND_ROUNDS_MAX && thread_unwind_once(thread, why); round++) {
+    for (int round = 0; round < UNWIND_ROUNDS_MAX && thread_unwind_round_switch(thread, why);
+         round++) {
         for (int turn = 0; turn < UNWIND_TURNS_MAX; turn++) {
             if (fbl_list_is_empty(&thread->hub.ready))
                 break;
-            PyObject *done = sleep_now(thread);
+            PyObject *done = sleep_now_wait(thread);
             if (done == NULL)
                 PyErr_WriteUnraisable(thread->main->self);
             Py_XDECREF(done);
@@ -238,7 +239,7 @@ typedef struct {
 
 static PyObject *thread_local; /* a threading.local: setting it makes a thread's fbl_locals */
 
-static void thread_dict_unwind(thread_dict *self, fbl_thread *thread)
+static void thread_dict_unwind_switch(thread_dict *self, fbl_thread *thread)
 {
     PyThreadState *ts = thread->ts;
     fbl_locals none = {NULL, NULL};
@@ -247,7 +248,7 @@ static void thread_dict_unwind(thread_dict *self, fbl_thread *thread)
     assert(ts->dict == NULL);
     ts->dict = Py_NewRef((PyObject *)self);
     fbl_locals_give(&self->locals, ts);
-    thread_unwind(thread, "Killing the greenlet because its thread ends.");
+    thread_unwind_switch(thread, "Killing the greenlet because its thread ends.");
     /* Now the thread-locals go: what only they refer to may be a fiber, still to be unwound. */
     fbl_locals_give(&none, ts);
     PyDict_Clear((PyObject *)self);
@@ -262,7 +263,7 @@ static void thread_dict_finalize(PyObject *self)
         return;
     PyObject *pending = PyErr_GetRaisedException();
     if (thread_may_run(thread))
-        thread_dict_unwind((thread_dict *)self, thread);
+        thread_dict_unwind_switch((thread_dict *)self, thread);
     thread_close(thread);
     PyErr_SetRaisedException(pending);
 }
@@ -317,10 +318,10 @@ static int thread_watch_end(fbl_thread *thread)
 }
 
 /* At exit: what the calling thread would leave behind. */
-static void thread_unwind_at_exit(void)
+static void thread_unwind_at_exit_switch(void)
 {
     fbl_thread *thread = fbl_this_thread;
     is_exiting = true;
     if (thread != NULL && thread_may_run(thread))
-        thread_unwind(thread, "Killing the greenlet because the interpreter exits.");
+        thread_unwind_switch(thread, "Killing the greenlet because the interpreter exits.");
 }

@@ -8,14 +8,14 @@
 #include "python/thread/thread.h"
 
 /* Who runs now; a new reference. */
-static PyObject *fiber_current(void)
+static PyObject *fiber_current_switch(void)
 {
     if (fbl_unlikely(fbl_is_finalizing()))
         return errors_finalizing();
     fbl_thread *thread = thread_get();
     if (thread == NULL)
         return NULL;
-    fibers_unwind_dropped(thread);
+    dropped_unwind_switch(thread);
     return Py_NewRef(thread_current(thread)->self);
 }
 

@@ -12,8 +12,8 @@
 
 /* ---- thread.c, end.c, fork.c: begun, ended, forked ---- */
 static void thread_after_fork(void);
-static PyObject *fiber_current(void);
-static void thread_unwind_at_exit(void);
+static PyObject *fiber_current_switch(void);
+static void thread_unwind_at_exit_switch(void);
 static int thread_import(void);
 static bool thread_may_run(const fbl_thread *thread);
 static void thread_close(fbl_thread *thread);

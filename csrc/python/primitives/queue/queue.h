@@ -148,19 +148,19 @@ static inline void ring_clear(queue_object *queue)
 }
 
 /* ---- queue_direct.c: `call` may wait; NULL: do not ---- */
-static int queue_put_item(PyObject *self, PyObject *item, fbl_call *call, PyObject *timeout);
-static int queue_get_item(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item);
-static int queue_peek_item(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item);
+static int queue_put_item_wait(PyObject *self, PyObject *item, fbl_call *call, PyObject *timeout);
+static int queue_get_item_wait(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item);
+static int queue_peek_item_wait(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item);
 static int queue_admit(queue_object *queue);
 static void queue_drain(queue_object *queue);
 static void queue_finish(queue_object *queue, Py_ssize_t count);
 
 /* ---- queue_hooked.c ---- */
-static int hooked_put(PyObject *self, PyObject *item, fbl_call *call, PyObject *timeout);
-static int hooked_get(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item);
-static int hooked_peek(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item);
-static int hooked_drain(PyObject *self);
-static int hooked_settle_now(PyObject *self);
+static int hooked_put_wait(PyObject *self, PyObject *item, fbl_call *call, PyObject *timeout);
+static int hooked_get_wait(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item);
+static int hooked_peek_wait(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item);
+static int hooked_drain_wait(PyObject *self);
+static int hooked_settle_wait(PyObject *self);
 static Py_ssize_t hooked_length(PyObject *self);
 static int hooked_is_full(PyObject *self);
 

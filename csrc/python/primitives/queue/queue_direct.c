@@ -89,11 +89,11 @@ static int queue_put_wait(fbl_call *call, PyObject *item, PyObject *timeout)
     return rc;
 }
 
-static int queue_put_item(PyObject *self, PyObject *item, fbl_call *call, PyObject *timeout)
+static int queue_put_item_wait(PyObject *self, PyObject *item, fbl_call *call, PyObject *timeout)
 {
     queue_object *queue = queue_of(self);
     if (fbl_unlikely(queue->hooks != NULL))
-        return hooked_put(self, item, call, timeout);
+        return hooked_put_wait(self, item, call, timeout);
     if (fbl_unlikely(queue->is_shutdown))
         return QUEUE_SHUT;
     if (fbl_unlikely(queue->count >= queue->count_max) && fbl_list_is_empty(&queue->getters))
@@ -134,11 +134,11 @@ static int queue_get_wait(fbl_call *call, PyObject *timeout, bool is_peek, PyObj
     return rc;
 }
 
-static int queue_get_item(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item)
+static int queue_get_item_wait(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item)
 {
     queue_object *queue = queue_of(self);
     if (fbl_unlikely(queue->hooks != NULL))
-        return hooked_get(self, call, timeout, item);
+        return hooked_get_wait(self, call, timeout, item);
     if (fbl_likely(queue->count > 0)) {
         *item = ring_pop(queue);
         return queue_admit(queue); /* never -1: a place was just freed */
@@ -151,11 +151,11 @@ static int queue_get_item(PyObject *self, fbl_call *call, PyObject *timeout, PyO
     return call != NULL ? queue_get_wait(call, timeout, false, item) : QUEUE_LATE;
 }
 
-static int queue_peek_item(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item)
+static int queue_peek_item_wait(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item)
 {
     queue_object *queue = queue_of(self);
     if (queue->hooks != NULL)
-        return hooked_peek(self, call, timeout, item);
+        return hooked_peek_wait(self, call, timeout, item);
     queue_waiter *putter = queue_first(&queue->putters);
     if (queue->count > 0)
         *item = Py_NewRef(queue->ring[ring_next(queue)]);

@@ -109,7 +109,7 @@ static void hooked_settle(PyObject *self)
 }
 
 /* From outside the gate: maxsize was changed. */
-static int hooked_settle_now(PyObject *self)
+static int hooked_settle_wait(PyObject *self)
 {
     fbl_thread *thread = thread_get();
     if (thread == NULL || hooked_enter_wait(self, thread) < 0)
@@ -184,7 +184,7 @@ static int hooked_do_wait(hooked_wish *wish, fbl_thread *thread)
     }
 }
 
-static int hooked_do(hooked_wish *wish, PyObject *timeout)
+static int hooked_call_wait(hooked_wish *wish, PyObject *timeout)
 {
     fbl_thread *thread = thread_get();
     if (thread == NULL || seconds_to_deadline(thread, timeout, &wish->deadline_ns) < 0)
@@ -197,35 +197,36 @@ static int hooked_do(hooked_wish *wish, PyObject *timeout)
     return rc;
 }
 
-static int hooked_put(PyObject *self, PyObject *item, fbl_call *call, PyObject *timeout)
+static int hooked_put_wait(PyObject *self, PyObject *item, fbl_call *call, PyObject *timeout)
 {
     queue_object *queue = queue_of(self);
     hooked_wish wish = {
         self, call, HOOK_PUT, item, 0, &queue->putters, &queue->hooks->rooms_promised};
-    return hooked_do(&wish, timeout);
+    return hooked_call_wait(&wish, timeout);
 }
 
-static int hooked_take(PyObject *self, int hook, fbl_call *call, PyObject *timeout, PyObject **item)
+static int hooked_take_wait(PyObject *self, int hook, fbl_call *call, PyObject *timeout,
+                            PyObject **item)
 {
     queue_object *queue = queue_of(self);
     hooked_wish wish = {self, call, hook, NULL, 0, &queue->getters, &queue->hooks->items_promised};
-    int rc = hooked_do(&wish, timeout);
+    int rc = hooked_call_wait(&wish, timeout);
     *item = wish.item;
     return rc;
 }
 
-static int hooked_get(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item)
+static int hooked_get_wait(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item)
 {
-    return hooked_take(self, HOOK_GET, call, timeout, item);
+    return hooked_take_wait(self, HOOK_GET, call, timeout, item);
 }
 
-static int hooked_peek(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item)
+static int hooked_peek_wait(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item)
 {
-    return hooked_take(self, HOOK_PEEK, call, timeout, item);
+    return hooked_take_wait(self, HOOK_PEEK, call, timeout, item);
 }
 
 /* Drops all items, each of which counts as done. The queue is shut down: none come after. */
-static int hooked_drain(PyObject *self)
+static int hooked_drain_wait(PyObject *self)
 {
     fbl_thread *thread = thread_get();
     if (thread == NULL || hooked_enter_wait(self, thread) < 0)

@@ -73,9 +73,9 @@ static PyObject *queue_refuse_timeout(void)
     return errors_refuse(PyExc_ValueError, "'timeout' must be a non-negative number");
 }
 
-static PyObject *queue_answer(int rc, PyObject *late_class, PyObject *answer)
+static PyObject *queue_answer_wait(int rc, PyObject *late_class, PyObject *answer)
 {
-    if (rc == QUEUE_LATE && spin_poll() == 0)
+    if (rc == QUEUE_LATE && spin_poll_wait() == 0)
         PyErr_SetNone(late_class);
     else if (rc == QUEUE_SHUT)
         PyErr_SetNone(shutdown_class);
@@ -90,19 +90,20 @@ static PyObject *queue_put(PyObject *self, PyObject *const *args, Py_ssize_t cou
     if (fbl_unlikely(queue_has_bad_timeout(&options)))
         return queue_refuse_timeout();
     fbl_call call = {self, args, vector_length(count, names), NULL};
-    int rc = queue_put_item(self, args[0], options.block ? &call : NULL, options.timeout);
-    return Py_XNewRef(queue_answer(rc, full_class, Py_None));
+    int rc = queue_put_item_wait(self, args[0], options.block ? &call : NULL, options.timeout);
+    return Py_XNewRef(queue_answer_wait(rc, full_class, Py_None));
 }
 
 static PyObject *queue_put_nowait(PyObject *self, PyObject *item)
 {
-    return Py_XNewRef(queue_answer(queue_put_item(self, item, NULL, Py_None), full_class, Py_None));
+    return Py_XNewRef(
+        queue_answer_wait(queue_put_item_wait(self, item, NULL, Py_None), full_class, Py_None));
 }
 
 /* get() and peek() differ in what they do with the item. */
 typedef int queue_taker(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item);
 
-static PyObject *queue_take(fbl_call *call, PyObject *names, queue_taker *take)
+static PyObject *queue_take_wait(fbl_call *call, PyObject *names, queue_taker *take)
 {
     PyObject *item = NULL;
     queue_options options = {.lead = 0};
@@ -113,44 +114,44 @@ static PyObject *queue_take(fbl_call *call, PyObject *names, queue_taker *take)
     int rc = take(call->self, options.block && !is_bad ? call : NULL, options.timeout, &item);
     if (fbl_unlikely(is_bad && rc == QUEUE_LATE))
         return queue_refuse_timeout();
-    return queue_answer(rc, empty_class, item);
+    return queue_answer_wait(rc, empty_class, item);
 }
 
 static PyObject *queue_get(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     fbl_call call = {self, args, vector_length(count, names), NULL};
-    return queue_take(&call, names, queue_get_item);
+    return queue_take_wait(&call, names, queue_get_item_wait);
 }
 
 static PyObject *queue_peek(PyObject *self, PyObject *const *args, Py_ssize_t count,
                             PyObject *names)
 {
     fbl_call call = {self, args, vector_length(count, names), NULL};
-    return queue_take(&call, names, queue_peek_item);
+    return queue_take_wait(&call, names, queue_peek_item_wait);
 }
 
 static PyObject *queue_get_nowait(PyObject *self, PyObject *unused)
 {
     (void)unused;
     PyObject *item = NULL;
-    int rc = queue_get_item(self, NULL, Py_None, &item);
-    return queue_answer(rc, empty_class, item);
+    int rc = queue_get_item_wait(self, NULL, Py_None, &item);
+    return queue_answer_wait(rc, empty_class, item);
 }
 
 static PyObject *queue_peek_nowait(PyObject *self, PyObject *unused)
 {
     (void)unused;
     PyObject *item = NULL;
-    int rc = queue_peek_item(self, NULL, Py_None, &item);
-    return queue_answer(rc, empty_class, item);
+    int rc = queue_peek_item_wait(self, NULL, Py_None, &item);
+    return queue_answer_wait(rc, empty_class, item);
 }
 
 static PyObject *queue_next(PyObject *self)
 {
     PyObject *item = NULL;
     fbl_call call = {self, NULL, 0, NULL};
-    int rc = queue_get_item(self, &call, Py_None, &item);
-    item = queue_answer(rc, empty_class, item);
+    int rc = queue_get_item_wait(self, &call, Py_None, &item);
+    item = queue_answer_wait(rc, empty_class, item);
     if (item == PyExc_StopIteration)
         Py_CLEAR(item); /* the end that a producer puts, by convention */
     return item;
@@ -202,7 +203,7 @@ static PyObject *queue_shutdown(PyObject *self, PyObject *const *args, Py_ssize_
     queue->is_shutdown = true;
     waiters_close(&queue->getters);
     waiters_close(&queue->putters);
-    if (immediate && queue->hooks != NULL && hooked_drain(self) < 0)
+    if (immediate && queue->hooks != NULL && hooked_drain_wait(self) < 0)
         return NULL;
     if (immediate)
         queue_drain(queue);
@@ -212,9 +213,9 @@ static PyObject *queue_shutdown(PyObject *self, PyObject *const *args, Py_ssize_
 /* ---- state ---- */
 
 /* How many items, for who may be polling. -1: an exception. */
-static Py_ssize_t queue_length(PyObject *self)
+static Py_ssize_t queue_length_wait(PyObject *self)
 {
-    if (fbl_unlikely(spin_poll() < 0))
+    if (fbl_unlikely(spin_poll_wait() < 0))
         return -1;
     if (fbl_unlikely(queue_of(self)->hooks != NULL))
         return hooked_length(self);
@@ -230,14 +231,14 @@ static int queue_is_true(PyObject *self)
 static PyObject *queue_qsize(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    Py_ssize_t length = queue_length(self);
+    Py_ssize_t length = queue_length_wait(self);
     return length < 0 ? NULL : PyLong_FromSsize_t(length);
 }
 
 static PyObject *queue_is_empty(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    Py_ssize_t length = queue_length(self);
+    Py_ssize_t length = queue_length_wait(self);
     return length < 0 ? NULL : PyBool_FromLong(length == 0);
 }
 
@@ -245,7 +246,7 @@ static PyObject *queue_is_full(PyObject *self, PyObject *unused)
 {
     (void)unused;
     queue_object *queue = queue_of(self);
-    if (fbl_unlikely(spin_poll() < 0))
+    if (fbl_unlikely(spin_poll_wait() < 0))
         return NULL;
     int is_full = queue->hooks != NULL ? hooked_is_full(self) : queue->count >= queue->count_max;
     return is_full < 0 ? NULL : PyBool_FromLong(is_full);
@@ -273,7 +274,7 @@ static int queue_set_maxsize(PyObject *self, PyObject *maxsize, void *unused)
     queue_object *queue = queue_of(self);
     if (count_max_read(maxsize != NULL ? maxsize : Py_None, &queue->count_max) < 0)
         return -1;
-    return queue->hooks != NULL ? hooked_settle_now(self) : queue_admit(queue);
+    return queue->hooks != NULL ? hooked_settle_wait(self) : queue_admit(queue);
 }
 
 static PyObject *queue_get_unfinished(PyObject *self, void *unused)
@@ -311,7 +312,7 @@ static PyObject *queue_empty_ring(PyObject *self, PyObject *unused)
 static PyObject *queue_repr(PyObject *self)
 {
     queue_object *queue = queue_of(self);
-    Py_ssize_t length = queue_length(self);
+    Py_ssize_t length = queue_length_wait(self);
     const char *shut = queue->is_shutdown ? ", shut down" : "";
     if (length < 0)
         return NULL;
@@ -502,7 +503,7 @@ static PyGetSetDef queue_getset[] = {
     {0},
 };
 
-static PySequenceMethods queue_sequence = {.sq_length = queue_length};
+static PySequenceMethods queue_sequence = {.sq_length = queue_length_wait};
 static PyNumberMethods queue_number = {.nb_bool = queue_is_true};
 
 PyTypeObject fbl_simple_queue_type = {
