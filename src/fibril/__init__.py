@@ -1,21 +1,25 @@
 """fibril: coroutines that need no async. Write plain blocking Python, run a million of it at once.
 
-Public names only, no logic. Importing fibril changes nothing in the standard library; fibril.monkey
+Public names only, no logic but that modules are imported when they are first used: `import fibril`
+gives fibril.pool as well. Importing fibril changes nothing in the standard library; fibril.monkey
 does, when asked.
 """
 
-from fibril import supported  # noqa: F401  # first: it refuses where the core cannot run
+import importlib
+from types import ModuleType
+
+from fibril import _supported  # noqa: F401  # first: it refuses where the core cannot run
 from fibril._core import Fiber, Task, getcurrent, sleep, spawn, spawn_later
+from fibril._hub.stack_size import on_main_stack, stack_size
+from fibril._hub.waiting import iwait, wait
 from fibril.errors import FiberError, GreenletExit, LoopExit
 from fibril.hub import get_hub, idle
 from fibril.libraries import watch as _watch_libraries
-from fibril.process import fork, reinit
+from fibril.os import fork, reinit
 from fibril.signal import signal_handler
-from fibril.stack import on_main_stack, stack_size
 from fibril.task import joinall, kill, killall, spawn_raw
 from fibril.threadpool import offload
 from fibril.timeout import Timeout, with_timeout
-from fibril.waiting import iwait, wait
 
 _watch_libraries()
 
@@ -48,3 +52,22 @@ __all__ = [
     "wait",
     "with_timeout",
 ]
+
+#: The public modules.
+_MODULES = frozenset(
+    {
+        *("compat", "config", "errors", "event", "hub", "libraries", "local", "lock", "monkey"),
+        *("native", "os", "pool", "queue", "select", "selectors", "signal", "socket", "ssl"),
+        *("task", "testing", "thread", "threadpool", "time", "timeout", "util"),
+    }
+)
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _MODULES:
+        return importlib.import_module(f"fibril.{name}")
+    raise AttributeError(f"module 'fibril' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_MODULES, "__version__"])

@@ -1,8 +1,8 @@
 """The hub's Python half: errors that nobody caught, and dead ends explained.
 
-The hub itself is native (hub.c decides who runs, hub_type.c runs callbacks).
-Here is what is better said in Python: printing a task's traceback once, and sending
-KeyboardInterrupt and SystemExit to the main fiber. What a dead end is told as is in fibril.report.
+The hub itself is native (hub.c decides who runs, hub_type.c runs callbacks). Here is what is better
+said in Python: printing a task's traceback once, and sending KeyboardInterrupt and SystemExit to
+the main fiber. What a dead end is told as is in fibril._hub.report.
 
 Nothing here may block: it is called from the middle of the hub's work.
 """
@@ -19,6 +19,10 @@ from typing import Any, NoReturn, TextIO
 
 from fibril import _core, native
 from fibril._core import getcurrent, sleep
+from fibril._hub.loophub import LoopHub, after_fork
+from fibril._hub.report import describe, explain
+from fibril._hub.waiter import Waiter
+from fibril._hub.watchdog import report_blocking, set_blocking_limit
 from fibril.errors import (
     BlockingSwitchOutError,
     GreenletExit,
@@ -26,12 +30,8 @@ from fibril.errors import (
     InvalidSwitchError,
     LoopExit,
 )
-from fibril.loophub import LoopHub, after_fork
-from fibril.report import describe, explain
 from fibril.signal import signal_handler as signal
 from fibril.threadpool import ThreadPool, default_pool
-from fibril.waiter import Waiter
-from fibril.watchdog import report_blocking, set_blocking_limit
 
 __all__ = [
     "BlockingSwitchOutError",

@@ -16,9 +16,9 @@ from typing import Any
 
 from fibril import _core
 from fibril._core import Task, getcurrent
+from fibril.dispatch.mapping import GroupMappingMixin
 from fibril.errors import GreenletExit
 from fibril.lock import DummySemaphore, Semaphore
-from fibril.mapping import GroupMappingMixin
 from fibril.queue import Full
 from fibril.task import joinall, kill
 from fibril.timeout import Timeout

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from fibril import _core, native
-from fibril.deadline import Deadline
+from fibril.timeout import Deadline
 
 __all__ = [*(name for name in vars(stdlib) if not name.startswith("_"))]
 

@@ -5,7 +5,7 @@ and each signal spawns a task, where the function may block as it likes.
 
 `signal`, `getsignal` and `set_wakeup_fd` are the standard library's: fibril waits for children by
 pidfd, so SIGCHLD is a signal like any other here.
-Do not add: who listens to which signal; that is fibril.signals.
+Do not add: who listens to which signal; that is fibril._hub.signals.
 """
 
 from __future__ import annotations

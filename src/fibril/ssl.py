@@ -23,7 +23,7 @@ from typing import Any
 
 from fibril import _core
 from fibril import socket as _socket
-from fibril.deadline import Deadline
+from fibril.timeout import Deadline
 
 __all__ = [*(name for name in vars(stdlib) if not name.startswith("_")), "cooperate"]
 

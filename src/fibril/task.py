@@ -14,9 +14,8 @@ from weakref import ref
 
 from fibril import _core
 from fibril._core import Fiber, Task, getcurrent, sleep
-from fibril.deadline import Deadline
 from fibril.errors import GreenletExit
-from fibril.timeout import Timeout
+from fibril.timeout import Deadline, Timeout
 
 __all__ = ["joinall", "kill", "killall", "spawn_raw"]
 

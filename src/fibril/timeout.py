@@ -4,8 +4,12 @@ The idea: nothing polls and nothing is wrapped. A timer leaves the exception for
 it from whatever it waits for. A fiber that does not wait gets it at its next wait. The hot half,
 start and cancel, is native (csrc: timeout_type.c).
 
-It derives from BaseException, so that ``except Exception`` in the code it strikes does not swallow
-it, and since several may be running, each ``with`` block catches only its own.
+A Deadline is the other half: when a call with a `timeout` gives up, however many times it has to
+wait. A timeout bounds the whole call, so it becomes a moment once, at the start, and each wait of
+the call gets what is left.
+
+A Timeout derives from BaseException, so that ``except Exception`` in the code it strikes does not
+swallow it, and since several may be running, each ``with`` block catches only its own.
 """
 
 from __future__ import annotations
@@ -88,6 +92,24 @@ def with_timeout(seconds: float | None, function: Any, *args: Any, **kwargs: Any
         raise
     finally:
         timeout.cancel()
+
+
+class Deadline:
+    """The end of `timeout` seconds from now; None means never.
+
+    Switches: never. Threads: any.
+    """
+
+    __slots__ = ("_at_ns",)
+
+    def __init__(self, timeout: float | None) -> None:
+        self._at_ns = None if timeout is None else _core.deadline_ns(timeout)
+
+    def remaining_s(self) -> float | None:
+        """Seconds until the deadline, at least 0; None if it never comes."""
+        if self._at_ns is None:
+            return None
+        return max(0, self._at_ns - _core.now_ns()) / 1e9
 
 
 _core.set_timeout_class(Timeout)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
-from fibril import shim
+from fibril.compat import shim
 from tests.conftest import Finished
 
 ENGINE = os.environ.get("FIBRIL_TEST_ENGINE", "fibril")

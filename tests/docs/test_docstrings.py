@@ -12,7 +12,7 @@ import fibril
 RUNNER = Path(__file__).with_name("run_examples.py")
 NOT_FOR_IMPORT = {
     "fibril.__main__",
-    "fibril.fibril-gdb",
+    "fibril.inspect.fibril-gdb",
     "fibril.monkey.thread_3_11",
     "fibril.monkey.thread_3_13",
     "fibril.monkey.thread_3_14",

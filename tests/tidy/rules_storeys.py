@@ -119,3 +119,43 @@ def switch_is_not_said(tree: Tree) -> Iterator[Breach]:
         said = sorted(other for other in calls[name] & places.keys() if SAYS_SO.search(other))
         if said and name in called and not SAYS_SO.search(name):
             yield Breach(path, line, f"{name} calls {said[0]}, so it may switch, too", part=name)
+
+
+# The same for Python: modules and packages, from the ground up.
+MODULES = (
+    ("_supported", "errors", "native", "config"),
+    ("timeout", "local", "queue", "event", "lock", "time", "task", "thread", "os"),
+    ("_io", "dispatch"),
+    ("_hub",),
+    ("signal", "select", "selectors", "socket", "ssl", "pool", "threadpool", "hub"),
+    ("libraries",),
+    ("testing", "inspect"),
+    ("util",),
+    ("monkey",),
+    ("compat",),
+    ("cli",),
+    ("__main__", "__init__"),
+)
+
+
+@rule("Import it where it is used, or move what is needed below.")
+def import_climbs(tree: Tree) -> Iterator[Breach]:
+    """What a module imports when it is imported lies in its storey or below. (Within a storey no
+    circle can be: Python itself would trip over it.)"""
+    for path in tree.paths("src/fibril/*.py"):
+        here = module_storey(path)
+        if here is None:
+            yield Breach(path, 1, "lies in no storey: name it in MODULES")
+            continue
+        for line, name in tree.python[path].first_imports:
+            there = module_storey(f"src/{name.replace('.', '/')}.py")
+            if name.startswith("fibril.") and there is not None and there > here:
+                yield Breach(path, line, f"imports {name} of a storey above")
+
+
+def module_storey(path: str) -> int | None:
+    name = path.removeprefix("src/fibril/").removesuffix(".py").split("/")[0]
+    for number, names in enumerate(MODULES):
+        if name in names:
+            return number
+    return None

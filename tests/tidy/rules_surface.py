@@ -17,7 +17,7 @@ ALIASES = "src/fibril/compat/"
 PRIVATE = re.compile(r"/_(?!_init__)")  # a file or folder
 # Nobody imports these from within: people do, gdb does, and the last ones are imported under the
 # names gevent and greenlet.
-ENTRY_POINTS = {"fibril", "fibril.__main__", "fibril.fibril-gdb"}
+ENTRY_POINTS = {"fibril", "fibril.__main__", "fibril.inspect.fibril-gdb"}
 SERVED = ("fibril.compat.gevent", "fibril.compat.greenlet")
 
 Definition = Function | ast.ClassDef
@@ -56,6 +56,7 @@ def module_is_dead(tree: Tree) -> Iterator[Breach]:
         name = module_name(path)
         found = source.imports(name, path.endswith("/__init__.py"))
         imported |= {other for other in found if other != name}
+        imported |= {other.rpartition(".")[0] for other in found}  # what it lies in comes first
     for path in tree.paths("src/fibril/*.py"):
         name = module_name(path)
         if name not in imported | ENTRY_POINTS and not name.startswith(SERVED):

@@ -67,17 +67,15 @@ SAMPLES = {
     "line_is_wide": Sample(
         {"csrc/a.c": "\n" + "x" * 101}, {"csrc/a.c": "x" * 100, "README.md": "x" * 200}, line=2
     ),
-    "core_is_large": Sample(
-        {"csrc/a.c": "int x;\n" * 13000},
+    "room_is_large": Sample(
+        {"csrc/core/stack/a.c": "int x;\n" * 600},
         {
-            "csrc/a.c": "int x;\n" * 7900 + "/* why */\n" * 99,
-            "csrc/core/switch/b_1.h": "int x;\n" * 99,
-            "csrc/core/switch/c_1.h": "int x;\n" * 98,
+            "csrc/core/switch/a.c": "int x;\n" * 400 + "/* why */\n" * 300,
+            "csrc/core/switch/b_1.h": "int x;\n" * 200,
+            "csrc/core/switch/c_1.h": "int x;\n" * 198,
+            "src/fibril/a.py": "x = 1\n" * 4999,
+            "tests/unit/a.py": "x = 1\n" * 9999,
         },
-    ),
-    "surface_is_large": Sample(
-        {"src/fibril/a.py": "x = 1\n" * 9000},
-        {"src/fibril/a.py": "x = 1\n" * 8999, "src/fibril/compat/b.py": "x = 1\n" * 99},
     ),
     "name_says_nothing": Sample(
         {"tests/unit/queue_helpers.py": ""}, {"tests/unit/baseline.py": "", "csrc/a.c": ""}
@@ -166,6 +164,16 @@ SAMPLES = {
             "int h_wait(void)\n{\n    return unlisted_wait();\n}\n",
         },
         line=6,
+    ),
+    "import_climbs": Sample(
+        {"src/fibril/_hub/a.py": '"""A."""\nfrom fibril.hub import Hub\n', "src/fibril/hub.py": ""},
+        {
+            "src/fibril/_hub/a.py": "from fibril import _core\nfrom fibril.lock import RLock\n"
+            "if TYPE_CHECKING:\n    from fibril.hub import Hub\n"
+            "def f():\n    import fibril.monkey\n",
+            "src/fibril/hub.py": "from fibril._hub.a import f\n",
+        },
+        line=2,
     ),
     "encoding_is_unspecified": Sample(
         {"a.py": 'gate.open()\npath.write_text("x")\n'},

@@ -83,6 +83,23 @@ class PythonSource:
                 return literal_names(node.value)
         return None
 
+    @cached_property
+    def first_imports(self) -> list[tuple[int, str]]:
+        """Line and dotted name of what is imported when the module is: not in functions, and not
+        for the type checker only. `from a import b` gives a.b."""
+        return list(self._imports_of(self.module.body))
+
+    def _imports_of(self, body: list[ast.stmt]) -> Iterator[tuple[int, str]]:
+        for node in body:
+            if isinstance(node, ast.Import):
+                yield from ((node.lineno, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+            elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                yield from self._imports_of(node.orelse)
+            elif isinstance(node, ast.If | ast.Try | ast.With):
+                yield from self._imports_of([*node.body, *getattr(node, "orelse", [])])
+
     def imports(self, module_name: str, is_package: bool) -> set[str]:
         """Dotted names that this file imports, given its own; `from a import b` gives a and a.b.
 

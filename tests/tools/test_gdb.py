@@ -15,6 +15,7 @@ import pytest
 import fibril
 
 PACKAGE = Path(fibril.__file__).resolve().parent
+SCRIPT = PACKAGE / "inspect" / "fibril-gdb.py"
 LIMIT_S = 50
 
 PROGRAM = """
@@ -133,7 +134,9 @@ class Gdb:
     def _gdb(self, first: str, commands: tuple[str, ...], *arguments: str) -> dict[str, str]:
         script = self.folder / "commands"
         script.write_text(
-            COMMANDS.format(script=PACKAGE / "fibril-gdb.py", first=first, all=commands),
+            COMMANDS.format(
+                script=PACKAGE / "inspect" / "fibril-gdb.py", first=first, all=commands
+            ),
             encoding="utf-8",
         )
         done = subprocess.run(

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from fibril import LoopExit, get_hub, getcurrent, sleep, spawn
+from fibril._hub.loop import Loop
+from fibril._hub.loophub import LoopHub
 from fibril.event import Event
 from fibril.hub import Hub
-from fibril.loop import Loop
-from fibril.loophub import LoopHub
 from tests.conftest import Growth, Interpreter, Sim
 
 

@@ -12,8 +12,8 @@ import pytest
 
 import fibril
 from fibril import Fiber, Task, _core, getcurrent
-from fibril._outside import Fiber as Seen
-from fibril._outside import Frame, Memory, Outside, line_at
+from fibril.inspect.outside import Fiber as Seen
+from fibril.inspect.outside import Frame, Memory, Outside, line_at
 from fibril.lock import Semaphore
 from fibril.queue import Queue
 

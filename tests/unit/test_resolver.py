@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import fibril
-from fibril import native, resolver, socket
+from fibril import native, socket
+from fibril._io import resolver
 
 ADDRESS = [(2, 1, 6, "", ("192.0.2.1", 80))]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import fibril
-from fibril import compat, shim
+from fibril import compat
+from fibril.compat import shim
 from tests.conftest import LIMIT_S, PACKAGE_PARENT, Finished, Interpreter
 
 HERE = {"PYTHONPATH": PACKAGE_PARENT}

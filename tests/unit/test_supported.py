@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fibril import supported
+from fibril import _supported as supported
 from tests.conftest import Interpreter
 
 

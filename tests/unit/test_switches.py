@@ -51,7 +51,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     fake = Clock()
-    monkeypatch.setattr("fibril.switches.monotonic_ns", lambda: fake.now_ns)
+    monkeypatch.setattr("fibril.testing.switches.monotonic_ns", lambda: fake.now_ns)
     return fake
 
 

@@ -144,11 +144,11 @@ def test_the_watch_is_awake_whenever_a_hub_is(interpreter: Interpreter) -> None:
     out = run(
         interpreter,
         """
-    import fibril.watchdog
+    import fibril._hub.watchdog
     set_blocking_limit(0.004)
     results = []
     for number in range(60):
-        fibril.watchdog._told.clear()
+        fibril._hub.watchdog._told.clear()
         fibril.sleep(0.0103 + number % 7 * 0.0011)
         task = fibril.spawn(hog)
         fibril.spawn(other)

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from fibril import _core, get_hub, getcurrent, sleep, spawn
+from fibril._hub.loop import Loop
+from fibril._hub.watcher import Watcher
 from fibril.errors import BlockingSwitchOutError
 from fibril.event import Event
 from fibril.hub import Hub
-from fibril.loop import Loop
-from fibril.watcher import Watcher
 from tests.conftest import Sim
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from fibril import _core, get_hub, sleep, spawn
+from fibril._hub.loop import Loop
 from fibril.event import Event
-from fibril.loop import Loop
 from fibril.socket import socketpair
 from tests.conftest import Sim
 

@@ -5,8 +5,8 @@ import gc
 import pytest
 
 from fibril import native
+from fibril.dispatch.workers import Allowance, Workers
 from fibril.event import Event
-from fibril.workers import Allowance, Workers
 from tests.conftest import Interpreter
 from tests.unit.test_threadpool import until
 

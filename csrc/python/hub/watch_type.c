@@ -1,6 +1,6 @@
 /*
- * watch_type.c: what fibril.loop builds on: a timer and a watch on a descriptor that call back in
- * the hub, and need no fiber while they wait.
+ * watch_type.c: what fibril._hub.loop builds on: a timer and a watch on a descriptor that call back
+ * in the hub, and need no fiber while they wait.
  *
  * The idea: when the core says that it is time, or that the descriptor is ready, the object lists
  * itself as told (thread.told) and wakes the hub fiber, which calls the callbacks of all who are
@@ -8,7 +8,7 @@
  * that is needed to take a call back.
  *
  * Invariants: the list owns a reference to each object that is in it. One that is started is not
- * kept alive by that: dropping it stops it (fibril.loop keeps the active ones).
+ * kept alive by that: dropping it stops it (fibril._hub.loop keeps the active ones).
  * Threads: any; the callback runs in the hub given at the start.
  */
 #include "python/hub/hub.h"

@@ -2,9 +2,9 @@
  * debug.c: what a debugger needs to find every fiber in the memory of a process or of a core file.
  *
  * The idea: one exported table of names and numbers: addresses to start at, offsets of fields.
- * It explains itself, so the reader (src/fibril/_outside.py) needs neither debug information nor
- * knowledge of fibril's or CPython's version, and works on a stripped release build. Nothing here
- * runs in normal life; the table costs 1 KiB.
+ * It explains itself, so the reader (src/fibril/inspect/outside.py) needs neither debug information
+ * nor knowledge of fibril's or CPython's version, and works on a stripped release build. Nothing
+ * here runs in normal life; the table costs 1 KiB.
  *
  * Invariant: an entry keeps its meaning as long as `format` stays the same; readers look entries up
  * by name and ignore those they do not know.

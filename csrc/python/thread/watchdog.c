@@ -164,12 +164,12 @@ static bool watch_is_worth_telling(const fbl_thread *kept, uint64_t switch_count
            fbl_timer_next(hub) <= hub->now((fbl_hub *)hub);
 }
 
-/* Calls fibril.watchdog.tell(hub, fiber, native thread, seconds). */
+/* Calls fibril._hub.watchdog.tell(hub, fiber, native thread, seconds). */
 static void watch_tell(fbl_thread *kept, uint64_t kept_ns)
 {
     PyObject *hub = kept->hub_fiber != NULL ? kept->hub_fiber->self : Py_None;
     PyObject *fiber = thread_current(kept)->self;
-    PyObject *module = PyImport_ImportModule("fibril.watchdog");
+    PyObject *module = PyImport_ImportModule("fibril._hub.watchdog");
     PyObject *done = module == NULL
                          ? NULL
                          : PyObject_CallMethod(module, "tell", "OOkd", hub, fiber,

@@ -50,7 +50,7 @@ PARTS: dict[str, list[Patch]] = {
     "time": _functions("time", "fibril.time", "sleep"),
     "dns": _functions(
         "socket",
-        "fibril.resolver",
+        "fibril._io.resolver",
         "getaddrinfo gethostbyname gethostbyname_ex gethostbyaddr getnameinfo",
     ),
     "socket": [

@@ -2,8 +2,8 @@
 
 from time import time
 
-from fibril.loop import Callback as callback
-from fibril.loop import Loop as loop
-from fibril.watcher import READ, WRITE
+from fibril._hub.loop import Callback as callback
+from fibril._hub.loop import Loop as loop
+from fibril._hub.watcher import READ, WRITE
 
 __all__ = ["READ", "WRITE", "callback", "loop", "time"]

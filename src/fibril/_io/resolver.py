@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 
 from fibril import _core
-from fibril.workers import Workers
+from fibril.dispatch.workers import Workers
 
 __all__ = [
     "getaddrinfo",

@@ -18,7 +18,7 @@ import traceback
 from types import FrameType
 
 from fibril import _core
-from fibril.report import name
+from fibril._hub.report import name
 
 __all__ = ["set_blocking_limit", "tell"]
 

@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
 
-from fibril import _core, native, resolver
+from fibril import _core, native
+from fibril._hub.loop import Loop
+from fibril._hub.monitor import PeriodicMonitor
+from fibril._hub.waiter import Waiter
+from fibril._hub.watcher import Watcher
+from fibril._io import resolver
 from fibril.errors import ConcurrentObjectUseError, InvalidSwitchError
-from fibril.loop import Loop
-from fibril.monitor import PeriodicMonitor
-from fibril.waiter import Waiter
-from fibril.watcher import Watcher
 
 __all__ = ["LoopHub", "after_fork"]
 
@@ -74,7 +75,7 @@ class LoopHub(_core.Hub):
 
     @property
     def resolver(self) -> ModuleType:
-        """What looks names up: the functions of fibril.resolver."""
+        """What looks names up: the functions of fibril._io.resolver."""
         return resolver
 
     def switch(self, *args: Any, **kwargs: Any) -> Any:

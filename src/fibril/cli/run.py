@@ -1,7 +1,7 @@
-"""The `fibril` command: run a program under fibril as `python` would run it, or write the shim.
+"""`fibril run`: a program under fibril, as `python` would run it.
 
-The idea of `run`: the standard library is patched, or the `gevent` and `greenlet` names are served,
-before the program's first line; then the program gets what it would have from `python`: sys.argv,
+The idea: the standard library is patched, or the `gevent` and `greenlet` names are served, before
+the program's first line; then the program gets what it would have from `python`: sys.argv,
 sys.path[0], a `__main__` module that is its own, its exit code, and tracebacks that begin in it.
 
 Do not add: options of the runtime; those are set in the program or its environment.
@@ -10,44 +10,18 @@ Do not add: options of the runtime; those are set in the program or its environm
 import builtins
 import os
 import runpy
-import shlex
 import sys
 from importlib.machinery import SourceFileLoader
 from types import ModuleType, TracebackType
 from typing import Any, NamedTuple
 
-import fibril
-from fibril import compat, shim
+from fibril import compat
+from fibril.cli.usage import UsageError
 
-__all__ = ["main"]
+__all__ = ["Request", "read_run", "run"]
 
-USAGE = """\
-usage: fibril run [--gevent] [--no-patch] PROGRAM [ARGUMENT...]
-       fibril run [--gevent] [--no-patch] -m MODULE [ARGUMENT...]
-       fibril shim [--only gevent|greenlet] FOLDER
-       fibril --version | COMMAND --help
-"""
-HELP = f"""\
-{USAGE}
-run: run a Python program whose waiting lets its other tasks run.
-
-  PROGRAM      path of a Python file, or of a folder or zip file with a __main__.py
-  -m MODULE    a module, as for `python -m`
-  --gevent     serve the program's imports of gevent and greenlet; such a program patches
-               the standard library itself, so nothing is patched for it
-  --patch      patch all the same
-  --no-patch   leave the standard library as it is
-
-shim: write packages called gevent and greenlet into a folder, which hand over to fibril.
-With that folder on PYTHONPATH, a program and each Python that it starts get them:
-
-  fibril shim shims && PYTHONPATH=shims python program.py
-
-  FOLDER       is made if need be; packages in it that fibril did not write are left alone,
-               and refused if they are called gevent or greenlet
-  --only NAME  just that one: --only greenlet runs the real gevent on fibril's fibers
-"""
-_OURS = (os.path.dirname(os.path.abspath(__file__)) + os.sep, "<frozen runpy>", "<frozen importlib")
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_OURS = (_PACKAGE, "<frozen runpy>", "<frozen importlib")
 
 
 class Request(NamedTuple):
@@ -60,66 +34,11 @@ class Request(NamedTuple):
     is_patched: bool
 
 
-class UsageError(Exception):
-    """The command line cannot be understood."""
+def read_run(arguments: list[str]) -> Request:
+    """What a command line that begins with `run` asks for.
 
-
-def main(arguments: list[str] | None = None) -> int:
-    """Do what the command line asks for; the exit code, where the program has not ended us.
-
-    Switches: if it must wait. Threads: owner.
+    Switches: never. Threads: owner. Raises UsageError.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] in (["--version"], ["-V"]):
-        print(f"fibril {fibril.__version__}")
-        return 0
-    asked = arguments[1:] if arguments[:1] in (["run"], ["shim"]) else arguments
-    if asked in (["--help"], ["-h"]):
-        print(HELP, end="")
-        return 0
-    try:
-        if arguments[:1] == ["shim"]:
-            return _write_shim(*_read_shim(arguments))
-        request = _read_run(arguments)
-    except UsageError as error:
-        print(f"fibril: {error}\n{USAGE}", end="", file=sys.stderr)
-        return 2
-    return _run(request)
-
-
-def _read_shim(arguments: list[str]) -> tuple[str, tuple[str, ...]]:
-    names: tuple[str, ...] = compat.NAMES
-    folders = []
-    rest = arguments[1:]
-    while rest:
-        argument = rest.pop(0)
-        if not argument.startswith("-"):
-            folders.append(argument)
-            continue
-        option, _, name = argument.partition("=")
-        if option != "--only":
-            raise UsageError(f"`fibril shim` has no option {option!r}. `fibril --help` lists them.")
-        name = name or (rest.pop(0) if rest else "")
-        if name not in compat.NAMES:
-            raise UsageError(f"--only takes gevent or greenlet, not {name!r}.")
-        names = (name,)
-    if len(folders) != 1 or not folders[0]:
-        raise UsageError(f"`fibril shim` writes into one folder; {len(folders)} are given.")
-    return folders[0], names
-
-
-def _write_shim(folder: str, names: tuple[str, ...]) -> int:
-    try:
-        written = shim.write(folder, names)
-    except shim.ShimError as error:
-        print(f"fibril: {error}", file=sys.stderr)
-        return 1
-    place = os.path.abspath(folder)
-    print(f"{place}: {', '.join(written)}. Programs get this by PYTHONPATH={shlex.quote(place)}")
-    return 0
-
-
-def _read_run(arguments: list[str]) -> Request:
     if arguments[:1] != ["run"]:
         given = f"there is no command {arguments[0]!r}" if arguments else "no command is given"
         raise UsageError(f"{given}. The commands are `run` and `shim`.")
@@ -143,7 +62,11 @@ def _read_run(arguments: list[str]) -> Request:
     return Request(is_module, rest[0], rest[1:], is_gevent, is_patched)
 
 
-def _run(request: Request) -> int:
+def run(request: Request) -> int:
+    """Run the program; the exit code, where it has not ended us.
+
+    Switches: if it must wait. Threads: owner.
+    """
     if not request.is_module and not os.path.exists(request.target):
         print(
             f"fibril: cannot run {request.target!r}: there is no such file. "

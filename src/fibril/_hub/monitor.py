@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fibril import _core, native
-from fibril.workers import Workers, renew_after_fork
+from fibril.dispatch.workers import Workers, renew_after_fork
 
 __all__ = ["PeriodicMonitor"]
 

@@ -1,7 +1,7 @@
 """Commands for gdb: every fiber of a live process, or of a core file.
 
     gdb -p PID                  or   gdb PROGRAM CORE
-    (gdb) source …/site-packages/fibril/fibril-gdb.py
+    (gdb) source …/site-packages/fibril/inspect/fibril-gdb.py
     (gdb) fibril-fibers           each hub and its fibers: state, what it waits for, Python frames
     (gdb) fibril-bt 3             the C stack of fiber 3 of that list
 
@@ -25,7 +25,7 @@ from typing import Any
 import gdb
 import gdb.unwinder
 
-_outside: dict[str, Any] = runpy.run_path(os.path.join(os.path.dirname(__file__), "_outside.py"))
+_reader: dict[str, Any] = runpy.run_path(os.path.join(os.path.dirname(__file__), "outside.py"))
 
 # What a context keeps, as gdb calls it on each machine: where to go on, stack and frame pointer.
 _REGISTERS = {"i386:x86-64": ("rip", "rsp", "rbp"), "aarch64": ("pc", "sp", "x29")}
@@ -48,7 +48,7 @@ def _open() -> Any:
             "fibril? With a core file, name the program too: gdb PYTHON CORE."
         ) from None
     try:
-        return _outside["Outside"](_read, table)
+        return _reader["Outside"](_read, table)
     except (OSError, ValueError) as error:
         raise gdb.GdbError(f"cannot read fibril's table: {error}") from None
 

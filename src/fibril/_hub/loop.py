@@ -2,8 +2,8 @@
 
 The idea: fibril has no loop. The fiber that parks picks the next one, or asks the kernel itself.
 What libraries want of gevent's loop is to be called back in the hub, and that is what
-fibril.watcher has; here are the factories, and for each control of libev's either what it means for
-fibril's hub, or nothing, with the reason.
+fibril._hub.watcher has; here are the factories, and for each control of libev's either what it
+means for fibril's hub, or nothing, with the reason.
 
 Invariant: `active` holds every active watcher, so that one that nobody else keeps still calls back.
 Threads: the hub's own, but for run_callback_threadsafe.
@@ -18,8 +18,19 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol
 
-from fibril import _core, watcher
-from fibril.turns import Turns
+from fibril import _core
+from fibril._hub.turns import Turns
+from fibril._hub.watch_child import ChildWatcher
+from fibril._hub.watch_signal import SignalWatcher
+from fibril._hub.watch_stat import StatWatcher
+from fibril._hub.watch_turn import (
+    AsyncWatcher,
+    CheckWatcher,
+    ForkWatcher,
+    IdleWatcher,
+    PrepareWatcher,
+)
+from fibril._hub.watcher import IOWatcher, TimerWatcher, Watcher
 
 __all__ = ["Callback", "Loop"]
 
@@ -84,7 +95,7 @@ class Loop:
 
     def __init__(self, hub: _core.Hub) -> None:
         self.hub = hub
-        self.active: set[watcher.Watcher] = set()
+        self.active: set[Watcher] = set()
         self.turns = Turns(hub)
         #: Its handle_error is told of errors in callbacks: the hub, unless set.
         self.error_handler: ErrorHandler | None = None
@@ -92,47 +103,43 @@ class Loop:
 
     # ---- factories ----
 
-    def io(
-        self, fd: int, events: int, ref: bool = True, priority: int | None = None
-    ) -> watcher.IOWatcher:
+    def io(self, fd: int, events: int, ref: bool = True, priority: int | None = None) -> IOWatcher:
         """Calls back while the descriptor can be read (events=1), written (2), or either (3)."""
-        return watcher.IOWatcher(self, fd, events, ref, priority)
+        return IOWatcher(self, fd, events, ref, priority)
 
     def timer(
         self, after: float, repeat: float = 0.0, ref: bool = True, priority: int | None = None
-    ) -> watcher.TimerWatcher:
+    ) -> TimerWatcher:
         """Calls back after that many seconds, and then each `repeat` seconds unless that is 0."""
-        return watcher.TimerWatcher(self, after, repeat, ref, priority)
+        return TimerWatcher(self, after, repeat, ref, priority)
 
-    def signal(
-        self, signum: int, ref: bool = True, priority: int | None = None
-    ) -> watcher.SignalWatcher:
+    def signal(self, signum: int, ref: bool = True, priority: int | None = None) -> SignalWatcher:
         """Calls back when the process gets that signal; in the main thread only."""
-        return watcher.SignalWatcher(self, signum, ref, priority)
+        return SignalWatcher(self, signum, ref, priority)
 
-    def idle(self, ref: bool = True, priority: int | None = None) -> watcher.IdleWatcher:
+    def idle(self, ref: bool = True, priority: int | None = None) -> IdleWatcher:
         """Calls back when there is nothing else to do."""
-        return watcher.IdleWatcher(self, ref, priority)
+        return IdleWatcher(self, ref, priority)
 
-    def prepare(self, ref: bool = True, priority: int | None = None) -> watcher.PrepareWatcher:
+    def prepare(self, ref: bool = True, priority: int | None = None) -> PrepareWatcher:
         """Calls back before the hub asks the kernel what is ready."""
-        return watcher.PrepareWatcher(self, ref, priority)
+        return PrepareWatcher(self, ref, priority)
 
-    def check(self, ref: bool = True, priority: int | None = None) -> watcher.CheckWatcher:
+    def check(self, ref: bool = True, priority: int | None = None) -> CheckWatcher:
         """Calls back after the hub has asked the kernel what is ready."""
-        return watcher.CheckWatcher(self, ref, priority)
+        return CheckWatcher(self, ref, priority)
 
-    def fork(self, ref: bool = True, priority: int | None = None) -> watcher.ForkWatcher:
+    def fork(self, ref: bool = True, priority: int | None = None) -> ForkWatcher:
         """Calls back in the child of a fork."""
-        return watcher.ForkWatcher(self, ref, priority)
+        return ForkWatcher(self, ref, priority)
 
-    def async_(self, ref: bool = True, priority: int | None = None) -> watcher.AsyncWatcher:
+    def async_(self, ref: bool = True, priority: int | None = None) -> AsyncWatcher:
         """Calls back when anybody, in any thread, calls its send()."""
-        return watcher.AsyncWatcher(self, ref, priority)
+        return AsyncWatcher(self, ref, priority)
 
-    def child(self, pid: int, trace: int = 0, ref: bool = True) -> watcher.ChildWatcher:
+    def child(self, pid: int, trace: int = 0, ref: bool = True) -> ChildWatcher:
         """Calls back when that child process has ended. `trace` is for gevent's sake."""
-        return watcher.ChildWatcher(self, pid, trace, ref)
+        return ChildWatcher(self, pid, trace, ref)
 
     def stat(
         self,
@@ -140,9 +147,9 @@ class Loop:
         interval: float = 0.0,
         ref: bool = True,
         priority: int | None = None,
-    ) -> watcher.StatWatcher:
+    ) -> StatWatcher:
         """Calls back when what os.stat() tells of the path has changed."""
-        return watcher.StatWatcher(self, path, interval, ref, priority)
+        return StatWatcher(self, path, interval, ref, priority)
 
     # ---- callbacks ----
 
@@ -265,9 +272,7 @@ class Loop:
 
         Returns whether anybody watched it here.
         """
-        is_watched = any(
-            isinstance(each, watcher.IOWatcher) and each.fd == fd for each in self.active
-        )
+        is_watched = any(isinstance(each, IOWatcher) and each.fd == fd for each in self.active)
         _core.fd_forget(fd)
         return is_watched
 
@@ -306,9 +311,9 @@ class Loop:
         return int(self.hub.current is self.hub)
 
     @property
-    def WatcherType(self) -> type[watcher.Watcher]:  # noqa: N802  # gevent's name
+    def WatcherType(self) -> type[Watcher]:  # noqa: N802  # gevent's name
         """What all watchers are instances of."""
-        return watcher.Watcher
+        return Watcher
 
     def __repr__(self) -> str:
         default = " default" * self.default

@@ -2,7 +2,7 @@
 
 The idea: what waits natively (csrc: watch_type.c) needs no fiber: a timer is a place in the
 hub's heap, a watch an entry in the descriptor's list. Every other kind is a Python object that is
-told by somebody (a signal, another thread, a fork) and has the hub call its callback.
+told by somebody (a signal, another thread, a fork) and has the hub call its callback: watch_*.py.
 
 Invariants: an active watcher is in its loop's `active` set, and so alive. While it is active and
 `ref` is true it counts as something still to happen. A callback runs in the hub, where nothing may
@@ -13,38 +13,19 @@ Do not add: kinds that nothing but fibril would use. fibril itself parks fibers 
 
 from __future__ import annotations
 
-import os
 import sys
-import warnings
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from fibril import _core, signals
+from fibril import _core
 
 if TYPE_CHECKING:
-    from fibril.loop import Loop
+    from fibril._hub.loop import Loop
 
-__all__ = [
-    "READ",
-    "WRITE",
-    "AsyncWatcher",
-    "CheckWatcher",
-    "ChildWatcher",
-    "ForkWatcher",
-    "IdleWatcher",
-    "IOWatcher",
-    "PrepareWatcher",
-    "SignalWatcher",
-    "StatWatcher",
-    "TimerWatcher",
-    "Watcher",
-]
+__all__ = ["READ", "WRITE", "IOWatcher", "TimerWatcher", "Watcher"]
 
 READ, WRITE = 1, 2
-
-_STAT_INTERVAL_S = 5.0
-_STAT_INTERVAL_S_MIN = 0.1
 
 
 class Watcher:
@@ -396,233 +377,3 @@ class TimerWatcher(Watcher):
 
     def _details(self) -> str:
         return f" after={self._after_s} repeat={self._repeat_s}"
-
-
-class SignalWatcher(Watcher):
-    """Calls back when the process gets a signal: at once, also while everybody is parked.
-
-    Python's own handler is in its place meanwhile, and back afterwards.
-
-    Switches: never. Threads: owner, which must be the main thread.
-    """
-
-    def __init__(
-        self, loop: Loop, signalnum: int, ref: bool = True, priority: int | None = None
-    ) -> None:
-        super().__init__(loop, ref, priority)
-        self.signalnum = signals.checked(signalnum)
-
-    def _begin(self) -> None:
-        signals.listen(self.signalnum, self._post)
-
-    def _end(self) -> None:
-        signals.unlisten(self.signalnum, self._post)
-
-    def _details(self) -> str:
-        return f" signal={self.signalnum}"
-
-
-class _TurnWatcher(Watcher):
-    """One that is called at each turn of the hub."""
-
-    _place: str  # which of the loop's sets it is in
-
-    def _begin(self) -> None:
-        self.loop.turns.add(self._place, self)
-
-    def _end(self) -> None:
-        self.loop.turns.discard(self._place, self)
-
-
-class PrepareWatcher(_TurnWatcher):
-    """Calls back each time before the hub asks the kernel what is ready.
-
-    Switches: never. Threads: owner.
-    """
-
-    _place = "prepare"
-
-
-class CheckWatcher(_TurnWatcher):
-    """Calls back each time after the hub has asked the kernel what is ready.
-
-    Switches: never. Threads: owner.
-    """
-
-    _place = "check"
-
-
-class IdleWatcher(_TurnWatcher):
-    """Calls back each time there is nothing else to do. While it is active the hub never sleeps.
-
-    Switches: never. Threads: owner.
-    """
-
-    _place = "idle"
-
-
-class ForkWatcher(Watcher):
-    """Calls back in the child of a fork.
-
-    Switches: never. Threads: owner.
-    """
-
-    def _forked(self) -> None:
-        super()._forked()
-        self._post()
-
-
-class AsyncWatcher(Watcher):
-    """Calls back when somebody, in whatever thread, calls send().
-
-    Switches: never. Threads: owner, but for send().
-    """
-
-    def send(self) -> None:
-        """Have the hub call back, if it is active. For any thread, and for signal handlers."""
-        if self._is_active:
-            self._post()
-
-    def send_ignoring_arg(self, _ignored: Any) -> None:
-        """The same, as a callback that is told something: a link, for instance."""
-        self.send()
-
-
-class ChildWatcher(Watcher):
-    """Calls back when a child process has ended, and reaps it: then it is stopped.
-
-    `pid` is whom it waits for; `rpid` and `rstatus` are what waitpid() said, 0 before. If somebody
-    else has reaped the child, its status is lost: `rstatus` is that of exit(255), with a warning.
-
-    Switches: never. Threads: owner.
-    """
-
-    def __init__(self, loop: Loop, pid: int, trace: int = 0, ref: bool = True) -> None:
-        if pid <= 0:
-            raise ValueError(
-                f"cannot watch the process {pid}: fibril waits for one child by its pidfd, and "
-                "there is none for any child or a group. Give each child a watcher."
-            )
-        super().__init__(loop, ref)
-        self.pid = pid
-        self.rpid = 0
-        self.rstatus = 0
-        self._native: _core.Watch | None = None
-        self._pidfd = -1
-
-    def _begin(self) -> None:
-        pidfd = os.pidfd_open(self.pid)
-        try:
-            native = _core.Watch(self.loop.hub, pidfd, READ, self._ended)
-            native.ref = self._ref
-            native.start()
-        except BaseException:
-            os.close(pidfd)
-            raise
-        self._native, self._pidfd = native, pidfd
-
-    def _end(self) -> None:
-        if self._native is not None:
-            self._native.cancel()
-        self._native = None
-        _core.fd_forget(self._pidfd)
-        os.close(self._pidfd)
-
-    def _count(self, change: int) -> None:
-        if self._native is not None:
-            self._native.ref = self._ref
-
-    def _forked(self) -> None:
-        self.stop()  # it is a child of the parent process, not of this one
-
-    def _ended(self, ready: int) -> None:
-        try:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-        except ChildProcessError:
-            pid, status = self.pid, 255 << 8
-            warnings.warn(
-                f"the status of child process {pid} is lost: somebody else has waited for it",
-                RuntimeWarning,
-                stacklevel=1,
-            )
-        if pid == 0:  # it has only changed its state
-            if self._native is not None:
-                self._native.want()
-            return
-        self.rpid, self.rstatus = pid, status
-        self._deactivate()
-        self._call(self._args or ())
-
-    @property
-    def pending(self) -> bool:
-        """It has ended, and the hub has not called yet."""
-        return self._is_posted or (self._native is not None and self._native.pending)
-
-    def _details(self) -> str:
-        return f" pid={self.pid} rpid={self.rpid} rstatus={self.rstatus}"
-
-
-class StatWatcher(Watcher):
-    """Calls back when what os.stat() tells of a path has changed; looks each `interval` seconds.
-
-    `attr` is what it tells now, `prev` what it told before the change; None: there is no such file.
-    An interval of 0 is five seconds, and the least is a tenth of one.
-
-    Switches: never. Threads: owner.
-    """
-
-    def __init__(
-        self,
-        loop: Loop,
-        path: str | bytes,
-        interval: float = 0.0,
-        ref: bool = True,
-        priority: int | None = None,
-    ) -> None:
-        super().__init__(loop, ref, priority)
-        self.path = path
-        self.interval = float(interval)
-        self.attr: os.stat_result | None = None
-        self.prev: os.stat_result | None = None
-        self._native = _core.Timer(loop.hub, self._look)
-
-    def _stat(self) -> os.stat_result | None:
-        try:
-            return os.stat(self.path)
-        except OSError:
-            return None
-
-    def _begin(self) -> None:
-        if self.interval == 0.0:
-            self.interval = _STAT_INTERVAL_S
-        self.interval = max(self.interval, _STAT_INTERVAL_S_MIN)
-        self.attr = self.prev = self._stat()
-        self._native.ref = self._ref
-        self._native.start(self.interval)
-
-    def _end(self) -> None:
-        self._native.cancel()
-
-    def _count(self, change: int) -> None:
-        self._native.ref = self._ref
-
-    def _forked(self) -> None:
-        """The clock goes on."""
-
-    def _look(self, ready: int) -> None:
-        self._native.start(self.interval)
-        now = self._stat()
-        if _told(now) == _told(self.attr):
-            return
-        self.prev, self.attr = self.attr, now
-        self._call(self._args or ())
-
-    def _details(self) -> str:
-        return f" path={self.path!r} interval={self.interval}"
-
-
-def _told(stat: os.stat_result | None) -> tuple[int, ...] | None:
-    """What is compared: all, with the times to the nanosecond."""
-    if stat is None:
-        return None
-    return (*stat[:7], stat.st_atime_ns, stat.st_mtime_ns, stat.st_ctime_ns)

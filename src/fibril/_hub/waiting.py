@@ -16,8 +16,7 @@ from types import TracebackType
 from typing import Any, overload
 
 from fibril import _core
-from fibril.deadline import Deadline
-from fibril.hub import get_hub
+from fibril.timeout import Deadline
 
 __all__ = ["iwait", "wait"]
 
@@ -104,7 +103,7 @@ def iwait(
     True
     """
     if objects is None:
-        return iter([get_hub().join(timeout=timeout)])
+        return iter([_join_hub(timeout)])
     return _Ready(list(objects), timeout, count)
 
 
@@ -137,6 +136,11 @@ def wait(
     True
     """
     if objects is None:
-        return get_hub().join(timeout=timeout)
+        return _join_hub(timeout)
     with _Ready(list(objects), timeout, count) as ready:
         return list(ready)
+
+
+def _join_hub(timeout: float | None) -> bool:
+    hub: Any = _core.get_hub()  # of whatever class; all have it from LoopHub
+    return bool(hub.join(timeout=timeout))

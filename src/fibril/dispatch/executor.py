@@ -17,7 +17,8 @@ from concurrent.futures.thread import BrokenThreadPool
 from typing import Any
 
 from fibril import _core, native
-from fibril.threadpool import ThreadPool, _Call
+from fibril.dispatch.call import Call
+from fibril.dispatch.threads import ThreadPool
 
 __all__ = ["Future", "ThreadPoolExecutor"]
 
@@ -90,7 +91,7 @@ class Future(futures.Future[Any]):
         self._settled.unlink(_Link(self, callback))
 
 
-class _Submitted(_Call):
+class _Submitted(Call):
     """A call whose result is a future's."""
 
     __slots__ = ("_executor", "_future")

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fibril import _core, native
-from fibril.deadline import Deadline
+from fibril.timeout import Deadline
 
 __all__ = ["Allowance", "Workers", "renew_after_fork"]
 

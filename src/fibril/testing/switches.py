@@ -18,9 +18,9 @@ from typing import Protocol, Self
 
 from fibril import _core, native
 from fibril._core import Fiber, getcurrent
+from fibril._hub.report import name, place
 from fibril.errors import FailedToSwitch, UnexpectedSwitch
 from fibril.hub import get_hub
-from fibril.report import name, place
 
 __all__ = ["assert_no_switch", "assert_switches"]
 

@@ -58,12 +58,16 @@ class Hub(NamedTuple):
 
 
 class Memory:
-    """The simple things that lie in memory."""
+    """The simple things that lie in memory.
+
+    Switches: never. Threads: any.
+    """
 
     def __init__(self, read: Read) -> None:
         self.read = read
 
     def number(self, address: int, size: int = 8) -> int:
+        """The number at `address`."""
         return int.from_bytes(self.read(address, size), "little")
 
     def pointer(self, address: int) -> int:
@@ -80,7 +84,10 @@ class Memory:
 
 
 class Outside:
-    """Everything that can be found, beginning at fbl_debug."""
+    """Everything that can be found, beginning at fbl_debug.
+
+    Switches: never. Threads: any.
+    """
 
     def __init__(self, read: Read, fbl_debug: int) -> None:
         self.memory = Memory(read)

@@ -1,4 +1,4 @@
-"""For tests of programs that use fibril: time that costs nothing, and what must switch or must not.
+"""Time that costs nothing: a world whose clock jumps to the next deadline as soon as all wait.
 
 The idea: whatever waits takes its deadlines from the hub's clock (fibril.sleep, Timeout, every
 `timeout=`, and time.sleep once it is patched), and only the hub sleeps. So a test gets a world of
@@ -24,25 +24,14 @@ from typing import ParamSpec, Protocol, Self, TypeVar
 
 from fibril import _core, native
 from fibril._core import getcurrent
-from fibril.errors import FailedToSwitch, UnexpectedSwitch
+from fibril._hub.report import Parked, parked_lines
 from fibril.hub import Hub, get_hub
-from fibril.report import Parked, parked_lines
-from fibril.switches import assert_no_switch, assert_switches
 from fibril.task import kill
 
-__all__ = [
-    "FailedToSwitch",
-    "SimClock",
-    "UnexpectedSwitch",
-    "assert_no_switch",
-    "assert_switches",
-    "simulated",
-    "wait_all_parked",
-]
+__all__ = ["SimClock", "simulated"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-
 # Whoever waits for time again when it is ended is ended again, so often.
 _ENDING_ROUNDS_MAX = 8
 
@@ -58,9 +47,6 @@ class _OfThread(native.local):
 
 
 _here = _OfThread()
-
-
-# ---- the simulated world ----
 
 
 class SimClock:
@@ -238,31 +224,3 @@ def _end_waiting(hub: Hub) -> None:
         if all(id(fiber) in spared for fiber, _, _ in waiting):
             return
         _core.sleep(0)  # they end now, or wait again
-
-
-# ---- standstill ----
-
-
-def wait_all_parked(cushion: float = 0.0) -> None:
-    """Wait until every other task of this native thread is parked and nothing is due.
-
-    In a simulated world that is before time passes. Who waits for a native thread or for the
-    kernel is parked, too. cushion: for so many seconds nothing must have happened, on the hub's
-    clock. Several may wait; who wants the smallest cushion is woken first, and that starts the
-    others' anew. A task that never parks, as one in a loop of sleep(0), keeps it from returning.
-
-    Switches: always. Threads: any. Raises ValueError if cushion is negative.
-
-    >>> import fibril
-    >>> from fibril.queue import Queue
-    >>> from fibril.testing import wait_all_parked
-    >>> queue = Queue()
-    >>> task = fibril.spawn(lambda: print("got", queue.get()))
-    >>> wait_all_parked()
-    >>> queue.put(1)
-    >>> wait_all_parked()
-    got 1
-    """
-    if not cushion >= 0:
-        raise ValueError(f"cannot wait for {cushion!r} seconds of quiet: give 0 or more.")
-    _core.wait_idle(cushion)

@@ -33,7 +33,7 @@ __all__ = [
     "waiting",
 ]
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _GROUPS_MAX = 50
 _FRAMES_MAX = 8
 _REPR_MAX = 100

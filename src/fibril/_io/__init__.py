@@ -1,0 +1,1 @@
+"""What lies beneath sockets and files: names, retries, connections. Nothing here is public."""

@@ -1,0 +1,95 @@
+"""The `fibril` command: run a program under fibril as `python` would run it, or write the shim."""
+
+import os
+import shlex
+import sys
+
+import fibril
+from fibril import compat
+from fibril.cli.run import read_run, run
+from fibril.cli.usage import UsageError
+from fibril.compat import shim
+
+__all__ = ["main"]
+
+USAGE = """\
+usage: fibril run [--gevent] [--no-patch] PROGRAM [ARGUMENT...]
+       fibril run [--gevent] [--no-patch] -m MODULE [ARGUMENT...]
+       fibril shim [--only gevent|greenlet] FOLDER
+       fibril --version | COMMAND --help
+"""
+HELP = f"""\
+{USAGE}
+run: run a Python program whose waiting lets its other tasks run.
+
+  PROGRAM      path of a Python file, or of a folder or zip file with a __main__.py
+  -m MODULE    a module, as for `python -m`
+  --gevent     serve the program's imports of gevent and greenlet; such a program patches
+               the standard library itself, so nothing is patched for it
+  --patch      patch all the same
+  --no-patch   leave the standard library as it is
+
+shim: write packages called gevent and greenlet into a folder, which hand over to fibril.
+With that folder on PYTHONPATH, a program and each Python that it starts get them:
+
+  fibril shim shims && PYTHONPATH=shims python program.py
+
+  FOLDER       is made if need be; packages in it that fibril did not write are left alone,
+               and refused if they are called gevent or greenlet
+  --only NAME  just that one: --only greenlet runs the real gevent on fibril's fibers
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line asks for; the exit code, where the program has not ended us.
+
+    Switches: if it must wait. Threads: owner.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] in (["--version"], ["-V"]):
+        print(f"fibril {fibril.__version__}")
+        return 0
+    asked = arguments[1:] if arguments[:1] in (["run"], ["shim"]) else arguments
+    if asked in (["--help"], ["-h"]):
+        print(HELP, end="")
+        return 0
+    try:
+        if arguments[:1] == ["shim"]:
+            return _write_shim(*_read_shim(arguments))
+        request = read_run(arguments)
+    except UsageError as error:
+        print(f"fibril: {error}\n{USAGE}", end="", file=sys.stderr)
+        return 2
+    return run(request)
+
+
+def _read_shim(arguments: list[str]) -> tuple[str, tuple[str, ...]]:
+    names: tuple[str, ...] = compat.NAMES
+    folders = []
+    rest = arguments[1:]
+    while rest:
+        argument = rest.pop(0)
+        if not argument.startswith("-"):
+            folders.append(argument)
+            continue
+        option, _, name = argument.partition("=")
+        if option != "--only":
+            raise UsageError(f"`fibril shim` has no option {option!r}. `fibril --help` lists them.")
+        name = name or (rest.pop(0) if rest else "")
+        if name not in compat.NAMES:
+            raise UsageError(f"--only takes gevent or greenlet, not {name!r}.")
+        names = (name,)
+    if len(folders) != 1 or not folders[0]:
+        raise UsageError(f"`fibril shim` writes into one folder; {len(folders)} are given.")
+    return folders[0], names
+
+
+def _write_shim(folder: str, names: tuple[str, ...]) -> int:
+    try:
+        written = shim.write(folder, names)
+    except shim.ShimError as error:
+        print(f"fibril: {error}", file=sys.stderr)
+        return 1
+    place = os.path.abspath(folder)
+    print(f"{place}: {', '.join(written)}. Programs get this by PYTHONPATH={shlex.quote(place)}")
+    return 0
