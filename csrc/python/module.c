@@ -57,6 +57,13 @@ static PyObject *module_get_hub_class(PyObject *module, PyObject *unused)
     return Py_NewRef(fbl_hub_class);
 }
 
+static PyObject *module_set_may_give_way(PyObject *module, PyObject *function)
+{
+    (void)module;
+    Py_XSETREF(fbl_may_give_way, Py_NewRef(function));
+    Py_RETURN_NONE;
+}
+
 static PyObject *module_set_timeout_class(PyObject *module, PyObject *type)
 {
     (void)module;
@@ -115,7 +122,8 @@ static PyObject *module_polled(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    return spin_poll_wait() < 0 ? NULL : Py_NewRef(Py_None);
+    spin_poll_wait();
+    Py_RETURN_NONE;
 }
 
 static PyMethodDef module_methods[] = {
@@ -228,6 +236,7 @@ static PyMethodDef module_methods[] = {
      "has ended.\n\nSwitches: never. Threads: any."},
     {"get_hub_class", module_get_hub_class, METH_NOARGS, "What get_hub() makes instances of."},
     {"set_hub_class", module_set_hub_class, METH_O, "What get_hub() makes instances of."},
+    {"set_may_give_way", module_set_may_give_way, METH_O, "Asked before a fair turn is given."},
     {"set_timeout_class", module_set_timeout_class, METH_O, "What blocking calls raise in time."},
     {"set_queue_classes", module_set_queue_classes, METH_VARARGS, "What get and put raise."},
     {"watchdog_limit", module_watchdog_limit, METH_O,

@@ -46,6 +46,7 @@ class AsyncResult:
     _exception: BaseException | None = None
     _traceback: TracebackType | None = None
     _links: _Links | tuple[()] = ()  # replaced by the first link
+    _is_settled = False
 
     def __init__(self) -> None:
         self._event = Event()
@@ -72,9 +73,11 @@ class AsyncResult:
     set_result = set
 
     def _settle(self) -> None:
-        self._event.set()
+        """Links are called before those go on who wait; each finds it ready, in whatever thread."""
+        self._is_settled = True
         if self._links:
             self._tell_links()
+        self._event.set()
 
     def _tell_links(self) -> None:
         """Each link once. Two threads may be here; whoever takes a link out tells it."""
@@ -93,7 +96,7 @@ class AsyncResult:
 
         Switches: if it must wait. Threads: any.
         """
-        if not self._event.is_set() and not (block and self._event.wait(timeout)):
+        if not (self._is_settled or self.ready() or (block and self._event.wait(timeout))):
             raise Timeout(timeout)
         if self._exception is not None:
             raise self._exception.with_traceback(self._traceback)
@@ -121,7 +124,7 @@ class AsyncResult:
 
         Switches: never. Threads: any.
         """
-        return self._event.is_set()
+        return self._is_settled or self._event.is_set()  # which also counts who polls
 
     done = ready
 
@@ -130,7 +133,7 @@ class AsyncResult:
 
         Switches: never. Threads: any.
         """
-        return self._event.is_set() and self._exception is None
+        return self.ready() and self._exception is None
 
     def cancel(self) -> bool:
         """Return False: it cannot be cancelled.

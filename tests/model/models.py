@@ -51,8 +51,8 @@ class Event(Linked):
 
     def set(self) -> None:
         self.flag = True
-        self.world.fire_all(self.waiters)
         self.tell_all()
+        self.world.fire_all(self.waiters)
 
     def clear(self) -> None:
         self.flag = False
@@ -82,8 +82,9 @@ class Result(Linked):
 
     def set(self, value: Any, error: BaseException | None = None) -> None:
         self.value, self.error = value, error
-        self.event.set()
+        self.event.flag = True
         self.tell_all()
+        self.event.set()
 
     def fail(self) -> None:
         self.set(None, Failure())
@@ -143,12 +144,13 @@ class Semaphore(Linked):
         return waiter.is_fired
 
     def give(self) -> None:
-        self.world.fire_all(self.watchers)
         if self.acquirers:
+            self.world.fire_all(self.watchers)
             self.world.fire(self.acquirers[0])
         else:
             self.counter += 1
             self.tell_all()
+            self.world.fire_all(self.watchers)
 
     def release(self) -> int:
         self.give()

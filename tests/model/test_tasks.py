@@ -82,6 +82,8 @@ class ModelFamily(Family):
 
     def end(self, number: int, timeout: float | None) -> Body:
         task = self.side.task(number)
+        if task is self.side.world.current:
+            raise fibril.GreenletExit
         task.throw(fibril.GreenletExit())
         if not (yield from task.join(timeout)):
             raise Timeout

@@ -87,7 +87,8 @@ class Task:
         if self.is_ended:
             return
         if self is self.world.current:
-            raise error
+            self.thrown.append(error)  # for its next wait
+            return
         if self.is_new:
             self.world.forget(self)
             self.world.settle(self, None, error)
@@ -169,15 +170,15 @@ class World:
     # ---- tasks ----
 
     def settle(self, task: Task, value: Any, error: BaseException | None) -> None:
-        """It has ended: who joins goes on, and the links are told."""
+        """It has ended: the links are told, and then who joins goes on."""
         if isinstance(error, GreenletExit):
             value, error = error, None
         task.is_ended = True
         task.value, task.error = value, error
-        self.fire_all(task.joiners)
         links, task.links = task.links, []
         for callback, kind in links:
             self.tell(task, callback, kind)
+        self.fire_all(task.joiners)
 
     def tell(self, task: Task, callback: Callable[[Any], None], kind: str) -> None:
         if kind == "rawlink":

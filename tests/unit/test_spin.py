@@ -1,6 +1,9 @@
 """Fairness: a fiber that only polls does not keep the thread from whoever could end its loop."""
 
+import importlib
 import selectors
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -266,14 +269,142 @@ def test_timers_and_descriptors_are_served_while_somebody_polls(
     fibril.joinall(tasks)
 
 
-def test_who_polls_can_be_killed_and_timed_out(fresh: None) -> None:
-    event = Event()
-    with pytest.raises(Timeout), Timeout(0.01):
-        spin(event.is_set)
-    victim = spawn(spin, event.is_set)
-    spawn(victim.kill)
+def poll_for(seconds: float, *polls: Callable[[], Any]) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for poll in polls:
+            poll()
+
+
+def take_and_give(lock: Any) -> Callable[[], None]:
+    def use() -> None:
+        with lock:
+            pass
+
+    return use
+
+
+def test_what_is_thrown_meanwhile_waits_until_the_task_does(fresh: None) -> None:
+    """Code that does not wait, in a finally block perhaps, is not struck, nor is the turn."""
+    event, items, gone_on = Event(), Queue(), []
+    polls = [event.is_set, event.set, items.qsize, items.empty, refuses(Empty, items.get_nowait)]
+    polls += map(take_and_give, (Semaphore(1), BoundedSemaphore(1), RLock()))
+
+    def work() -> None:
+        try:
+            poll_for(0.05, *polls)
+        finally:
+            poll_for(0.02, *polls)
+            gone_on.append(fibril.getcurrent())
+        sleep(0)
+
+    with pytest.raises(Timeout), Timeout(0.001):
+        work()
+    victim = spawn(work)
+    spawn(victim.kill, block=False)
     victim.join()
     assert isinstance(victim.value, fibril.GreenletExit)
+    assert gone_on == [fibril.getcurrent(), victim]
+
+
+def test_who_is_switched_to_by_hand_in_such_a_turn_is_told_at_its_next_wait(fresh: None) -> None:
+    event = Event()
+
+    def work() -> None:
+        poll_for(0.03, event.is_set)
+        told.append("went on")
+        sleep(0)
+
+    told: list[str] = []
+    task = spawn(work)
+    spawn(task.switch, "by hand")
+    with pytest.raises(fibril.hub.InvalidSwitchError, match="by hand"):
+        task.get()
+    assert told == ["went on"]
+
+
+class Undone:
+    def __init__(self, act: Callable[[], object]) -> None:
+        self.act = act
+
+    def __del__(self) -> None:
+        self.act()
+
+
+def in_a_finalizer(act: Callable[[], None]) -> None:
+    Undone(act)
+
+
+def in_a_handler(act: Callable[[], None]) -> None:
+    former = signal.signal(signal.SIGUSR1, lambda *_: act())
+    try:
+        signal.raise_signal(signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, former)
+
+
+def in_a_tracer(act: Callable[[], None]) -> None:
+    def trace(*_: object) -> None:
+        sys.settrace(None)
+        act()
+
+    former = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        idle()
+    finally:
+        sys.settrace(former)
+
+
+def in_a_profiler(act: Callable[[], None]) -> None:
+    def profile(*_: object) -> None:
+        sys.setprofile(None)
+        act()
+
+    former = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        idle()
+    finally:
+        sys.setprofile(former)
+
+
+def in_an_import(act: Callable[[], None]) -> None:
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, path: object = None, target: object = None) -> None:
+            if name == "a_module_that_is_not_there":
+                act()
+
+    sys.meta_path.insert(0, Finder)  # type: ignore[arg-type]
+    try:
+        with pytest.raises(ModuleNotFoundError):
+            importlib.import_module("a_module_that_is_not_there")
+    finally:
+        sys.meta_path.remove(Finder)  # type: ignore[arg-type]
+
+
+def idle() -> None:
+    pass
+
+
+def at_any_other_place(act: Callable[[], None]) -> None:
+    act()
+
+
+@pytest.mark.parametrize(
+    "place", [in_a_finalizer, in_a_handler, in_a_tracer, in_a_profiler, in_an_import]
+)
+def test_there_is_no_turn_where_nobody_would_expect_one(
+    place: Callable[[Callable[[], None]], None],
+) -> None:
+    event, ran = Event(), []
+    task = spawn(ran.append, "other")
+    place(lambda: poll_for(0.03, event.is_set, take_and_give(Semaphore(1))))
+    assert ran == []
+    at_any_other_place(lambda: poll_for(0.03, event.is_set))
+    assert ran == ["other"]
+    task.join()
 
 
 def test_a_few_polls_switch_to_nobody(fresh: None) -> None:

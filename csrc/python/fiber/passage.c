@@ -230,7 +230,7 @@ static PyObject *fiber_switch(fbl_thread *thread, fbl_record *target, PyObject *
 }
 
 /* Somebody switched by hand to a fiber that waits for something else. */
-static int fiber_refuse_value(PyObject *value)
+static fbl_parked fiber_refuse_value(PyObject *value)
 {
     if (value != NULL) {
         errors_refuse(fbl_error_invalid_switch,
@@ -239,42 +239,86 @@ static int fiber_refuse_value(PyObject *value)
                       value);
         Py_DECREF(value);
     }
-    return -1;
+    return PARK_RAISED;
 }
 
-static int fiber_unparked(fbl_thread *thread, fbl_wake why)
+static fbl_parked fiber_unparked(fbl_thread *thread, fbl_wake why)
 {
     thread_current(thread)->core.verb = NULL;
     PyObject *value;
     if (fiber_arrive(thread, &value) < 0)
-        return -1;
+        return PARK_RAISED;
     if (fbl_likely(why == FBL_WAKE_FIRED))
-        return 0;
+        return PARK_FIRED;
     if (why == FBL_WAKE_SWITCHED)
         return fiber_refuse_value(value);
     if (why == FBL_WAKE_TIMEOUT || why == FBL_WAKE_CLOSED)
-        return why == FBL_WAKE_TIMEOUT ? 1 : 2;
+        return why == FBL_WAKE_TIMEOUT ? PARK_LATE : PARK_CLOSED;
     errors_refuse(
         fbl_error_internal,
         "a fiber was woken to meet an exception that was not there. This is a bug in fibril.");
-    return -1;
+    return PARK_RAISED;
 }
 
-/* Parks the current fiber. 0: its waiter fired; 1: the deadline; 2: what it waited on was closed;
- * -1: an exception. Whether it may wait is asked before the waiter is listed: inside the hub the
- * current fiber is parked already, and its own waiters must stay as they are. */
-static int fiber_park_wait(fbl_thread *thread, const fbl_park *park)
+/* Parks the current fiber. Whether it may wait is asked before the waiter is listed: inside the hub
+ * the current fiber is parked already, and its own waiters must stay as they are. */
+static fbl_parked fiber_park_wait(fbl_thread *thread, const fbl_park *park)
 {
     fbl_record *self = thread_current(thread);
     if (fiber_may_block(thread) < 0)
-        return -1;
-    if (fbl_unlikely(self->thrown != NULL))
-        return fiber_raise_thrown(self);
+        return PARK_RAISED;
+    if (fbl_unlikely(self->thrown != NULL)) {
+        fiber_raise_thrown(self);
+        return PARK_RAISED;
+    }
     if (park->waiter != NULL)
         fbl_waiter_add(park->waiter, &thread->hub, park->list);
     self->core.verb = park->verb;
     self->core.subject = park->subject; /* SAFE: alive while parked, see fbl_park */
     return fiber_unparked(thread, fbl_park_wait(&thread->hub, park->deadline_ns));
+}
+
+/* Lets everybody run who is ready, and goes on as if nothing had happened: what is thrown at the
+ * fiber meanwhile stays for its next wait. Where it may not leave, it does not. */
+static void fiber_give_way_wait(fbl_thread *thread)
+{
+    fbl_record *self = thread_current(thread);
+    if (self->core.state != FBL_FIBER_RUNNING || self == thread->hub_fiber)
+        return;
+    self->core.verb = NULL;
+    fbl_wake why = fbl_yield_wait(&thread->hub);
+    PyObject *value = thread->value;
+    thread->value = NULL;
+    if (thread->leaving != NULL)
+        fiber_settle_left(thread);
+    if (fbl_likely(why != FBL_WAKE_SWITCHED))
+        return;
+    if (value != NULL) /* else an exception travels */
+        (void)fiber_refuse_value(value);
+    PyObject *exception = PyErr_GetRaisedException();
+    if (exception != NULL && fiber_throw_later(self, exception) < 0)
+        PyErr_WriteUnraisable(self->self);
+    Py_XDECREF(exception);
+}
+
+/* The same for so many seconds, or None for ever, as the caller's own caller has said. */
+static fbl_parked timeout_park_wait(fbl_thread *thread, PyObject *timeout, fbl_park *park)
+{
+    if (seconds_to_deadline(thread, timeout, &park->deadline_ns) < 0)
+        return PARK_RAISED;
+    return fiber_park_wait(thread, park);
+}
+
+/* The one way to begin a wait in a method that was called by vector. */
+static fbl_parked call_park_wait(fbl_call *call, PyObject *timeout, fbl_park *park)
+{
+    fbl_thread *thread = thread_get();
+    if (thread == NULL)
+        return PARK_RAISED;
+    fbl_record *self = call_begin(thread, call);
+    fbl_parked how = timeout_park_wait(thread, timeout, park);
+    call_end(self, call);
+    return how;
 }
 
 /* An empty list, made without a collection: that would run destructors, here inside the hub, where

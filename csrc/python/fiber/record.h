@@ -197,9 +197,17 @@ static void record_release_arguments(fbl_record *record);
 
 /* ---- passage.c: how fibers are left and entered ---- */
 
+/* How a wait ended. */
+typedef enum {
+    PARK_RAISED = -1, /* with an exception for the caller */
+    PARK_FIRED = 0, /* its waiter fired */
+    PARK_LATE = 1, /* the deadline came first */
+    PARK_CLOSED = 2, /* what it waited on was closed */
+} fbl_parked;
+
 /* What a blocking call waits for. */
 typedef struct {
-    uint64_t deadline_ns; /* on the hub's clock, or FBL_NEVER */
+    uint64_t deadline_ns; /* on the hub's clock, or FBL_NEVER; out where a timeout is given */
     const char *verb; /* for reports: "to get from" */
     PyObject *subject; /* for reports: borrowed, alive while parked; or NULL */
     fbl_waiter *waiter; /* on the caller's stack; or NULL: only the deadline */
@@ -225,13 +233,16 @@ static int fiber_raise_thrown(fbl_record *self);
 static PyObject *fiber_arrive_first(fbl_thread *thread);
 static inline void fiber_leave_reference(fbl_thread *thread, PyObject *self);
 static int fiber_may_block(fbl_thread *thread);
+static void fiber_give_way_wait(fbl_thread *thread);
 static void record_claim(fbl_record *target);
 static inline bool fiber_is_plain_switch(const fbl_thread *thread, const fbl_record *target);
 static inline PyObject *fiber_plain_switch(fbl_thread *thread, fbl_record *target, PyObject *value);
 static PyObject *fiber_switch(fbl_thread *thread, fbl_record *target, PyObject *value);
 static PyObject *fiber_throw_and_return_switch(fbl_thread *thread, fbl_record *target);
-static int fiber_park_wait(fbl_thread *thread, const fbl_park *park);
-static int fiber_unparked(fbl_thread *thread, fbl_wake why);
+static fbl_parked fiber_park_wait(fbl_thread *thread, const fbl_park *park);
+static fbl_parked timeout_park_wait(fbl_thread *thread, PyObject *timeout, fbl_park *park);
+static fbl_parked call_park_wait(fbl_call *call, PyObject *timeout, fbl_park *park);
+static fbl_parked fiber_unparked(fbl_thread *thread, fbl_wake why);
 static int fiber_throw_later(fbl_record *record, PyObject *exception);
 static void fiber_take_back(fbl_record *record, PyObject *exception);
 static int waiters_visit(const fbl_link *list, visitproc visit, void *arg);

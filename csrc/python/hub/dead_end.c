@@ -10,7 +10,7 @@
  * Invariant: a look is one step under the GIL, in which no thread can start, end, or set an event;
  * so nothing here runs Python. (In Python it was a race: another thread may run between any two
  * instructions.) Threads that are idle, such as workers without work, have no hub.
- * Do not add: what a dead end is told as, which is fibril.report.
+ * Do not add: what a dead end is told as, which is fibril._hub.report.
  */
 #include "python/hub/hub.h"
 

@@ -41,6 +41,7 @@ static PyObject *link_count(PyObject *links);
 static PyObject *link_get_hub(PyObject *self, void *unused);
 
 /* ---- sleep.c ---- */
+extern PyObject *fbl_may_give_way; /* a function; see set_may_give_way */
 static PyObject *sleep_now_wait(fbl_thread *thread);
 
 #endif

@@ -7,6 +7,8 @@
  */
 #include "python/hub/hub.h"
 
+PyObject *fbl_may_give_way;
+
 /* ---- sleep ---- */
 
 static PyObject *sleep_now_wait(fbl_thread *thread)

@@ -8,6 +8,10 @@
  * to who is ready, and to the kernel and the timers. A loop that polls now and then notices
  * nothing; one that does nothing else costs 5 ms before its first turn goes to somebody else.
  *
+ * Who only looks does not expect an exception: what is thrown at the fiber meanwhile (a timeout, a
+ * kill) waits for its next wait. And no turn is given from where nobody would expect one: inside a
+ * tracer's callback, an import, a finalizer, a signal handler (fibril._hub.fairness tells).
+ *
  * Threads: any. Not in the hub's own fiber, nor inside the hub: there nobody can give way.
  * Do not add: calls that compute. This is no time slice.
  */
@@ -19,32 +23,40 @@
 #define SPIN_POLLS 256u       /* a power of two */
 #define SPIN_NS 5000000u      /* as long as CPython lets a thread keep the GIL */
 
-/* -1: while others had their turn, an exception came for this fiber. */
-static __attribute__((noinline)) int spin_look_wait(fbl_thread *thread)
+/* Is this a place where a turn may be given? */
+static bool spin_is_welcome(const fbl_thread *thread)
+{
+    if (thread->ts->tracing > 0 || fbl_may_give_way == NULL)
+        return false;
+    PyObject *answer = PyObject_CallNoArgs(fbl_may_give_way);
+    if (answer == NULL)
+        PyErr_WriteUnraisable(fbl_may_give_way);
+    bool is_welcome = answer == Py_True;
+    Py_XDECREF(answer);
+    return is_welcome;
+}
+
+static __attribute__((noinline)) void spin_look_wait(fbl_thread *thread)
 {
     fbl_hub *hub = &thread->hub;
     fbl_spin *spin = &thread->spin;
     uint64_t now_ns = fbl_hub_now(hub);
     if (spin->fiber != hub->current || spin->switch_count != hub->switch_count) {
         *spin = (fbl_spin){spin->poll_count, hub->current, hub->switch_count, now_ns};
-        return 0;
+        return;
     }
-    if (now_ns - spin->since_ns < SPIN_NS || hub->current->state != FBL_FIBER_RUNNING ||
-        thread_current(thread) == thread->hub_fiber)
-        return 0;
+    if (now_ns - spin->since_ns < SPIN_NS || !spin_is_welcome(thread))
+        return;
     hub->look_count = hub->switch_count; /* the kernel and the timers, too */
-    PyObject *done = sleep_now_wait(thread);
-    Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
+    fiber_give_way_wait(thread);
 }
 
-/* Called before a primitive is looked at without waiting. -1: an exception. */
-static inline int spin_poll_wait(void)
+/* Called before a primitive is looked at without waiting. Raises nothing. */
+static inline void spin_poll_wait(void)
 {
     fbl_thread *thread = fbl_this_thread;
-    if (fbl_likely(thread == NULL || (++thread->spin.poll_count & (SPIN_POLLS - 1)) != 0))
-        return 0;
-    return spin_look_wait(thread);
+    if (fbl_unlikely(thread != NULL && (++thread->spin.poll_count & (SPIN_POLLS - 1)) == 0))
+        spin_look_wait(thread);
 }
 
 #endif

@@ -72,8 +72,8 @@ static int socket_begin(PyObject *self, socket_call *call, int flags)
 static int socket_wait(PyObject *self, socket_call *call, unsigned direction)
 {
     if (call->timeout_ns == 0) {
-        if (spin_poll_wait() == 0)
-            errors_os(-EAGAIN);
+        spin_poll_wait();
+        errors_os(-EAGAIN);
         return -1;
     }
     fbl_hub *hub = &call->thread->hub;

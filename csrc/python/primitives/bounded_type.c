@@ -142,9 +142,10 @@ static PyObject *lock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t 
     fbl_call call = {self, args, vector_length(count, names), NULL};
     PyObject *timeout = NULL;
     int blocking = acquire_read(&call, names, "acquire(blocking=True, timeout=-1)", &timeout);
-    if (blocking < 0 || lock_read_timeout(blocking, &timeout) < 0 ||
-        (!blocking && spin_poll_wait() < 0))
+    if (blocking < 0 || lock_read_timeout(blocking, &timeout) < 0)
         return NULL;
+    if (!blocking)
+        spin_poll_wait();
     return semaphore_acquire_wait(&call, blocking, timeout);
 }
 

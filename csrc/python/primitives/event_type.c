@@ -31,11 +31,10 @@ static PyObject *event_set(PyObject *self, PyObject *unused)
 {
     (void)unused;
     event_of(self)->is_set = true;
+    int rc = link_tell_all(&event_of(self)->links, self); /* they are called before waiters go on */
     while (fbl_waiter_fire_first(&event_of(self)->waiters))
         ;
-    if (fbl_unlikely(link_tell_all(&event_of(self)->links, self) < 0))
-        return NULL;
-    Py_RETURN_NONE;
+    return fbl_unlikely(rc < 0) ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *event_clear_flag(PyObject *self, PyObject *unused)
@@ -48,8 +47,7 @@ static PyObject *event_clear_flag(PyObject *self, PyObject *unused)
 static PyObject *event_is_set(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (fbl_unlikely(spin_poll_wait() < 0))
-        return NULL;
+    spin_poll_wait();
     return PyBool_FromLong(event_of(self)->is_set);
 }
 
@@ -75,16 +73,10 @@ static PyObject *event_wait(PyObject *self, PyObject *const *args, Py_ssize_t co
         return NULL;
     if (event_of(self)->is_set)
         Py_RETURN_TRUE;
-    fbl_thread *thread = thread_get();
-    uint64_t deadline_ns;
-    if (thread == NULL || seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
-        return NULL;
     fbl_waiter waiter = {0};
-    fbl_park park = {deadline_ns, "for", self, &waiter, &event_of(self)->waiters};
-    fbl_record *record = call_begin(thread, &call);
-    int rc = fiber_park_wait(thread, &park);
-    call_end(record, &call);
-    return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
+    fbl_park park = {FBL_NEVER, "for", self, &waiter, &event_of(self)->waiters};
+    fbl_parked how = call_park_wait(&call, timeout, &park);
+    return how == PARK_RAISED ? NULL : PyBool_FromLong(how == PARK_FIRED);
 }
 
 static int event_traverse(PyObject *self, visitproc visit, void *arg)

@@ -25,27 +25,29 @@ static inline void gate_init(fbl_gate *gate, Py_ssize_t count)
     fbl_list_init(&gate->watchers);
 }
 
-static inline void gate_release(fbl_gate *gate)
+static inline void gate_tell_watchers(fbl_gate *gate)
 {
     while (fbl_waiter_fire_first(&gate->watchers))
         ;
+}
+
+static inline void gate_release(fbl_gate *gate)
+{
+    gate_tell_watchers(gate);
     if (!fbl_waiter_fire_first(&gate->acquirers))
         gate->count++;
 }
 
-/* 0: has a permit; 1: the deadline; -1: an exception. */
-static inline int gate_acquire_wait(fbl_gate *gate, fbl_thread *thread, PyObject *owner,
-                                    PyObject *timeout)
+/* PARK_FIRED: it has a permit. */
+static inline fbl_parked gate_acquire_wait(fbl_gate *gate, fbl_thread *thread, PyObject *owner,
+                                           PyObject *timeout)
 {
-    uint64_t deadline_ns;
-    if (seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
-        return -1;
     fbl_waiter waiter = {0};
-    fbl_park park = {deadline_ns, "to acquire", owner, &waiter, &gate->acquirers};
-    int rc = fiber_park_wait(thread, &park);
-    if (fbl_unlikely(rc != 0 && waiter.is_fired))
+    fbl_park park = {FBL_NEVER, "to acquire", owner, &waiter, &gate->acquirers};
+    fbl_parked how = timeout_park_wait(thread, timeout, &park);
+    if (fbl_unlikely(how != PARK_FIRED && waiter.is_fired))
         gate_release(gate); /* handed over and killed at once: on to the next */
-    return rc;
+    return how;
 }
 
 static inline int gate_visit(const fbl_gate *gate, visitproc visit, void *arg)

@@ -12,14 +12,12 @@
 #define ACQUIRE_USAGE "acquire(blocking=True, timeout=None)"
 
 /* Waits for a free permit without taking it. */
-static int gate_watch_wait(fbl_gate *gate, fbl_thread *thread, PyObject *owner, PyObject *timeout)
+static fbl_parked gate_watch_wait(fbl_gate *gate, fbl_thread *thread, PyObject *owner,
+                                  PyObject *timeout)
 {
-    uint64_t deadline_ns;
-    if (seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
-        return -1;
     fbl_waiter waiter = {0};
-    fbl_park park = {deadline_ns, "to see free", owner, &waiter, &gate->watchers};
-    return fiber_park_wait(thread, &park);
+    fbl_park park = {FBL_NEVER, "to see free", owner, &waiter, &gate->watchers};
+    return timeout_park_wait(thread, timeout, &park);
 }
 
 /* acquire(blocking=True, timeout=...): 1: may wait; 0: may not; -1: an exception. What the timeout
@@ -83,8 +81,15 @@ static int semaphore_tell(PyObject *self)
 
 static int semaphore_give(PyObject *self)
 {
-    gate_release(semaphore_gate(self));
-    return semaphore_tell(self);
+    fbl_gate *gate = semaphore_gate(self);
+    if (!fbl_list_is_empty(&gate->acquirers)) {
+        gate_release(gate); /* handed on: nobody else may have it */
+        return 0;
+    }
+    gate->count++;
+    int rc = semaphore_tell(self); /* links are called before those go on who only watch */
+    gate_tell_watchers(gate);
+    return rc;
 }
 
 /* Waiting for a permit ended with an exception: if one had been handed over, it is free now. */
@@ -125,8 +130,7 @@ static PyObject *semaphore_called_acquire_wait(PyObject *self, PyObject *const *
                                                Py_ssize_t count, PyObject *names)
 {
     fbl_gate *gate = semaphore_gate(self);
-    if (fbl_unlikely(spin_poll_wait() < 0))
-        return NULL;
+    spin_poll_wait();
     if (fbl_likely(count == 0 && names == NULL && gate->count > 0)) {
         gate->count--;
         return semaphore_taken(self);
@@ -182,16 +186,14 @@ static PyObject *semaphore_wait(PyObject *self, PyObject *const *args, Py_ssize_
 static PyObject *semaphore_locked(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (fbl_unlikely(spin_poll_wait() < 0))
-        return NULL;
+    spin_poll_wait();
     return PyBool_FromLong(semaphore_gate(self)->count == 0);
 }
 
 static PyObject *semaphore_ready(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (fbl_unlikely(spin_poll_wait() < 0))
-        return NULL;
+    spin_poll_wait();
     return PyBool_FromLong(semaphore_gate(self)->count > 0);
 }
 
@@ -357,9 +359,8 @@ static int rlock_take_wait(PyObject *object, int blocking, PyObject *timeout)
         self->depth++;
         return 0;
     }
-    int rc = spin_poll_wait();
-    if (fbl_unlikely(rc < 0))
-        return -1;
+    int rc = 0;
+    spin_poll_wait();
     if (self->gate.count > 0)
         self->gate.count--;
     else
@@ -439,8 +440,7 @@ static PyObject *rlock_owner(PyObject *self) { return ((rlock_object *)self)->ow
 static PyObject *rlock_locked(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (fbl_unlikely(spin_poll_wait() < 0))
-        return NULL;
+    spin_poll_wait();
     return PyBool_FromLong(((rlock_object *)self)->owner != NULL);
 }
 

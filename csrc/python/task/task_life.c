@@ -86,9 +86,10 @@ static void task_settle(PyObject *self, PyObject *value)
     }
     Py_CLEAR(task->fn);
     record_release_arguments(record_of(self)); /* an overridden run() may be what settles */
-    task_wake_joiners(task);
+    /* Links first: what was linked has been called when join() returns. */
     if (task_run_links(thread, self) < 0)
         hub_report_error(thread, self);
+    task_wake_joiners(task);
 }
 
 /* It will not start: it ends with the current exception. */

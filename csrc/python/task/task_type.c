@@ -48,15 +48,14 @@ static int task_wait(PyObject *self, PyObject *timeout)
     if (task->outcome != TASK_PENDING)
         return 0;
     fbl_thread *thread = thread_get();
-    uint64_t deadline_ns;
-    if (thread == NULL || seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
+    if (thread == NULL)
         return -1;
     if (record_is_dead(record_of(self)))
         return task_refuse_lost(self);
     fbl_waiter waiter = {0};
-    fbl_park park = {deadline_ns, "to join", self, &waiter, &task->joiners};
-    int rc = fiber_park_wait(thread, &park);
-    return rc == 2 ? task_refuse_lost(self) : rc;
+    fbl_park park = {FBL_NEVER, "to join", self, &waiter, &task->joiners};
+    fbl_parked how = timeout_park_wait(thread, timeout, &park);
+    return how == PARK_CLOSED ? task_refuse_lost(self) : (int)how;
 }
 
 /* task_wait for a method that was called by vector. */
@@ -88,7 +87,11 @@ static PyObject *task_get(PyObject *self, PyObject *const *args, Py_ssize_t coun
     if (block < 0)
         return NULL;
     if (task_of(self)->outcome == TASK_PENDING) {
-        int rc = block ? task_called_wait(&call, values[1]) : spin_poll_wait() < 0 ? -1 : 1;
+        int rc = PARK_LATE;
+        if (block)
+            rc = task_called_wait(&call, values[1]);
+        else
+            spin_poll_wait();
         if (rc != 0)
             return rc < 0 ? NULL : timeout_raise(block ? values[1] : Py_None);
     }
@@ -143,7 +146,7 @@ static PyObject *task_kill(PyObject *self, PyObject *args, PyObject *kwargs)
     PyObject *exception = exception_from_argument(what);
     if (exception == NULL)
         return NULL;
-    if (record_is_running(record_of(self))) {
+    if (block && record_is_running(record_of(self))) { /* without: at its next wait */
         PyErr_SetRaisedException(exception);
         return NULL;
     }
@@ -303,8 +306,7 @@ static unsigned long task_name_count; /* the number in the next default name; un
 static PyObject *task_is_ready(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (fbl_unlikely(spin_poll_wait() < 0))
-        return NULL;
+    spin_poll_wait();
     return PyBool_FromLong(task_of(self)->outcome != TASK_PENDING);
 }
 
@@ -476,7 +478,7 @@ static PyGetSetDef task_getset[] = {
      "A dict that a task shares with all that it spawns, and those spawn.", NULL},
     {"minimal_ident", task_get_minimal_ident, NULL,
      "A small number, unlike those of all living tasks.", NULL},
-    {"loop", task_get_loop, NULL, "The loop of its hub; see fibril.loop.", NULL},
+    {"loop", task_get_loop, NULL, "The loop of its hub; see fibril._hub.loop.", NULL},
     {"fn", task_get_fn, NULL, "What it calls; None once it has ended.", NULL},
     {0},
 };
@@ -512,7 +514,11 @@ static PyMethodDef task_methods[] = {
     {0},
 };
 
-static int task_is_true(PyObject *self) { return spin_poll_wait() < 0 ? -1 : task_is_alive(self); }
+static int task_is_true(PyObject *self)
+{
+    spin_poll_wait();
+    return task_is_alive(self);
+}
 
 static PyNumberMethods task_number = {.nb_bool = task_is_true};
 

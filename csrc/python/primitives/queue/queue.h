@@ -50,6 +50,9 @@ typedef struct {
 
 /* How an attempt to put, get or peek ends; or -1, with an exception. */
 enum { QUEUE_DONE = 0, QUEUE_LATE = 1, QUEUE_SHUT = 2 };
+_Static_assert(QUEUE_DONE == (int)PARK_FIRED && QUEUE_LATE == (int)PARK_LATE &&
+                   QUEUE_SHUT == (int)PARK_CLOSED,
+               "what a wait says is what an operation that waited says");
 
 static inline queue_object *queue_of(PyObject *self) { return (queue_object *)self; }
 
@@ -59,9 +62,9 @@ static inline queue_waiter *queue_first(fbl_link *list)
 }
 
 /* The hub's own fiber cannot wait: it is told Full or Empty instead. */
-static inline bool queue_may_wait(fbl_thread *thread)
+static inline bool queue_may_wait(const fbl_thread *thread)
 {
-    return thread_current(thread) != thread->hub_fiber;
+    return thread == NULL || thread_current(thread) != thread->hub_fiber;
 }
 
 /* ---- the ring ---- */

@@ -74,17 +74,11 @@ static void queue_give_back(queue_object *queue, PyObject *item)
 static int queue_put_wait(fbl_call *call, PyObject *item, PyObject *timeout)
 {
     PyObject *self = call->self;
-    fbl_thread *thread = thread_get();
-    uint64_t deadline_ns;
-    if (thread == NULL || seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
-        return -1;
-    if (!queue_may_wait(thread))
+    if (!queue_may_wait(fbl_this_thread))
         return QUEUE_LATE;
     queue_waiter waiter = {.item = Py_NewRef(item)};
-    fbl_park park = {deadline_ns, "to put into", self, &waiter.core, &queue_of(self)->putters};
-    fbl_record *record = call_begin(thread, call);
-    int rc = fiber_park_wait(thread, &park);
-    call_end(record, call);
+    fbl_park park = {FBL_NEVER, "to put into", self, &waiter.core, &queue_of(self)->putters};
+    int rc = call_park_wait(call, timeout, &park);
     Py_XDECREF(waiter.item);
     return rc;
 }
@@ -111,18 +105,12 @@ static int queue_put_item_wait(PyObject *self, PyObject *item, fbl_call *call, P
 static int queue_get_wait(fbl_call *call, PyObject *timeout, bool is_peek, PyObject **item)
 {
     PyObject *self = call->self;
-    fbl_thread *thread = thread_get();
-    uint64_t deadline_ns;
-    if (thread == NULL || seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
-        return -1;
-    if (!queue_may_wait(thread))
+    if (!queue_may_wait(fbl_this_thread))
         return QUEUE_LATE;
     queue_waiter waiter = {.is_peek = is_peek};
     const char *verb = is_peek ? "to peek into" : "to get from";
-    fbl_park park = {deadline_ns, verb, self, &waiter.core, &queue_of(self)->getters};
-    fbl_record *record = call_begin(thread, call);
-    int rc = fiber_park_wait(thread, &park);
-    call_end(record, call);
+    fbl_park park = {FBL_NEVER, verb, self, &waiter.core, &queue_of(self)->getters};
+    int rc = call_park_wait(call, timeout, &park);
     if (fbl_likely(rc == 0)) {
         *item = waiter.item;
         return QUEUE_DONE;

@@ -75,10 +75,12 @@ static PyObject *queue_refuse_timeout(void)
 
 static PyObject *queue_answer_wait(int rc, PyObject *late_class, PyObject *answer)
 {
-    if (rc == QUEUE_LATE && spin_poll_wait() == 0)
+    if (rc == QUEUE_LATE) {
+        spin_poll_wait();
         PyErr_SetNone(late_class);
-    else if (rc == QUEUE_SHUT)
+    } else if (rc == QUEUE_SHUT) {
         PyErr_SetNone(shutdown_class);
+    }
     return rc == QUEUE_DONE ? answer : NULL;
 }
 
@@ -178,16 +180,10 @@ static PyObject *queue_join(PyObject *self, PyObject *const *args, Py_ssize_t co
         return NULL;
     if (queue_of(self)->unfinished == 0)
         Py_RETURN_TRUE;
-    fbl_thread *thread = thread_get();
-    uint64_t deadline_ns;
-    if (thread == NULL || seconds_to_deadline(thread, timeout, &deadline_ns) < 0)
-        return NULL;
     fbl_waiter waiter = {0};
-    fbl_park park = {deadline_ns, "to join", self, &waiter, &queue_of(self)->joiners};
-    fbl_record *record = call_begin(thread, &call);
-    int rc = fiber_park_wait(thread, &park);
-    call_end(record, &call);
-    return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
+    fbl_park park = {FBL_NEVER, "to join", self, &waiter, &queue_of(self)->joiners};
+    fbl_parked how = call_park_wait(&call, timeout, &park);
+    return how == PARK_RAISED ? NULL : PyBool_FromLong(how == PARK_FIRED);
 }
 
 static PyObject *queue_shutdown(PyObject *self, PyObject *const *args, Py_ssize_t count,
@@ -215,8 +211,7 @@ static PyObject *queue_shutdown(PyObject *self, PyObject *const *args, Py_ssize_
 /* How many items, for who may be polling. -1: an exception. */
 static Py_ssize_t queue_length_wait(PyObject *self)
 {
-    if (fbl_unlikely(spin_poll_wait() < 0))
-        return -1;
+    spin_poll_wait();
     if (fbl_unlikely(queue_of(self)->hooks != NULL))
         return hooked_length(self);
     return (Py_ssize_t)queue_of(self)->count;
@@ -246,8 +241,7 @@ static PyObject *queue_is_full(PyObject *self, PyObject *unused)
 {
     (void)unused;
     queue_object *queue = queue_of(self);
-    if (fbl_unlikely(spin_poll_wait() < 0))
-        return NULL;
+    spin_poll_wait();
     int is_full = queue->hooks != NULL ? hooked_is_full(self) : queue->count >= queue->count_max;
     return is_full < 0 ? NULL : PyBool_FromLong(is_full);
 }
