@@ -119,7 +119,8 @@ def room_is_large(tree: Tree) -> Iterator[Breach]:
     variants = [list(tree.paths(pattern)) for pattern in VARIANTS]
     alike = {path for group in variants for path in group}
     sizes: Counter[str] = Counter()
-    for path, source in [*tree.c.items(), *tree.python.items()]:
+    sources: list[tuple[str, CSource | PythonSource]] = [*tree.c.items(), *tree.python.items()]
+    for path, source in sources:
         if path not in alike and path.startswith(("csrc/", "src/")):
             sizes[posixpath.dirname(path)] += source.code_lines
     for group in variants:

@@ -11,7 +11,7 @@ Do not add: places that merely would rather not be interrupted.
 
 import signal
 import sys
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 from fibril import _core
@@ -27,12 +27,12 @@ def may_give_way() -> bool:
     Switches: never. Threads: owner.
     """
     handlers = _handlers()
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
         if code.co_name == "__del__" or code.co_filename.startswith(_IMPORTING) or code in handlers:
             return False
-        frame = frame.f_back  # type: ignore[assignment] # mypy takes the first for all
+        frame = frame.f_back
     return True
 
 
