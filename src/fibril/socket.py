@@ -16,7 +16,7 @@ import _socket
 import os
 import socket as stdlib
 import sys
-from _socket import MSG_DONTWAIT, MSG_ERRQUEUE, SO_ACCEPTCONN, SOL_SOCKET
+from _socket import AF_UNIX, SO_ACCEPTCONN, SOCK_DGRAM, SOL_SOCKET
 from collections.abc import Callable
 from errno import EAGAIN, EINPROGRESS, EINTR
 from select import POLLIN, POLLOUT
@@ -35,7 +35,7 @@ from fibril._io.resolver import (
     getnameinfo,
     numeric_address,
 )
-from fibril._io.retry import NATIVE, repeat
+from fibril._io.retry import NATIVE, repeat, repeat_with_pauses
 from fibril._io.sendfile import send_file
 from fibril.timeout import Deadline
 
@@ -146,7 +146,7 @@ class socket(stdlib.socket):  # noqa: N801
             return NATIVE.sendto(self, data, *flags_and_address)  # it says what is wrong
         flags = flags_and_address[0] if len(flags_and_address) == 2 else 0
         address = numeric_address(self, flags_and_address[-1])
-        return repeat(self, POLLOUT, flags, lambda now: NATIVE.sendto(self, data, now, address))
+        return _send(self, flags, lambda now: NATIVE.sendto(self, data, now, address))
 
     def sendmsg(
         self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None, /
@@ -154,9 +154,7 @@ class socket(stdlib.socket):  # noqa: N801
         """Send several buffers as one message, with ancillary data."""
         buffers, ancdata = list(buffers), list(ancdata)
         address = address and numeric_address(self, address)
-        return repeat(
-            self, POLLOUT, flags, lambda now: NATIVE.sendmsg(self, buffers, ancdata, now, address)
-        )
+        return _send(self, flags, lambda now: NATIVE.sendmsg(self, buffers, ancdata, now, address))
 
     def detach(self) -> int:
         """Give the descriptor away, blocking again if the socket was; the socket is closed."""
@@ -185,6 +183,13 @@ class socket(stdlib.socket):  # noqa: N801
         finally:
             if self.fileno() >= 0:
                 os.set_blocking(self.fileno(), True)
+
+
+def _send(sock: _socket.socket, flags: int, call: Callable[[int], Any]) -> Any:
+    """Send a message, wherever to."""
+    if _family(sock) == AF_UNIX and _type(sock) == SOCK_DGRAM:
+        return repeat_with_pauses(sock, flags, call)
+    return repeat(sock, POLLOUT, flags, call)
 
 
 def wait_read(fileno: int, timeout: float | None = None, timeout_exc: Any = None) -> None:

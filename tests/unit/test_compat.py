@@ -118,6 +118,26 @@ def test_what_is_not_there_is_said(interpreter: Interpreter, statement: str, mes
     assert message in done.err.splitlines()[-1]
 
 
+def test_who_only_asks_for_a_module_that_is_not_there_gets_none(interpreter: Interpreter) -> None:
+    text = """
+        import gevent
+        from importlib.util import find_spec
+        print(find_spec("gevent.nope"), find_spec("gevent.queue").name)
+        """
+    assert interpreter.out(INSTALL + _plain(text)) == "None gevent.queue\n"
+
+
+def test_after_the_patch_all_modules_are_attributes(interpreter: Interpreter) -> None:
+    text = """
+        import gevent
+        from gevent import monkey
+        monkey.patch_all()
+        names = "event queue socket ssl lock local timeout hub greenlet select signal thread pool"
+        print([name for name in names.split() if not hasattr(gevent, name)])
+        """
+    assert interpreter.out(INSTALL + _plain(text)) == "[]\n"
+
+
 def test_looking_for_a_name_that_is_not_there_is_no_error(interpreter: Interpreter) -> None:
     text = """
         import gevent

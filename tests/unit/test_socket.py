@@ -560,3 +560,60 @@ def test_sockets_leave_nothing_behind(fresh: None, growth: Any) -> None:
             task.get()
 
     growth.refuse(use)
+
+
+# ---- Unix datagrams, of which the kernel tells nothing when the receiver is full ----
+
+SENDS: dict[str, Callable[[Any, bytes, str], Any]] = {
+    "sendto": lambda sock, data, path: sock.sendto(data, path),
+    "sendmsg": lambda sock, data, path: sock.sendmsg([data], [], 0, path),
+}
+
+
+def fill(sender: socket.socket, path: str) -> int:
+    """Send until there is no room; how many there was room for."""
+    for count in range(100_000):
+        try:
+            sender.sendto(b"x", path)
+        except BlockingIOError:
+            return count
+    raise AssertionError("the receiver's queue has no end")
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[tuple[socket.socket, socket.socket, str, int]]:
+    """A receiver whose queue is full, who sends, its path, and how many are in the queue."""
+    path = str(tmp_path / "receiver")
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender,
+    ):
+        receiver.bind(path)
+        sender.setblocking(False)
+        yield receiver, sender, path, fill(sender, path)
+
+
+@pytest.mark.parametrize("send", SENDS.values(), ids=SENDS)
+def test_a_datagram_for_a_full_receiver_waits_without_work(full: Any, send: Any) -> None:
+    receiver, sender, path, count = full
+    sender.setblocking(True)
+    task = fibril.spawn(send, sender, b"last", path)
+    before = fibril.get_hub().statistics()["switches"]
+    fibril.sleep(0.2)
+    assert not task.ready()
+    assert fibril.get_hub().statistics()["switches"] - before < 50
+    for _ in range(count):
+        assert receiver.recv(10) == b"x"
+    assert receiver.recv(10) == b"last"
+    assert task.get() in (4, None)
+
+
+@pytest.mark.parametrize("send", SENDS.values(), ids=SENDS)
+def test_its_timeout_ends_that(full: Any, send: Any) -> None:
+    _, sender, path, _ = full
+    sender.settimeout(0.02)
+    with pytest.raises(TimeoutError):
+        send(sender, b"late", path)
+    sender.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        send(sender, b"late", path)

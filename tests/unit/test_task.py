@@ -674,3 +674,13 @@ def test_an_exception_thrown_by_hand_arrives_in_any_sleep(seconds: int, sim: Sim
     spawn(task.throw, Failure)
     task.join()
     assert steps == ["caught"]
+
+
+def test_the_function_may_be_given_by_name_as_gevents_may(fresh: None) -> None:
+    task = Task(run=lambda *args, **kwargs: (args, kwargs), name="x", stack_size=1 << 20)
+    task.start()
+    assert task.get() == ((), {"name": "x"})
+    assert Task.spawn(run=len, obj="abc").exception is None
+    assert Task(None, run=3).start() is None
+    with pytest.raises(TypeError, match="not callable"):
+        Task(run=3)

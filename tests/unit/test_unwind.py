@@ -580,9 +580,7 @@ def test_fibers_parked_in_every_state_at_exit_do_no_harm(interpreter: Interprete
         """
     done = interpreter.run(program)
     assert (done.status, done.out) == (0, "end\n")
-    lines = done.err.splitlines()
-    assert len(lines) == 2  # the two that refuse, of the main thread
-    assert all(line.startswith("GreenletExit did not kill <fibril.Task object") for line in lines)
+    assert done.err == ""  # the two that refuse just stop
 
 
 def test_a_daemon_thread_that_is_a_task_just_stops_at_exit(interpreter: Interpreter) -> None:

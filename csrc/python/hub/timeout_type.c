@@ -108,7 +108,8 @@ static int timeout_start_now(PyObject *object)
         return -1;
     int rc = seconds_to_deadline(thread, self->seconds, &deadline_ns);
     if (rc == 0 && self->core.is_started) {
-        errors_refuse(PyExc_RuntimeError, "cannot start %R: it is already started", object);
+        errors_refuse(PyExc_AssertionError, /* gevent's */
+                      "cannot start %R: it is already started", object);
         rc = -1;
     }
     if (rc < 0 || deadline_ns == FBL_NEVER) {

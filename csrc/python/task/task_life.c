@@ -249,22 +249,52 @@ static int task_set_kwargs(PyObject *self, PyObject *kwargs)
     return rc;
 }
 
+/* The function that Task(run=fn) names, taken out of a copy of the arguments by name, which is put
+ * in their place. NULL without an exception: there is none. A new reference. */
+static PyObject *task_take_run(PyObject **kwargs)
+{
+    PyObject *run = *kwargs == NULL ? NULL : PyDict_GetItemString(*kwargs, "run");
+    if (run == NULL)
+        return NULL;
+    Py_INCREF(run);
+    PyObject *others = PyDict_Copy(*kwargs);
+    if (others != NULL && PyDict_DelItemString(others, "run") < 0)
+        Py_CLEAR(others);
+    if (others == NULL)
+        Py_CLEAR(run);
+    Py_XSETREF(*kwargs, others);
+    return run;
+}
+
+/* Sets what it will call, and with what by position; NULL: the exception is there. */
+static int task_set_call(PyObject *self, PyObject *fn, PyObject *args)
+{
+    if (args == NULL || (fn != NULL && fn != Py_None && task_check_callable(fn) < 0)) {
+        Py_XDECREF(args);
+        return -1;
+    }
+    Py_XSETREF(task_of(self)->fn, fn != Py_None ? Py_XNewRef(fn) : NULL);
+    Py_SETREF(record_of(self)->args, args);
+    return 0;
+}
+
 static int task_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    fbl_record *record = record_of(self);
     if (task_of(self)->is_spawned) {
         PyErr_SetString(PyExc_RuntimeError, "cannot initialise a task that was started already");
         return -1;
     }
-    PyObject *fn = PyTuple_GET_SIZE(args) > 0 ? PyTuple_GET_ITEM(args, 0) : Py_None;
-    if (fn != Py_None && task_check_callable(fn) < 0)
-        return -1;
-    PyObject *rest = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
-    if (rest == NULL)
-        return -1;
-    Py_XSETREF(task_of(self)->fn, fn != Py_None ? Py_NewRef(fn) : NULL);
-    Py_SETREF(record->args, rest);
-    return task_set_kwargs(self, Py_XNewRef(kwargs));
+    bool is_given = PyTuple_GET_SIZE(args) > 0;
+    Py_XINCREF(kwargs);
+    PyObject *fn = is_given ? Py_NewRef(PyTuple_GET_ITEM(args, 0)) : task_take_run(&kwargs);
+    int rc = PyErr_Occurred() ? -1 : 0;
+    if (rc == 0)
+        rc = task_set_call(self, fn, PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args)));
+    Py_XDECREF(fn);
+    if (rc == 0)
+        return task_set_kwargs(self, kwargs);
+    Py_XDECREF(kwargs);
+    return -1;
 }
 
 /* The spawner's context variables, as a copy; an empty context needs none. */

@@ -215,7 +215,8 @@ static void thread_unwind_switch(fbl_thread *thread, const char *why)
             Py_XDECREF(done);
         }
     }
-    thread_tell_refusals(thread);
+    if (!is_exiting) /* then a loop that goes on whatever is thrown at it is nobody's fault */
+        thread_tell_refusals(thread);
 }
 
 /* ---- when a thread ends ---- */

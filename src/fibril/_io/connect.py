@@ -7,7 +7,7 @@ from errno import EAGAIN, EINPROGRESS, EINTR
 from typing import Any
 
 from fibril import _core
-from fibril._io.retry import NATIVE, wait_until
+from fibril._io.retry import NATIVE, PAUSE_S, PAUSE_S_MAX, pause_until, wait_until
 from fibril.timeout import Deadline
 
 __all__ = ["connect"]
@@ -36,11 +36,11 @@ def connect(sock: _socket.socket, address: Any) -> int:
     if error == 0 or timeout == 0:
         return error
     deadline = Deadline(timeout)
-    pause_s = 0.001
+    pause_s = PAUSE_S
     while error == EAGAIN:
         # A Unix socket whose listener's queue is full; nothing tells when it no longer is.
-        _pause(pause_s, deadline)
-        pause_s = min(2 * pause_s, 0.05)
+        pause_until(deadline, pause_s)
+        pause_s = min(2 * pause_s, PAUSE_S_MAX)
         error = _connect_now(sock, address)
     if error not in (EINPROGRESS, EINTR):
         return error
@@ -48,10 +48,3 @@ def connect(sock: _socket.socket, address: Any) -> int:
     # To ask again, and not for SO_ERROR, lets the kernel end this attempt: after a failed one the
     # socket can try anew, as a blocking one can.
     return _connect_now(sock, address)
-
-
-def _pause(seconds: float, deadline: Deadline) -> None:
-    remaining_s = deadline.remaining_s()
-    if remaining_s is not None and remaining_s <= 0:
-        raise TimeoutError("timed out")
-    _core.sleep(seconds if remaining_s is None else min(seconds, remaining_s))

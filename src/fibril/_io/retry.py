@@ -14,10 +14,21 @@ from typing import Any
 from fibril import _core, native
 from fibril.timeout import Deadline
 
-__all__ = ["NATIVE", "Wait", "repeat", "wait_until"]
+__all__ = [
+    "NATIVE",
+    "PAUSE_S",
+    "PAUSE_S_MAX",
+    "Wait",
+    "pause_until",
+    "repeat",
+    "repeat_with_pauses",
+    "wait_until",
+]
 
 NATIVE: Any = _socket.socket  # the C type: its methods are the system calls
 Wait = Callable[[int, float | None, bool], bool]
+# Between two attempts at what the kernel does not tell of: twice as long each time.
+PAUSE_S, PAUSE_S_MAX = 0.001, 0.05
 
 
 def wait_until(deadline: Deadline, wait: Wait, fd: int) -> None:
@@ -54,3 +65,33 @@ def repeat(sock: _socket.socket, event: int, flags: int, call: Callable[[int], A
             except BlockingIOError:
                 pass
         wait_until(deadline, wait, sock.fileno())
+
+
+def repeat_with_pauses(sock: _socket.socket, flags: int, call: Callable[[int], Any]) -> Any:
+    """The same for what the kernel does not tell of: a Unix datagram for a receiver whose queue is
+    full. Its sender counts as writable all the time.
+
+    Switches: if it must wait. Threads: any.
+    """
+    timeout = NATIVE.gettimeout(sock)
+    if timeout == 0 or (timeout is None and flags & MSG_DONTWAIT):
+        return call(flags)
+    deadline = Deadline(timeout)
+    pause_s = PAUSE_S
+    while True:
+        try:
+            return call(flags | MSG_DONTWAIT)
+        except BlockingIOError:
+            pause_until(deadline, pause_s)
+            pause_s = min(2 * pause_s, PAUSE_S_MAX)
+
+
+def pause_until(deadline: Deadline, seconds: float) -> None:
+    """Sleep so long, but not beyond the deadline.
+
+    Switches: always. Threads: any. Raises TimeoutError at the deadline.
+    """
+    remaining_s = deadline.remaining_s()
+    if remaining_s is not None and remaining_s <= 0:
+        raise TimeoutError("timed out")
+    _core.sleep(seconds if remaining_s is None else min(seconds, remaining_s))

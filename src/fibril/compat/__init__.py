@@ -44,11 +44,21 @@ class _Finder:
             )
         if os.path.isfile(place + ".py"):
             return importlib.util.spec_from_file_location(name, place + ".py")
+        if not _is_importing():
+            return None  # somebody only asks
         raise ModuleNotFoundError(
             f"cannot import {name!r}: fibril serves {top!r} here, and has nothing for {rest!r} "
             "yet.",
             name=name,
         )
+
+
+def _is_importing() -> bool:
+    """Is the finder asked by an import statement, and not by importlib.util.find_spec()?"""
+    frame = sys._getframe(2)
+    return "import" in frame.f_code.co_name or (
+        frame.f_back is not None and "load" in frame.f_back.f_code.co_name
+    )
 
 
 def _is_ours(module: ModuleType | None) -> bool:
@@ -76,6 +86,20 @@ def install() -> None:
                 name=name,
             )
     _serve(*NAMES)
+
+
+def load_all() -> None:
+    """Import each module of gevent's, if `import gevent` has got fibril: programs find them as
+    attributes.
+
+    Switches: never. Threads: any.
+    """
+    gevent = sys.modules.get("gevent")
+    if gevent is None or not _is_ours(gevent):
+        return
+    for file in sorted(os.listdir(os.path.join(_FOLDER, "gevent"))):
+        if file.endswith(".py") and not file.startswith("_"):
+            importlib.import_module(f"gevent.{file.removesuffix('.py')}")
 
 
 def take_over(name: str) -> None:

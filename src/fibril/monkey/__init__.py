@@ -12,6 +12,7 @@ Not patched yet, and so blocking their native thread: the `os` module, waiting f
 (`subprocess`; talking to them is served), and file I/O. `is_module_patched` says so.
 """
 
+import sys
 import threading
 from collections.abc import Iterable
 from types import ModuleType
@@ -82,7 +83,12 @@ def patch_all(
         "ssl": ssl,
         "queue": queue,
     }
-    return _patch([part for part, is_wanted in wanted.items() if is_wanted])
+    done = _patch([part for part, is_wanted in wanted.items() if is_wanted])
+    if "gevent" in sys.modules:  # whose patch_all() leaves all of its modules behind
+        from fibril import compat
+
+        compat.load_all()
+    return done
 
 
 def _patch(parts: Iterable[str]) -> bool | None:
