@@ -160,7 +160,10 @@ static void fbl_embed_interrupted(fbl_hub *hub, int err)
             thread_throw_to_main(thread);
         return;
     }
-    errors_refuse(fbl_error_internal, "the poller %s failed: %s. This is a bug in fibril.",
-                  hub->poller->name, strerror(-err));
+    if (err == -EMFILE || err == -ENFILE || err == -ENOMEM)
+        errors_os(err); /* there is none left for a poller: whoever waits here is told */
+    else
+        errors_refuse(fbl_error_internal, "the poller %s failed: %s. This is a bug in fibril.",
+                      hub->poller->name, strerror(-err));
     thread_throw_to_main(thread);
 }

@@ -588,3 +588,38 @@ def test_of_several_that_are_idle_the_highest_priority_runs_first(sim: Sim) -> N
         spawn(work, priority)
     idle(-2)
     assert order == [2, 2, 0, 0, -1, -1]
+
+
+def test_a_hub_that_gets_no_descriptor_says_so_and_goes_on_when_there_are_some(
+    interpreter: Interpreter,
+) -> None:
+    out = interpreter.out("""
+        import errno, os, resource, threading, fibril
+        def try_to_sleep():
+            try:
+                fibril.sleep(0.01)
+            except OSError as error:
+                told.append(error.errno == errno.EMFILE)
+            else:
+                told.append("slept")
+        told = []
+        threading.Thread(target=int).start()  # what the first thread opens is open
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, limits[1]))
+        taken = []
+        try:
+            while True:
+                taken.append(os.dup(1))
+        except OSError:
+            pass
+        def work():
+            try_to_sleep()
+            for fd in taken:
+                os.close(fd)
+            try_to_sleep()
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        print(told)
+    """)
+    assert out == "[True, 'slept']\n"
