@@ -35,6 +35,7 @@ static PyObject *module_set_queue_classes(PyObject *module, PyObject *args); /* 
 static PyObject *module_local_values_of(PyObject *module, PyObject *fiber); /* local_type.c */
 static PyObject *module_all_fibers(PyObject *module, PyObject *unused);
 static PyObject *module_holder(PyObject *module, PyObject *subject); /* census.c */
+static PyObject *module_watchdog_is_running(PyObject *module, PyObject *unused);
 static PyObject *module_watchdog_stop(PyObject *module, PyObject *is_for_good); /* watchdog.c */
 static PyObject *module_watchdog_ignore(PyObject *module, PyObject *is_ignored);
 static PyObject *module_watchdog_limit(PyObject *module, PyObject *seconds);

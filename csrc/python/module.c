@@ -246,6 +246,9 @@ static PyMethodDef module_methods[] = {
      "watchdog_ignore(is_ignored, /)\n--\n\nDo not tell of the current fiber until it gives "
      "way.\n\n"
      "Switches: never. Threads: owner."},
+    {"watchdog_is_running", module_watchdog_is_running, METH_NOARGS,
+     "watchdog_is_running()\n--\n\nIs there a native thread of the watchdog's?\n\nSwitches: never. "
+     "Threads: any."},
     {"watchdog_stop", module_watchdog_stop, METH_O,
      "watchdog_stop(is_for_good, /)\n--\n\nEnd the watching thread; the next task starts it again "
      "unless it is for good.\n\nSwitches: never. Threads: any."},

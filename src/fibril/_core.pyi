@@ -430,6 +430,7 @@ def watchdog_limit(seconds: float | None, /) -> float:
 def watchdog_ignore(is_ignored: bool, /) -> None:
     """Do not tell of the current fiber until it gives way; False: tell of it as usual."""
 
+def watchdog_is_running() -> bool: ...
 def watchdog_stop(is_for_good: bool, /) -> None: ...
 
 # Called once, by the modules that define these classes.

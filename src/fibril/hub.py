@@ -10,6 +10,7 @@ Nothing here may block: it is called from the middle of the hub's work.
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import signal as _signal
 import sys
@@ -22,6 +23,7 @@ from fibril._core import getcurrent, sleep
 from fibril._hub import fairness  # noqa: F401  # tells the core where others may have a turn
 from fibril._hub.loophub import LoopHub, after_fork
 from fibril._hub.report import describe, explain
+from fibril._hub.standstill import Patience, set_standstill_limit
 from fibril._hub.waiter import Waiter
 from fibril._hub.watchdog import report_blocking, set_blocking_limit
 from fibril.errors import (
@@ -48,6 +50,7 @@ __all__ = [
     "set_blocking_limit",
     "idle",
     "set_default_hub_class",
+    "set_standstill_limit",
     "signal",
     "sleep",
 ]
@@ -158,10 +161,10 @@ class Hub(LoopHub):
     def stalled(self) -> BaseException | float | None:
         """Nobody is ready and nothing can make anybody ready: the exception that says so.
 
-        None where something may still happen: a Python signal handler is installed; and where
-        join() waited for this moment. A number of seconds, after which to ask again, where another
-        native thread runs that could set an event; if they all wait in vain, each hub is told. In a
-        simulated world signals and threads do not count.
+        A number of seconds, after which to ask again, where something may still happen: a signal
+        handler is installed, or a native thread runs that could set an event; None: no need to ask
+        again, and where join() waited for this moment. If all threads wait in vain, each hub is
+        told. In a simulated world signals and threads do not count.
 
         Switches: never. Threads: owner.
         """
@@ -170,23 +173,16 @@ class Hub(LoopHub):
         if self.poller == "sim":
             return LoopExit(f"{explain(self)}\n{_SIM_HINT}")
         if not native.is_dead_end(self, tell=False):  # the cheap question first
-            return self._patience_s()
+            return self._patience.next_s(self, False)
         if _may_be_woken_by_signal():
-            return None
-        if not native.is_dead_end(self, tell=True):
-            return self._patience_s()
+            return self._patience.next_s(self, True)
+        if native.has_foreign_threads() or not native.is_dead_end(self, tell=True):
+            return self._patience.next_s(self, False)
         return LoopExit(explain(self))
 
-    _asleep: tuple[int, float] = (-1, 0)  # count of switches, and how long the last sleep lasted
-
-    def _patience_s(self) -> float:
-        """How long to sleep until the question is asked again: a thread that ends tells nobody.
-        Longer each time, up to 5 s."""
-        switches = self.statistics()["switches"]
-        former, seconds = self._asleep
-        seconds = min(seconds * 2, 5.0) if former == switches else 0.1
-        self._asleep = switches, seconds
-        return seconds
+    @functools.cached_property
+    def _patience(self) -> Patience:
+        return Patience()
 
     def end_process(self, status: int = 0) -> NoReturn:
         """In the child of a fork nothing is left to run, or nothing that can go on.

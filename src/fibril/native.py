@@ -18,6 +18,8 @@ import threading as _threading
 import time as _time
 from typing import TYPE_CHECKING
 
+from fibril._core import watchdog_is_running
+
 if TYPE_CHECKING:
     from fibril import _core
 
@@ -28,6 +30,7 @@ __all__ = [
     "allocate_lock",
     "epoll",
     "get_ident",
+    "has_foreign_threads",
     "idle_threads",
     "is_dead_end",
     "local",
@@ -69,6 +72,19 @@ def is_dead_end(hub: _core.Hub, *, tell: bool) -> bool:
     Switches: never. Threads: owner.
     """
     return hub.is_dead_end(tell, _count, _lost_count, idle_threads, starting_threads)
+
+
+def has_foreign_threads() -> bool:
+    """Whether there are native threads that Python does not know: a C library's, which may call
+    back.
+
+    Switches: never. Threads: any.
+    """
+    known = 1 + _count() - _lost_count + len(starting_threads) + watchdog_is_running()
+    try:
+        return len(_os.listdir("/proc/self/task")) > known
+    except OSError:  # there is no /proc, or no descriptor left
+        return False
 
 
 def program_thread_count() -> int:

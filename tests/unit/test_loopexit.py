@@ -471,3 +471,86 @@ def test_a_thread_that_works_keeps_the_others_waiting(interpreter: Interpreter) 
     """
     )
     assert out == "True []\n"
+
+
+# ---- where a signal or a thread may still help, and nothing does ----
+
+STANDSTILL = """
+    import signal, threading, time, fibril
+    from fibril.event import Event
+    event = Event()
+    def pump():
+        return event.wait()
+    task = fibril.spawn(pump)
+"""
+
+
+def test_a_wait_that_only_a_signal_can_end_is_told_once(interpreter: Interpreter) -> None:
+    done = interpreter.run(
+        STANDSTILL
+        + """
+    signal.signal(signal.SIGALRM, lambda *_: event.set())
+    signal.setitimer(signal.ITIMER_REAL, 2.5)
+    print(task.get())
+    """,
+        FIBRIL_STANDSTILL_LIMIT="0.3",
+    )
+    assert (done.status, done.out) == (0, "True\n")
+    assert done.err.count("only a signal can go on from here") == 1
+    assert "in pump" in done.err
+
+
+def test_a_wait_that_only_a_thread_can_end_is_told_once(interpreter: Interpreter) -> None:
+    done = interpreter.run(
+        STANDSTILL
+        + """
+    def work():
+        time.sleep(2)
+        event.set()
+    threading.Thread(target=work, name="worker").start()
+    print(task.get())
+    """,
+        FIBRIL_STANDSTILL_LIMIT="0.3",
+    )
+    assert (done.status, done.out) == (0, "True\n")
+    assert done.err.count("only thread 'worker' can go on from here") == 1
+
+
+def test_that_can_be_turned_off(interpreter: Interpreter) -> None:
+    out = interpreter.out(
+        STANDSTILL
+        + """
+    signal.signal(signal.SIGALRM, lambda *_: event.set())
+    signal.setitimer(signal.ITIMER_REAL, 1)
+    print(task.get(), fibril.hub.set_standstill_limit(3))
+    """,
+        FIBRIL_STANDSTILL_LIMIT="0",
+    )
+    assert out == "True 0.0\n"
+
+
+def test_such_a_limit_must_be_a_time(interpreter: Interpreter) -> None:
+    from fibril.hub import set_standstill_limit
+
+    for wrong in (-1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="0 or more"):
+            set_standstill_limit(wrong)
+    done = interpreter.run("import fibril", FIBRIL_STANDSTILL_LIMIT="soon")
+    assert "FIBRIL_STANDSTILL_LIMIT='soon' is ignored" in done.err
+
+
+def test_a_thread_that_python_does_not_know_may_call_back(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
+        import ctypes, fibril
+        from fibril.event import Event
+        event = Event()
+        libc = ctypes.CDLL(None)
+        @ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
+        def work(_):
+            libc.usleep(300_000)
+            event.set()
+        thread = ctypes.c_ulong()
+        libc.pthread_create(ctypes.byref(thread), None, work, None)
+        print(event.wait())
+    """)
+    assert out == "True\n"

@@ -276,6 +276,13 @@ static void watchdog_stop(void)
     Py_END_ALLOW_THREADS
 }
 
+static PyObject *module_watchdog_is_running(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyBool_FromLong(watch_is_running);
+}
+
 static PyObject *module_watchdog_stop(PyObject *module, PyObject *is_for_good)
 {
     (void)module;

@@ -96,9 +96,28 @@ def explain(hub: Hub) -> str:
 
     Switches: never. Threads: owner.
     """
+    return _explain(
+        hub,
+        "This operation would block forever: no fiber is ready, and nothing they wait for can\n"
+        "happen any more.",
+    )
+
+
+def explain_standstill(hub: Hub, who: str) -> str:
+    """The same where `who` can still make something happen.
+
+    Switches: never. Threads: owner.
+    """
+    return _explain(
+        hub,
+        f"fibril: for some seconds no fiber has been ready, and only {who} can go on from here\n"
+        "(fibril.hub.set_standstill_limit(0), or FIBRIL_STANDSTILL_LIMIT=0, and this is not told).",
+    )
+
+
+def _explain(hub: Hub, first: str) -> str:
     parked = [Parked(*entry) for entry in hub.parked()]
-    first = "This operation would block forever: no fiber is ready, and nothing they wait for can"
-    lines = [first, f"happen any more. {len(parked)} fiber(s) are parked:"]
+    lines = [f"{first} {len(parked)} fiber(s) are parked:"]
     lines += parked_lines(hub, parked)
     lines += _circle_lines(hub, parked)
     return "\n".join(lines)
