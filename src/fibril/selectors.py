@@ -5,6 +5,7 @@ giving it fibril's object makes it cooperative and changes nothing else.
 """
 
 import selectors as stdlib
+from select import POLLIN, POLLOUT
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
 from typing import Any
 
@@ -23,7 +24,10 @@ __all__ = [
 
 
 _epoll: Any = select.epoll
+_poll: Any = select.poll
+_native_poll = type(native.poll())
 _stdlib_select = stdlib.EpollSelector.select
+_stdlib_poll_select = stdlib.PollSelector.select
 
 
 class SelectSelector(stdlib.SelectSelector):
@@ -42,6 +46,19 @@ class PollSelector(stdlib.PollSelector):
     """
 
     _selector_cls = select.poll
+
+    _selector: Any
+
+    def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
+        """As `selectors.PollSelector.select`; one made before the patch becomes cooperative."""
+        if isinstance(self._selector, _native_poll):
+            self._selector = poller = _poll()
+            for fd, key in self.get_map().items():
+                wanted = (key.events & EVENT_READ and POLLIN) | (
+                    key.events & EVENT_WRITE and POLLOUT
+                )
+                poller.register(fd, wanted)
+        return _stdlib_poll_select(self, timeout)
 
 
 class EpollSelector(stdlib.EpollSelector):

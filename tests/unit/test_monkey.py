@@ -508,3 +508,45 @@ def test_what_gevent_uses_to_see_a_patch_sees_it(interpreter: Interpreter) -> No
         print(socket.socket is gevent.socket.socket, gevent.monkey.is_module_patched("socket"))
         """
     assert interpreter.out(text) == "False\nTrue True\n"
+
+
+def test_what_tells_threads_apart_and_is_older_than_the_patch_is_named(
+    interpreter: Interpreter,
+) -> None:
+    out = interpreter.out("""
+        import sys, threading, types, warnings
+        library = types.ModuleType("library")
+        library.state, library.lock = threading.local(), threading.RLock()
+        library.plain = threading.Lock()
+        sys.modules["library"] = library
+        from fibril import monkey
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            monkey.patch_all()
+            library.later = threading.local()
+            monkey.patch_all()
+        print(len(told), str(told[0].message).partition(":")[0], told[0].filename == __file__)
+    """)
+    assert out == "1 library.lock, library.state True\n"
+
+
+def test_a_poll_selector_that_is_older_than_the_patch_lets_others_run(
+    interpreter: Interpreter,
+) -> None:
+    out = interpreter.out("""
+        import selectors, socket
+        left, right = socket.socketpair()
+        selector = selectors.PollSelector()
+        selector.register(left, selectors.EVENT_READ, "data")
+        selector.register(right, selectors.EVENT_WRITE)
+        selector.modify(right, selectors.EVENT_READ)
+        from fibril import monkey
+        monkey.patch_all()
+        import fibril
+        ran = []
+        fibril.spawn_later(0.01, lambda: (ran.append(1), right.send(b"x")))
+        print([(key.data, events) for key, events in selector.select(5)], ran)
+        selector.unregister(left)
+        print(selector.select(0.001))
+    """)
+    assert out == "[('data', 1)] [1]\n[]\n"

@@ -2,18 +2,24 @@
 
 The idea: a native lock does no harm as long as nobody parks while holding it, which is what most of
 the standard library's are for. The few that are held over something that may park (logging writes
-to sockets; an executor starts threads) are replaced by new ones.
+to sockets; an executor starts threads) are replaced by new ones. What tells threads apart and is a
+global of somebody's module, a local or a lock with an owner, cannot tell tasks apart: it is named
+in a warning.
 
 Do not add: a search for locks in the whole program; other objects may be built on a lock, and would
 keep the old one.
 """
 
 import sys
+from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
+from fibril import native
+from fibril.monkey.rebind import warn
 from fibril.thread import LockType, RLock
 
-__all__ = ["renew"]
+__all__ = ["renew", "tell_shared"]
 
 
 def renew() -> None:
@@ -31,3 +37,27 @@ def renew() -> None:
     futures: Any = sys.modules.get("concurrent.futures.thread")
     if futures is not None:
         futures._global_shutdown_lock = LockType()
+
+
+def tell_shared() -> None:
+    """Warn of objects from before the patch by which tasks of one thread are not told apart.
+
+    Switches: never. Threads: owner.
+    """
+    shared = sorted(_shared())
+    if shared:
+        warn(
+            f"{', '.join(shared)}: made before the patch, so all tasks of a thread share it: a "
+            "local has one value for them, and an RLock lets each of them in. Patch first thing in "
+            "the program, or run it by `fibril run`."
+        )
+
+
+def _shared() -> Iterator[str]:
+    for module_name, module in list(sys.modules.items()):
+        top = module_name.partition(".")[0]
+        if not isinstance(module, ModuleType) or top == "fibril" or top in sys.stdlib_module_names:
+            continue
+        for name, value in list(vars(module).items()):
+            if isinstance(value, (native.local, native.RLock)):
+                yield f"{module_name}.{name}"

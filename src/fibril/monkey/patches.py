@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from fibril.monkey import locks
 from fibril.monkey.rebind import rebind
 from fibril.monkey.saved import put
 
@@ -75,6 +76,7 @@ PARTS: dict[str, list[Patch]] = {
         *_functions("select", "fibril.select", "select poll epoll"),
         Patch("selectors", "SelectSelector._select", "fibril.selectors", "SelectSelector._select"),
         Patch("selectors", "PollSelector._selector_cls", "fibril.select", "poll"),
+        Patch("selectors", "PollSelector.select", "fibril.selectors", "PollSelector.select"),
         Patch("selectors", "EpollSelector._selector_cls", "fibril.select", "epoll"),
         Patch("selectors", "EpollSelector.select", "fibril.selectors", "EpollSelector.select"),
     ],
@@ -120,6 +122,8 @@ def apply(parts: Iterable[str]) -> list[str]:
         importlib.import_module(_THREADS).adopt()
     if fresh:
         rebind(replaced)
+    if "thread" in fresh:
+        locks.tell_shared()
     return fresh
 
 
