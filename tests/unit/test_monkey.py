@@ -550,3 +550,25 @@ def test_a_poll_selector_that_is_older_than_the_patch_lets_others_run(
         print(selector.select(0.001))
     """)
     assert out == "[('data', 1)] [1]\n[]\n"
+
+
+def test_logging_may_hold_its_locks_while_it_is_patched(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
+        import io, logging, sys
+        errors, text = [], io.StringIO()
+        class Patching(logging.StreamHandler):
+            def emit(self, record):
+                from fibril import monkey
+                monkey.patch_all()
+                super().emit(record)
+            def handleError(self, record):
+                errors.append(sys.exc_info()[1])
+        logging.getLogger().addHandler(Patching(text))
+        logging.warning("one")
+        logging.warning("two")
+        import fibril
+        fibril.spawn(logging.warning, "three").join()
+        lock = logging._lock
+        print(text.getvalue().split(), errors, lock.acquire(False), lock.release())
+    """)
+    assert out == "['one', 'two', 'three'] [] True None\n"

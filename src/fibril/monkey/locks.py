@@ -29,14 +29,31 @@ def renew() -> None:
     """
     logging: Any = sys.modules.get("logging")
     if logging is not None:
-        logging._lock = RLock()
+        logging._lock = _renewed(logging._lock)
         for reference in logging._handlerList:
             handler = reference()
             if handler is not None and handler.lock is not None:
+                former = handler.lock
                 handler.createLock()
+                _take_as_often(former, handler.lock)
     futures: Any = sys.modules.get("concurrent.futures.thread")
     if futures is not None:
         futures._global_shutdown_lock = LockType()
+
+
+def _renewed(former: Any) -> RLock:
+    lock = RLock()
+    _take_as_often(former, lock)
+    return lock
+
+
+def _take_as_often(former: Any, lock: Any) -> None:
+    """Whoever patches while it has the former lock will release the new one."""
+    if isinstance(former, native.RLock) and former._is_owned():  # type: ignore[attr-defined]
+        state = former._release_save()  # type: ignore[attr-defined]
+        former._acquire_restore(state)  # type: ignore[attr-defined]
+        for _ in range(state[0]):
+            lock.acquire()
 
 
 def tell_shared() -> None:
