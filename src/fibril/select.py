@@ -15,12 +15,14 @@ Do not add: ways to decide what is ready without asking the kernel.
 
 import select as stdlib
 from collections.abc import Callable
+from errno import EMFILE, ENFILE
 from select import *  # noqa: F403
 from select import EPOLLET, EPOLLIN, EPOLLOUT, EPOLLPRI, POLLIN, POLLOUT, POLLPRI
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from fibril import _core, native
+from fibril._io.retry import PAUSE_S, PAUSE_S_MAX, pause_until
 from fibril.timeout import Deadline
 
 __all__ = [*(name for name in vars(stdlib) if not name.startswith("_"))]
@@ -44,7 +46,12 @@ def _until_ready(ask: Callable[[], Found], events: dict[int, int], timeout: floa
 
 
 def _until_change(ask: Callable[[], Found], events: dict[int, int], deadline: Deadline) -> Found:
-    changes = native.epoll()
+    try:
+        changes = native.epoll()
+    except OSError as error:
+        if error.errno not in (EMFILE, ENFILE):
+            raise
+        return _until_found(ask, deadline)  # no descriptor is left
     try:
         for fd, mask in events.items():
             _watch(changes, fd, mask)
@@ -57,6 +64,18 @@ def _until_change(ask: Callable[[], Found], events: dict[int, int], deadline: De
     finally:
         _core.fd_forget(changes.fileno())
         changes.close()
+
+
+def _until_found(ask: Callable[[], Found], deadline: Deadline) -> Found:
+    """The same without a descriptor: the kernel is asked again and again."""
+    pause_s = PAUSE_S
+    while not (found := ask()):
+        try:
+            pause_until(deadline, pause_s)
+        except TimeoutError:
+            return ask()
+        pause_s = min(2 * pause_s, PAUSE_S_MAX)
+    return found
 
 
 def _watch(changes: stdlib.epoll, fd: int, mask: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import fibril
 from fibril import select, selectors, socket
-from tests.conftest import Sim
+from tests.conftest import Interpreter, Sim
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -240,3 +240,26 @@ def test_waiting_leaves_nothing_behind(fresh: None, pair: Pair, growth: Any) -> 
         right.recv(1)
 
     growth.refuse(use)
+
+
+def test_select_needs_no_descriptor_where_none_is_left(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
+        import os, resource, fibril
+        from fibril import select, socket
+        pairs = [socket.socketpair() for _ in range(2)]
+        fibril.spawn(pairs[0][0].recv, 1)
+        fibril.sleep(0.001)  # the hub's own are open
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, limits[1]))
+        try:
+            while True:
+                os.dup(1)
+        except OSError:
+            pass
+        readers = [pairs[0][1], pairs[1][1]]
+        fibril.spawn_later(0.02, pairs[1][0].send, b"x")
+        print(select.select(readers, [], [], 5)[0] == readers[1:])
+        pairs[1][1].recv(1)
+        print(select.select(readers, [], [], 0.01))
+    """)
+    assert out == "True\n([], [], [])\n"
