@@ -5,7 +5,7 @@ of each CPython minor version, and the calling convention of each machine. Elsew
 crash; so it refuses. Imported before the native core, which would fail with less to say.
 """
 
-import platform
+import os
 import sys
 
 __all__ = ["refusal"]
@@ -19,16 +19,18 @@ def refusal() -> str | None:
 
     Switches: never. Threads: any.
     """
-    here = f"{platform.python_implementation()} {platform.python_version()}"
-    if sys.implementation.name != "cpython" or sys.version_info[:2] not in _MINORS:
+    version = ".".join(map(str, sys.version_info[:3]))
+    is_cpython = sys.implementation.name == "cpython"
+    here = f"{'CPython' if is_cpython else sys.implementation.name} {version}"
+    if not is_cpython or sys.version_info[:2] not in _MINORS:
         return f"fibril runs on CPython 3.11 to 3.15; this is {here}. Use one of those."
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         return (
             f"fibril needs a Python with the GIL; this {here} runs without. Use the ordinary build."
         )
-    machine = f"{sys.platform} {platform.machine()}"
-    if sys.platform != "linux" or platform.machine() not in _MACHINES:
-        return f"fibril runs on Linux on x86-64 and aarch64; this is {machine}."
+    machine = os.uname().machine if hasattr(os, "uname") else "machine"
+    if sys.platform != "linux" or machine not in _MACHINES:
+        return f"fibril runs on Linux on x86-64 and aarch64; this is {sys.platform} {machine}."
     return None
 
 

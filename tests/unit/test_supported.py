@@ -1,7 +1,8 @@
 """Where fibril cannot run, importing it says so."""
 
-import platform
+import os
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +17,6 @@ def test_here_it_can_run():
 @pytest.mark.parametrize("version", [(3, 10, 1), (3, 16, 0), (4, 0, 0)])
 def test_another_minor_version_is_refused_by_name(monkeypatch, version):
     monkeypatch.setattr(sys, "version_info", version)
-    monkeypatch.setattr(platform, "python_version", lambda: ".".join(map(str, version)))
     message = supported.refusal()
     assert message.startswith("fibril runs on CPython 3.11 to 3.15; this is CPython ")
     assert ".".join(map(str, version)) in message
@@ -39,7 +39,7 @@ def test_a_thread_may_be_the_first_to_import_it(interpreter: Interpreter) -> Non
 
 
 def test_another_machine_is_refused_by_name(monkeypatch):
-    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(machine="riscv64"))
     assert (
         supported.refusal() == "fibril runs on Linux on x86-64 and aarch64; this is linux riscv64."
     )
@@ -53,3 +53,18 @@ def test_another_system_is_refused_by_name(monkeypatch):
 def test_a_python_without_the_gil_is_refused(monkeypatch):
     monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
     assert "needs a Python with the GIL" in supported.refusal()
+
+
+def test_a_bare_import_loads_little(interpreter: Interpreter) -> None:
+    """What few programs use comes when it is used first."""
+    out = interpreter.out("""
+        import sys
+        import fibril
+        late = "platform socket ssl selectors asyncio subprocess logging"
+        late += " fibril._hub.loop fibril._hub.monitor fibril._hub.watcher fibril._io.resolver"
+        late += " fibril.pool fibril.socket fibril.util fibril.testing fibril.monkey"
+        print([name for name in late.split() if name in sys.modules])
+        fibril.get_hub().loop.timer(0.001)
+        print(fibril.get_hub().resolver.__name__, fibril.pool.Pool.__name__)
+    """)
+    assert out == "[]\nfibril._io.resolver Pool\n"

@@ -14,15 +14,16 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fibril import _core, native
-from fibril._hub.loop import Loop
-from fibril._hub.monitor import PeriodicMonitor
 from fibril._hub.waiter import Waiter
-from fibril._hub.watcher import Watcher
-from fibril._io import resolver
 from fibril.errors import ConcurrentObjectUseError, InvalidSwitchError
+
+if TYPE_CHECKING:  # what few programs ask for is imported when one does
+    from fibril._hub.loop import Loop
+    from fibril._hub.monitor import PeriodicMonitor
+    from fibril._hub.watcher import Watcher
 
 __all__ = ["LoopHub", "after_fork"]
 
@@ -64,6 +65,8 @@ class LoopHub(_core.Hub):
     def loop(self) -> Loop:
         """gevent's loop, as far as fibril has one: made when first asked for."""
         if self._loop is None:
+            from fibril._hub.loop import Loop
+
             LoopHub._has_loops = True
             self._loop = Loop(self)
         return self._loop
@@ -76,6 +79,8 @@ class LoopHub(_core.Hub):
     @property
     def resolver(self) -> ModuleType:
         """What looks names up: the functions of fibril._io.resolver."""
+        from fibril._io import resolver
+
         return resolver
 
     def switch(self, *args: Any, **kwargs: Any) -> Any:
@@ -157,6 +162,8 @@ class LoopHub(_core.Hub):
         Switches: never. Threads: any.
         """
         if self.periodic_monitoring_thread is None:
+            from fibril._hub.monitor import PeriodicMonitor
+
             self.periodic_monitoring_thread = PeriodicMonitor(self)
         return self.periodic_monitoring_thread
 
