@@ -48,12 +48,15 @@ def _renewed(former: Any) -> RLock:
 
 
 def _take_as_often(former: Any, lock: Any) -> None:
-    """Whoever patches while it has the former lock will release the new one."""
-    if isinstance(former, native.RLock) and former._is_owned():  # type: ignore[attr-defined]
-        state = former._release_save()  # type: ignore[attr-defined]
-        former._acquire_restore(state)  # type: ignore[attr-defined]
-        for _ in range(state[0]):
-            lock.acquire()
+    """Whoever patches while it has the former lock will release the new one: up to 3.12 logging
+    looks its locks up again to release them. Later it is in a `with` block of the former."""
+    is_held = isinstance(former, native.RLock) and former._is_owned()  # type: ignore[attr-defined]
+    if not is_held or sys.version_info >= (3, 13):
+        return
+    state = former._release_save()
+    former._acquire_restore(state)
+    for _ in range(state[0]):
+        lock.acquire()
 
 
 def tell_shared() -> None:
