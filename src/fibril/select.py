@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from fibril import _core, native
-from fibril._io.retry import PAUSE_S, PAUSE_S_MAX, pause_until
+from fibril._io.retry import Pauses
 from fibril.timeout import Deadline
 
 __all__ = [*(name for name in vars(stdlib) if not name.startswith("_"))]
@@ -68,13 +68,12 @@ def _until_change(ask: Callable[[], Found], events: dict[int, int], deadline: De
 
 def _until_found(ask: Callable[[], Found], deadline: Deadline) -> Found:
     """The same without a descriptor: the kernel is asked again and again."""
-    pause_s = PAUSE_S
+    pauses = Pauses(deadline)
     while not (found := ask()):
         try:
-            pause_until(deadline, pause_s)
+            pauses.wait()
         except TimeoutError:
             return ask()
-        pause_s = min(2 * pause_s, PAUSE_S_MAX)
     return found
 
 

@@ -7,7 +7,7 @@ from errno import EAGAIN, EINPROGRESS, EINTR
 from typing import Any
 
 from fibril import _core
-from fibril._io.retry import NATIVE, PAUSE_S, PAUSE_S_MAX, pause_until, wait_until
+from fibril._io.retry import NATIVE, Pauses, wait_until
 from fibril.timeout import Deadline
 
 __all__ = ["connect"]
@@ -36,11 +36,10 @@ def connect(sock: _socket.socket, address: Any) -> int:
     if error == 0 or timeout == 0:
         return error
     deadline = Deadline(timeout)
-    pause_s = PAUSE_S
+    pauses = Pauses(deadline)
     while error == EAGAIN:
         # A Unix socket whose listener's queue is full; nothing tells when it no longer is.
-        pause_until(deadline, pause_s)
-        pause_s = min(2 * pause_s, PAUSE_S_MAX)
+        pauses.wait()
         error = _connect_now(sock, address)
     if error not in (EINPROGRESS, EINTR):
         return error

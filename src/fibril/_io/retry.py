@@ -16,10 +16,8 @@ from fibril.timeout import Deadline
 
 __all__ = [
     "NATIVE",
-    "PAUSE_S",
-    "PAUSE_S_MAX",
+    "Pauses",
     "Wait",
-    "pause_until",
     "repeat",
     "repeat_with_pauses",
     "wait_until",
@@ -27,8 +25,28 @@ __all__ = [
 
 NATIVE: Any = _socket.socket  # the C type: its methods are the system calls
 Wait = Callable[[int, float | None, bool], bool]
-# Between two attempts at what the kernel does not tell of: twice as long each time.
-PAUSE_S, PAUSE_S_MAX = 0.001, 0.05
+_PAUSE_S, _PAUSE_S_MAX = 0.001, 0.05
+
+
+class Pauses:
+    """The waits between attempts at what the kernel does not tell of: each twice as long."""
+
+    __slots__ = ("_deadline", "_seconds")
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self._seconds = _PAUSE_S
+
+    def wait(self) -> None:
+        """Sleep until the next attempt is due, but not beyond the deadline.
+
+        Switches: always. Threads: any. Raises TimeoutError at the deadline.
+        """
+        remaining_s = self._deadline.remaining_s()
+        if remaining_s is not None and remaining_s <= 0:
+            raise TimeoutError("timed out")
+        _core.sleep(self._seconds if remaining_s is None else min(self._seconds, remaining_s))
+        self._seconds = min(2 * self._seconds, _PAUSE_S_MAX)
 
 
 def wait_until(deadline: Deadline, wait: Wait, fd: int) -> None:
@@ -76,22 +94,9 @@ def repeat_with_pauses(sock: _socket.socket, flags: int, call: Callable[[int], A
     timeout = NATIVE.gettimeout(sock)
     if timeout == 0 or (timeout is None and flags & MSG_DONTWAIT):
         return call(flags)
-    deadline = Deadline(timeout)
-    pause_s = PAUSE_S
+    pauses = Pauses(Deadline(timeout))
     while True:
         try:
             return call(flags | MSG_DONTWAIT)
         except BlockingIOError:
-            pause_until(deadline, pause_s)
-            pause_s = min(2 * pause_s, PAUSE_S_MAX)
-
-
-def pause_until(deadline: Deadline, seconds: float) -> None:
-    """Sleep so long, but not beyond the deadline.
-
-    Switches: always. Threads: any. Raises TimeoutError at the deadline.
-    """
-    remaining_s = deadline.remaining_s()
-    if remaining_s is not None and remaining_s <= 0:
-        raise TimeoutError("timed out")
-    _core.sleep(seconds if remaining_s is None else min(seconds, remaining_s))
+            pauses.wait()
