@@ -177,6 +177,7 @@ static fbl_fiber *hub_choose(fbl_hub *hub, bool is_end)
         hub->switch_count++;
         fbl_fiber *fiber = fbl_container_of(hub->ready.next, fbl_fiber, ready);
         fbl_list_remove(&fiber->ready);
+        assert(fiber->state != FBL_FIBER_PARKED || fiber->wake != FBL_WAKE_NONE);
         if (fbl_likely(fiber->state != FBL_FIBER_NEW || (is_end && fbl_fiber_fits(fiber))))
             return fiber;
         int rc = fbl_fiber_prepare(fiber);

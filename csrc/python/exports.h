@@ -14,7 +14,7 @@ extern PyTypeObject fbl_timeout_type, fbl_semaphore_type, fbl_rlock_type;
 extern PyTypeObject fbl_bounded_type, fbl_lock_type, fbl_local_type;
 extern PyTypeObject fbl_event_type, fbl_simple_queue_type, fbl_queue_type;
 extern PyTypeObject fbl_lifo_queue_type, fbl_priority_queue_type, fbl_channel_type;
-extern PyTypeObject fbl_timer_type, fbl_watch_type;
+extern PyTypeObject fbl_timer_type, fbl_watch_type, fbl_handler_type;
 
 extern PyObject *fbl_hub_class;     /* what get_hub() makes; see set_hub_class */
 
@@ -35,6 +35,8 @@ static PyObject *module_set_queue_classes(PyObject *module, PyObject *args); /* 
 static PyObject *module_local_values_of(PyObject *module, PyObject *fiber); /* local_type.c */
 static PyObject *module_all_fibers(PyObject *module, PyObject *unused);
 static PyObject *module_holder(PyObject *module, PyObject *subject); /* census.c */
+static PyObject *module_is_in_handler(PyObject *module, PyObject *unused); /* handler.c */
+static PyObject *module_call_in_main(PyObject *module, PyObject *function);
 static PyObject *module_watchdog_is_running(PyObject *module, PyObject *unused);
 static PyObject *module_watchdog_stop(PyObject *module, PyObject *is_for_good); /* watchdog.c */
 static PyObject *module_watchdog_ignore(PyObject *module, PyObject *is_ignored);

@@ -252,6 +252,12 @@ static PyMethodDef module_methods[] = {
     {"watchdog_stop", module_watchdog_stop, METH_O,
      "watchdog_stop(is_for_good, /)\n--\n\nEnd the watching thread; the next task starts it again "
      "unless it is for good.\n\nSwitches: never. Threads: any."},
+    {"is_in_handler", module_is_in_handler, METH_NOARGS,
+     "is_in_handler()\n--\n\nDoes the current fiber run a signal handler?\n\nSwitches: never. "
+     "Threads: any."},
+    {"call_in_main", module_call_in_main, METH_O,
+     "call_in_main(function, /)\n--\n\nThe process's main thread calls it before one of its next "
+     "instructions.\n\nSwitches: never. Threads: any."},
     {"set_daemon", module_set_daemon, METH_O,
      "set_daemon(fiber, /)\n--\n\nIt will not be unwound when its thread or the interpreter ends, "
      "as daemon threads are not.\n\nSwitches: never. Threads: any."},
@@ -310,6 +316,7 @@ static int module_fill(PyObject *module)
         {"Channel", &fbl_channel_type},
         {"Timer", &fbl_timer_type},
         {"Watch", &fbl_watch_type},
+        {"SignalHandler", &fbl_handler_type},
     };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (PyType_Ready(types[i].type) < 0 ||

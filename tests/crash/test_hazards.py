@@ -36,39 +36,6 @@ def test_a_handler_that_switches_nests_in_the_fiber_it_interrupted(
     assert out == "from the handler\n[('handler', True, 'back')]\n"
 
 
-def test_a_handler_that_raises_raises_in_the_fiber_that_runs(interpreter: Interpreter) -> None:
-    out = interpreter.out("""
-        import signal, fibril
-        def handler(*_): raise KeyError("by the handler")
-        def work():
-            try:
-                signal.raise_signal(signal.SIGUSR1)
-            except KeyError as error:
-                return f"caught {error}"
-        signal.signal(signal.SIGUSR1, handler)
-        print(fibril.spawn(work).get())
-    """)
-    assert out == "caught 'by the handler'\n"
-
-
-def test_a_handler_that_waits_lets_others_run_and_comes_back(interpreter: Interpreter) -> None:
-    out = interpreter.out("""
-        import signal, fibril
-        order = []
-        def handler(*_):
-            order.append("wait")
-            fibril.sleep(0)
-            order.append("waited")
-        def work():
-            signal.raise_signal(signal.SIGUSR1)
-            order.append("work")
-        signal.signal(signal.SIGUSR1, handler)
-        fibril.joinall([fibril.spawn(work), fibril.spawn(order.append, "other")])
-        print(order)
-    """)
-    assert out == "['wait', 'other', 'waited', 'work']\n"
-
-
 def test_a_handler_on_an_alternate_stack_leaves_the_fiber_alone(interpreter: Interpreter) -> None:
     """faulthandler's own handler of SIGUSR1 runs there, in the middle of a fiber."""
     done = interpreter.run("""

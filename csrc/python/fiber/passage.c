@@ -67,7 +67,9 @@ static int fiber_raise_thrown(fbl_record *self)
 static __attribute__((noinline)) int fiber_arrive_laden(fbl_thread *thread, PyObject **value)
 {
     fbl_record *self = thread_current(thread);
-    if (self->thrown != NULL)
+    if (fbl_unlikely(self->keeps_thrown))
+        interrupt_ask(thread);
+    else if (self->thrown != NULL)
         fiber_raise_thrown(self);
     if (thread->leaving != NULL)
         fiber_settle_left(thread);
@@ -164,17 +166,45 @@ static PyObject *fiber_throw_and_return_switch(fbl_thread *thread, fbl_record *t
     thread->value = NULL;
     fiber_leave_reference(thread, self->self);
     fbl_fiber_enter_switch(&target->core);
-    return fiber_arrive_first(thread);
+    PyObject *value = fiber_arrive_first(thread);
+    if (fbl_unlikely(thread->interrupt != NULL))
+        interrupt_ask(thread);
+    return value;
+}
+
+/* Makes a fiber ready that nobody would wake, before all others. */
+static void fiber_ready_first(fbl_thread *thread, fbl_record *record)
+{
+    fbl_link *ready = &record->core.ready;
+    fbl_ready_fiber(&record->core);
+    fbl_list_remove(ready);
+    fbl_list_prepend(&thread->hub.ready, ready);
+}
+
+/* Starts a fiber, which has a stack, in the middle of what the current one does. That is the next
+ * to run, unless the other one puts somebody before it. What is thrown at it meanwhile waits for
+ * its next wait; but it is ended where it is, by a throw by hand or for good. NULL: it is. */
+static PyObject *fiber_pass_aside_switch(fbl_thread *thread, fbl_record *target)
+{
+    fbl_record *self = thread_current(thread);
+    assert(self->core.state == FBL_FIBER_RUNNING && target->core.state == FBL_FIBER_NEW);
+    record_claim(target);
+    self->core.state = FBL_FIBER_SUSPENDED;
+    fiber_ready_first(thread, self);
+    thread->value = NULL;
+    fiber_leave_reference(thread, self->self);
+    fbl_fiber_enter_switch(&target->core);
+    Py_XDECREF(fiber_arrive_first(thread));
+    if (self->was_thrown_exit && self->thrown != NULL)
+        fiber_raise_thrown(self);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
 /* A callback of the hub switches by hand. The hub goes on as soon as that fiber parks, before all
  * others: there are more callbacks. What it was not handed then is None. */
 static PyObject *fiber_pass_from_hub_switch(fbl_thread *thread, fbl_record *target, PyObject *value)
 {
-    fbl_link *ready = &thread->hub_fiber->core.ready;
-    fbl_ready_fiber(&thread->hub_fiber->core);
-    fbl_list_remove(ready);
-    fbl_list_prepend(&thread->hub.ready, ready);
+    fiber_ready_first(thread, thread->hub_fiber);
     value = fiber_pass_switch(thread, target, value);
     return value != NULL || PyErr_Occurred() ? value : Py_NewRef(Py_None);
 }
@@ -291,6 +321,8 @@ static void fiber_give_way_wait(fbl_thread *thread)
     thread->value = NULL;
     if (thread->leaving != NULL)
         fiber_settle_left(thread);
+    if (fbl_unlikely(thread->interrupt != NULL))
+        interrupt_ask(thread);
     if (fbl_likely(why != FBL_WAKE_SWITCHED))
         return;
     if (value != NULL) /* else an exception travels */

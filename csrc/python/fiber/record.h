@@ -46,6 +46,9 @@ struct fbl_record {
     bool is_daemon; /* stands for a daemon thread: just stops when its thread or the process ends */
     bool is_dropped; /* another thread dropped the last reference to it, see death.c */
     bool was_thrown_exit; /* GreenletExit was thrown at it: for its end, or its thread's */
+    bool keeps_thrown; /* it comes back from its wait without raising: see interrupt.c */
+    bool is_amid; /* it handles a signal that came amid an import, a finalizer or a tracer */
+    uint32_t handler_depth; /* calls of signal handlers that it is in, see handler.c */
 };
 
 /* Who polls, and for how long; see spin.h. */
@@ -77,6 +80,9 @@ struct fbl_thread {
     bool is_watched; /* the tracer is fibril.testing's: told of every park, and sleep counts */
     uint64_t slept_ns; /* for how long the thread slept in the poller while it was watched */
     PyObject *leaving; /* reference of the fiber that was left, to be dropped on arrival */
+    PyObject *interrupt; /* owned: what main shall meet soon, see interrupt.c; or NULL */
+    uint64_t interrupt_ns; /* on the real clock: when it is raised at the latest */
+    fbl_link handler_ends; /* waiters for the end of a handler that has a fiber of its own */
     bool has_wakeup_fd; /* signals write into our hub's pipe now, see signal_wake.c */
     struct signal_stack *signal_stack; /* ours, if the thread had none; or NULL */
     size_t dropped_count; /* fibers of this thread whose last reference another one has dropped
@@ -234,6 +240,8 @@ static PyObject *fiber_arrive_first(fbl_thread *thread);
 static inline void fiber_leave_reference(fbl_thread *thread, PyObject *self);
 static int fiber_may_block(fbl_thread *thread);
 static void fiber_give_way_wait(fbl_thread *thread);
+static void fiber_ready_first(fbl_thread *thread, fbl_record *record);
+static PyObject *fiber_pass_aside_switch(fbl_thread *thread, fbl_record *target);
 static void record_claim(fbl_record *target);
 static inline bool fiber_is_plain_switch(const fbl_thread *thread, const fbl_record *target);
 static inline PyObject *fiber_plain_switch(fbl_thread *thread, fbl_record *target, PyObject *value);
@@ -247,6 +255,10 @@ static int fiber_throw_later(fbl_record *record, PyObject *exception);
 static void fiber_take_back(fbl_record *record, PyObject *exception);
 static int waiters_visit(const fbl_link *list, visitproc visit, void *arg);
 static void waiters_close(fbl_link *list);
+
+/* ---- interrupt.c: what a signal handler raises is main's ---- */
+static void interrupt_ask(fbl_thread *thread);
+static void interrupt_main(fbl_thread *thread, PyObject *exception, bool is_second);
 
 /* ---- life.c: records, and a fiber's one run ---- */
 static void record_cancel_start(fbl_record *record);

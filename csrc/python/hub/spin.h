@@ -10,7 +10,7 @@
  *
  * Who only looks does not expect an exception: what is thrown at the fiber meanwhile (a timeout, a
  * kill) waits for its next wait. And no turn is given from where nobody would expect one: inside a
- * tracer's callback, an import, a finalizer, a signal handler (fibril._hub.fairness tells).
+ * tracer's callback, an import, a finalizer, a signal handler (fibril._hub.fairness tells of two).
  *
  * Threads: any. Not in the hub's own fiber, nor inside the hub: there nobody can give way.
  * Do not add: calls that compute. This is no time slice.
@@ -26,7 +26,8 @@
 /* Is this a place where a turn may be given? */
 static bool spin_is_welcome(const fbl_thread *thread)
 {
-    if (thread->ts->tracing > 0 || fbl_may_give_way == NULL)
+    if (thread->ts->tracing > 0 || thread_current(thread)->handler_depth > 0 ||
+        fbl_may_give_way == NULL)
         return false;
     PyObject *answer = PyObject_CallNoArgs(fbl_may_give_way);
     if (answer == NULL)

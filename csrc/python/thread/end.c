@@ -93,6 +93,7 @@ static void thread_close(fbl_thread *thread)
         fbl_this_thread = NULL;
     Py_CLEAR(thread->callbacks);
     Py_CLEAR(thread->tracer);
+    Py_CLEAR(thread->interrupt);
     PyObject *main = thread->main->self;
     if (is_main_current)
         Py_DECREF(main); /* "current" */
@@ -149,7 +150,7 @@ static PyObject *thread_list_left_behind(fbl_thread *thread)
 
 static void record_end_unbegun(fbl_record *record, const char *why)
 {
-    if (record->body == fiber_body) {
+    if (!PyObject_TypeCheck(record->self, &fbl_task_type)) {
         record_cancel_start(record);
         return;
     }
@@ -195,6 +196,16 @@ static void thread_tell_refusals(fbl_thread *thread)
     Py_XDECREF(list);
 }
 
+/* A daemon that a signal interrupted would go on with what it computes as soon as main waits. */
+static void thread_stop_daemons(fbl_thread *thread)
+{
+    for (fbl_link *link = thread->hub.fibers.next; link != &thread->hub.fibers; link = link->next) {
+        fbl_fiber *fiber = fbl_container_of(link, fbl_fiber, all);
+        if (((fbl_record *)fiber)->is_daemon && fiber->state == FBL_FIBER_SUSPENDED)
+            fbl_list_remove(&fiber->ready); /* SAFE: still held, so never freed */
+    }
+}
+
 /* No fiber of this thread will go on: each is thrown GreenletExit once, and may run its finally
  * blocks. In those it may wait for the others, but not for time or the outside. The caller is the
  * main fiber. */
@@ -202,6 +213,7 @@ static void thread_unwind_switch(fbl_thread *thread, const char *why)
 {
     assert(thread->hub.current == thread->hub.main);
     thread->is_ending = true;
+    thread_stop_daemons(thread);
     for (fbl_link *link = thread->hub.fibers.next; link != &thread->hub.fibers; link = link->next)
         ((fbl_record *)fbl_container_of(link, fbl_fiber, all))->was_thrown_exit = false;
     for (int round = 0; round < UNWIND_ROUNDS_MAX && thread_unwind_round_switch(thread, why);
@@ -322,6 +334,8 @@ static int thread_watch_end(fbl_thread *thread)
 static void thread_unwind_at_exit_switch(void)
 {
     fbl_thread *thread = fbl_this_thread;
+    if (thread != NULL && thread_may_run(thread))
+        handlers_end_wait(thread);
     is_exiting = true;
     if (thread != NULL && thread_may_run(thread))
         thread_unwind_switch(thread, "Killing the greenlet because the interpreter exits.");

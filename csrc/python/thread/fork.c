@@ -14,8 +14,8 @@
 static bool record_is_kept_over_fork(const fbl_record *record)
 {
     bool is_plain = record->body == fiber_body || record == record->thread->main;
-    return is_plain &&
-           (record->core.state == FBL_FIBER_SUSPENDED || record->core.state == FBL_FIBER_NEW);
+    bool is_left_by_hand = record->core.state == FBL_FIBER_SUSPENDED && !record->core.is_held;
+    return is_plain && (is_left_by_hand || record->core.state == FBL_FIBER_NEW);
 }
 
 /* Takes the fibers that the child keeps out of the hub's list. */

@@ -49,6 +49,7 @@ static fbl_thread *thread_make(void)
     thread->ts = PyThreadState_Get();
     fbl_list_init(&thread->threads);
     fbl_list_init(&thread->told);
+    fbl_list_init(&thread->handler_ends);
     fbl_record *record = record_make((PyObject *)main, thread);
     if (record == NULL) {
         PyMem_RawFree(thread);

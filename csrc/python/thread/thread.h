@@ -31,6 +31,9 @@ static void signal_wake_learn(fbl_thread *thread);
 static void signal_wake_begin(fbl_thread *thread);
 static void signal_wake_end(fbl_thread *thread);
 
+/* ---- handler.c ---- */
+static void handlers_end_wait(fbl_thread *thread);
+
 /* ---- overflow.c: who used up its stack is told ---- */
 static void overflow_arm(void);
 

@@ -2,17 +2,15 @@
 
 The idea: code between two waits counts on being alone, so a fair turn is given only to loops that
 nothing else would end. What may run in the middle of anything must not let others in at all: an
-import holds locks and half a module, a finalizer and a signal handler stand where somebody else's
-statement does. They are found on the stack, which is looked at only when a turn is due: every 5 ms.
+import holds locks and half a module, a finalizer stands where somebody else's statement does. They
+are found on the stack, which is looked at only when a turn is due: every 5 ms. (Tracers and signal
+handlers, of which the same is true, are known to the core.)
 
 Switches: never. Threads: owner.
 Do not add: places that merely would rather not be interrupted.
 """
 
-import signal
 import sys
-from types import CodeType, FrameType
-from typing import Any
 
 from fibril import _core
 
@@ -26,28 +24,13 @@ def may_give_way() -> bool:
 
     Switches: never. Threads: owner.
     """
-    handlers = _handlers()
-    frame: FrameType | None = sys._getframe(1)
+    frame = sys._getframe().f_back  # None: a task that runs a function of C
     while frame is not None:
         code = frame.f_code
-        if code.co_name == "__del__" or code.co_filename.startswith(_IMPORTING) or code in handlers:
+        if code.co_name == "__del__" or code.co_filename.startswith(_IMPORTING):
             return False
         frame = frame.f_back
     return True
-
-
-def _handlers() -> set[CodeType]:
-    """The code of the program's signal handlers."""
-    installed = map(signal.getsignal, signal.valid_signals())
-    codes = (_code_of(handler) for handler in installed if callable(handler))
-    return {code for code in codes if code is not None}
-
-
-def _code_of(handler: Any) -> CodeType | None:
-    function = getattr(handler, "__func__", handler)
-    if not hasattr(function, "__code__"):
-        function = getattr(type(handler), "__call__", None)  # noqa: B004  # of its class
-    return getattr(function, "__code__", None)
 
 
 _core.set_may_give_way(may_give_way)

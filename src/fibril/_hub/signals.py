@@ -15,6 +15,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from fibril._hub import handlers
 from fibril.errors import InvalidThreadUseError
 
 __all__ = ["checked", "listen", "unlisten"]
@@ -41,7 +42,7 @@ def listen(signalnum: int, listener: Callable[[], Any]) -> None:
     """
     if signalnum not in _listeners:
         try:
-            _former[signalnum] = signal.signal(signalnum, _dispatch)
+            _former[signalnum] = handlers.install_plain(signalnum, _dispatch)
         except ValueError as error:
             raise InvalidThreadUseError(
                 f"cannot listen to signal {signalnum} here: Python handles signals in its main "

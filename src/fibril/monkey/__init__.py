@@ -176,7 +176,7 @@ def patch_os() -> None:
 
 
 def patch_signal() -> None:
-    """Nothing: signal handlers run as in any Python program.
+    """Nothing: handlers are the main thread's since fibril was imported, patched or not.
 
     Switches: never. Threads: any.
     """

@@ -97,7 +97,11 @@ PARTS: dict[str, list[Patch]] = {
         Patch("threading", "get_ident", "fibril.thread", "get_ident"),
         Patch("threading", "local", "fibril.local", "local"),
         Patch("threading", "_DummyThread.__init__", "fibril.monkey.dummies", "init_dummy"),
+        Patch("threading", "_DummyThread.__new__", "fibril.monkey.dummies", "Dummy.__new__"),
         Patch("_threading_local", "local", "fibril.local", "local"),
+        *_functions("signal", "fibril.monkey.idents", "pthread_kill"),
+        *_functions("_signal", "fibril.monkey.idents", "pthread_kill"),
+        *_functions("time", "fibril.monkey.idents", "pthread_getcpuclockid"),
         *(Patch(*line) for line in importlib.import_module(_THREADS).PATCHES),
     ],
 }
