@@ -162,6 +162,10 @@ static PyMethodDef module_methods[] = {
     {"throw_later", module_throw_later, METH_VARARGS,
      "throw_later(fiber, exception, /)\n--\n\nLeave an exception for a fiber, to be raised when "
      "its hub next runs it.\n\nSwitches: never. Threads: any."},
+    {"join_killed", module_join_killed, METH_VARARGS,
+     "join_killed(task, timeout, /)\n--\n\nWait for the end of a task that was killed, and go on "
+     "before others then; False: it did not end in time.\n\nSwitches: if it must wait. Threads: "
+     "any."},
     {"stack_size", module_stack_size, METH_VARARGS,
      "stack_size(size=None, /)\n--\n\nReturn the size of a fiber's stack in bytes; with an "
      "argument, set it for fibers that start from now on,\nin any thread, and return the former "

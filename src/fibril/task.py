@@ -112,10 +112,8 @@ def killall(
         sleep(0)  # it tells nobody of its end, but runs before we do
     deadline = Deadline(timeout)
     for victim in victims:
-        if isinstance(victim, Task):
-            victim.join(deadline.remaining_s())
-            if not victim.ready():
-                raise Timeout(timeout)
+        if isinstance(victim, Task) and not _core.join_killed(victim, deadline.remaining_s()):
+            raise Timeout(timeout)
 
 
 def _is_raw(fiber: Fiber) -> bool:

@@ -32,6 +32,12 @@ typedef struct {
 /* Which ends a link is told of, and where it runs: a raw one in the hub, others in a new task. */
 typedef enum { LINK_ALWAYS = 0, LINK_RAW, LINK_VALUE, LINK_EXCEPTION } link_kind;
 
+/* Who waits for a task's end; lives on that fiber's C stack. */
+typedef struct {
+    fbl_waiter waiter; /* in task.joiners */
+    bool is_killer; /* it goes on before others do, unless something is linked to the end */
+} task_joiner;
+
 static inline task_object *task_of(PyObject *self) { return (task_object *)self; }
 
 extern PyTypeObject fbl_task_type;

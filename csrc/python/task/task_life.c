@@ -18,10 +18,22 @@
 
 /* ---- the end ---- */
 
-static void task_wake_joiners(task_object *task)
+/* A killer goes on at once, before who is ready already; several in the order in which they came.
+ * But what is linked runs first, in the hub's turn. */
+static void task_wake_joiners(task_object *task, bool had_links)
 {
-    while (fbl_waiter_fire_first(&task->joiners))
-        ;
+    fbl_hub *hub = fbl_this_thread == NULL ? NULL : &fbl_this_thread->hub;
+    fbl_link *place = hub == NULL ? NULL : &hub->ready;
+    while (!fbl_list_is_empty(&task->joiners)) {
+        task_joiner *joiner = fbl_container_of(task->joiners.next, task_joiner, waiter.link);
+        fbl_fiber *fiber = joiner->waiter.fiber;
+        fbl_waiter_fire(&joiner->waiter);
+        if (!joiner->is_killer || had_links || fiber->hub != hub)
+            continue;
+        fbl_list_remove(&fiber->ready);
+        fbl_list_prepend(place, &fiber->ready);
+        place = &fiber->ready;
+    }
 }
 
 /* The task's thread is ending without it: who waits for it in other threads must not wait for
@@ -87,9 +99,10 @@ static void task_settle(PyObject *self, PyObject *value)
     Py_CLEAR(task->fn);
     record_release_arguments(record_of(self)); /* an overridden run() may be what settles */
     /* Links first: what was linked has been called when join() returns. */
+    bool had_links = task->links != NULL;
     if (task_run_links(thread, self) < 0)
         hub_report_error(thread, self);
-    task_wake_joiners(task);
+    task_wake_joiners(task, had_links);
 }
 
 /* It will not start: it ends with the current exception. */

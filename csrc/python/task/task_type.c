@@ -42,7 +42,7 @@ static int task_refuse_lost(PyObject *self)
 /* 0: it has ended; 1: the deadline came first; -1: an exception for the caller.
  * SAFE: whoever calls a method of `self` keeps it until the method returns. A reference of our own
  * would be one that the collector cannot see: tasks that join each other would live for ever. */
-static int task_wait(PyObject *self, PyObject *timeout)
+static int task_wait(PyObject *self, PyObject *timeout, bool is_killer)
 {
     task_object *task = task_of(self);
     if (task->outcome != TASK_PENDING)
@@ -52,8 +52,8 @@ static int task_wait(PyObject *self, PyObject *timeout)
         return -1;
     if (record_is_dead(record_of(self)))
         return task_refuse_lost(self);
-    fbl_waiter waiter = {0};
-    fbl_park park = {FBL_NEVER, "to join", self, &waiter, &task->joiners};
+    task_joiner joiner = {.is_killer = is_killer};
+    fbl_park park = {FBL_NEVER, "to join", self, &joiner.waiter, &task->joiners};
     fbl_parked how = timeout_park_wait(thread, timeout, &park);
     return how == PARK_CLOSED ? task_refuse_lost(self) : (int)how;
 }
@@ -65,7 +65,7 @@ static int task_called_wait(fbl_call *call, PyObject *timeout)
     if (thread == NULL)
         return -1;
     fbl_record *record = call_begin(thread, call);
-    int rc = task_wait(call->self, timeout);
+    int rc = task_wait(call->self, timeout, false);
     call_end(record, call);
     return rc;
 }
@@ -153,10 +153,21 @@ static PyObject *task_kill(PyObject *self, PyObject *args, PyObject *kwargs)
     int rc = task_kill_now(self, exception);
     Py_DECREF(exception);
     if (rc == 0 && block)
-        rc = task_wait(self, timeout);
+        rc = task_wait(self, timeout, true);
     if (rc < 0)
         return NULL;
     return rc == 1 ? timeout_raise(timeout) : Py_NewRef(Py_None);
+}
+
+/* For killall(), which kills all before it waits for the first. */
+static PyObject *module_join_killed(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *task, *timeout;
+    if (!PyArg_ParseTuple(args, "O!O:join_killed", &fbl_task_type, &task, &timeout))
+        return NULL;
+    int rc = task_wait(task, timeout, true);
+    return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
 }
 
 static PyObject *task_throw_switch(PyObject *self, PyObject *args)
