@@ -13,7 +13,7 @@ static inline void fbl_embed_swap(fbl_fiber *source, fbl_fiber *target)
 {
     fbl_thread *thread = ((fbl_record *)target)->thread;
     PyThreadState *ts = thread->ts;
-    if (fbl_unlikely(thread->tracer != NULL) && thread->leaving == NULL)
+    if (fbl_unlikely(thread->tracer != NULL || ts->c_tracefunc != NULL) && thread->leaving == NULL)
         thread->leaving = Py_NewRef(((fbl_record *)source)->self); /* the event names it */
     if (fbl_likely(source->state != FBL_FIBER_DONE))
         state_save(&((fbl_record *)source)->state, ts);

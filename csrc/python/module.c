@@ -64,6 +64,13 @@ static PyObject *module_set_may_give_way(PyObject *module, PyObject *function)
     Py_RETURN_NONE;
 }
 
+static PyObject *module_set_traced_arrival(PyObject *module, PyObject *function)
+{
+    (void)module;
+    Py_XSETREF(fbl_traced_arrival, Py_NewRef(function));
+    Py_RETURN_NONE;
+}
+
 static PyObject *module_set_timeout_class(PyObject *module, PyObject *type)
 {
     (void)module;
@@ -241,6 +248,8 @@ static PyMethodDef module_methods[] = {
     {"get_hub_class", module_get_hub_class, METH_NOARGS, "What get_hub() makes instances of."},
     {"set_hub_class", module_set_hub_class, METH_O, "What get_hub() makes instances of."},
     {"set_may_give_way", module_set_may_give_way, METH_O, "Asked before a fair turn is given."},
+    {"set_traced_arrival", module_set_traced_arrival, METH_O,
+     "Called where a C tracer must see it."},
     {"set_timeout_class", module_set_timeout_class, METH_O, "What blocking calls raise in time."},
     {"set_queue_classes", module_set_queue_classes, METH_VARARGS, "What get and put raise."},
     {"watchdog_limit", module_watchdog_limit, METH_O,

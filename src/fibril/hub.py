@@ -20,7 +20,7 @@ from typing import Any, NoReturn, TextIO
 
 from fibril import _core, native
 from fibril._core import getcurrent, sleep
-from fibril._hub import fairness, handlers  # noqa: F401  # they tell the core what to ask
+from fibril._hub import arrival, fairness, handlers  # noqa: F401  # they tell the core what to ask
 from fibril._hub.loophub import LoopHub, after_fork
 from fibril._hub.report import describe, explain
 from fibril._hub.standstill import Patience, set_standstill_limit

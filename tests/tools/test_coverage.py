@@ -91,6 +91,44 @@ needs_monitoring = pytest.mark.skipif(
 )
 
 
+# The lines after a wait, or a switch, are right behind it: no call tells the tracer who runs.
+PLAIN = """
+import fibril
+def waits():
+    fibril.sleep(0.001)
+    inner = 1
+    try:
+        event.wait()
+        inner = 2
+        fibril.sleep(9)
+    except fibril.Timeout:
+        inner = 3
+    return inner
+def switches():
+    main.switch()
+    inner = 1
+    main.switch()
+    inner = 2
+event = fibril.event.Event()
+main = fibril.getcurrent()
+task = fibril.spawn(waits)
+fibril.sleep(0.01)
+first = 1
+event.set()
+fibril.sleep(0.001)
+second = 2
+task.kill(fibril.Timeout)
+third = 3
+fiber = fibril.Fiber(switches)
+fiber.switch()
+fourth = 4
+fiber.switch()
+fifth = 5
+fiber.switch()
+sixth = 6
+""".lstrip()
+
+
 class Measured:
     """What coverage found."""
 
@@ -100,9 +138,11 @@ class Measured:
         self.arcs = sorted((source, target) for source, target in arcs)
 
 
-def measure(interpreter: Interpreter, core: str, concurrency: str, *, branch: bool) -> Measured:
+def measure(
+    interpreter: Interpreter, core: str, concurrency: str, *, branch: bool, text: str = MEASURED
+) -> Measured:
     path = interpreter.folder / "measured.py"
-    path.write_text(MEASURED, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     program = PROGRAM.format(branch=branch, concurrency=concurrency, path=str(path))
     return Measured(*json.loads(interpreter.out(program, COVERAGE_CORE=core)))
 
@@ -117,6 +157,34 @@ def test_the_c_tracer_sees_the_lines_of_each_fiber(interpreter: Interpreter) -> 
     found = measure(interpreter, "ctrace", "greenlet", branch=False)
     assert found.core == "CTracer"
     assert found.lines == executed_lines()
+
+
+@pytest.mark.parametrize("concurrency", ["greenlet", "gevent"])
+def test_the_c_tracer_sees_the_lines_right_behind_a_wait(
+    concurrency: str, interpreter: Interpreter
+) -> None:
+    found = measure(interpreter, "ctrace", concurrency, branch=False, text=PLAIN)
+    assert found.core == "CTracer"
+    assert found.lines == list(range(1, len(PLAIN.splitlines()) + 1))
+
+
+def test_a_debugger_is_shown_no_call_at_a_wait(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
+        import sys, fibril
+        seen = []
+        def trace(frame, event, arg):
+            seen.append((event, frame.f_code.co_name))
+            return trace
+        def work():
+            fibril.sleep(0)
+        def work_traced():
+            sys.settrace(trace)
+            work()
+            sys.settrace(None)
+        fibril.joinall([fibril.spawn(work_traced), fibril.spawn(work)])
+        print({name for _, name in seen})
+    """)
+    assert out == "{'work'}\n"
 
 
 def test_the_c_tracer_sees_the_branches_of_each_fiber(interpreter: Interpreter) -> None:

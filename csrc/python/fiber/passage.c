@@ -35,6 +35,8 @@ static void fiber_settle_left(fbl_thread *thread)
     if (thread->tracer != NULL)
         trace_arrival(thread, left);
     PyObject *travelling = PyErr_GetRaisedException();
+    if (thread->ts->c_tracefunc != NULL)
+        trace_show_call(thread->ts);
     Py_DECREF(left);
     PyErr_SetRaisedException(travelling);
 }

@@ -303,6 +303,8 @@ static PyObject *module_stack_size(PyObject *module, PyObject *args);
 /* ---- trace.c: settrace() ---- */
 static int trace_call(fbl_thread *thread, PyObject *origin, const char *event);
 static void trace_arrival(fbl_thread *thread, PyObject *origin);
+static void trace_show_call(PyThreadState *ts);
+extern PyObject *fbl_traced_arrival; /* a function; see set_traced_arrival */
 
 /* ---- fiber_switch.c: switch() and throw() ---- */
 static bool record_has_plain_run(const fbl_record *record);

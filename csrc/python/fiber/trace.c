@@ -8,10 +8,30 @@
  * sees them too.
  * A park after which the same fiber goes on is no switch. Only fibril.testing's callback is told of
  * it (is_watched), by the same detour.
+ *
+ * What sys.settrace does belongs to the thread, and frames carry their part. But coverage's tracer,
+ * which is C, keeps a list of open calls for each fiber, and asks who runs only at calls and
+ * returns: of a wait that makes neither it saw the lines after it as some other fiber's. So it is
+ * shown a call, of a function of Python's, by the same detour.
  * Callers: passage.c, on the thread that switches; settrace() concerns only its caller's thread.
- * Do not add: what sys.settrace does. That belongs to the thread, and frames carry their part.
+ * Do not add: events for debuggers, which are Python: a step would stop in that call.
  */
 #include "python/fiber/record.h"
+
+PyObject *fbl_traced_arrival;
+
+/* A fiber came back while somebody traces. No exception travels. */
+static void trace_show_call(PyThreadState *ts)
+{
+    PyObject *tracer = ts->c_traceobj; /* borrowed: only looked at */
+    if (tracer == NULL || PyFunction_Check(tracer) || PyMethod_Check(tracer) ||
+        fbl_traced_arrival == NULL)
+        return;
+    PyObject *done = PyObject_CallNoArgs(fbl_traced_arrival);
+    if (done == NULL)
+        PyErr_WriteUnraisable(fbl_traced_arrival);
+    Py_XDECREF(done);
+}
 
 /* A tracer that raises is removed, and its exception takes the place of what travelled. */
 static void trace_fail(fbl_thread *thread, PyObject *travelling)
