@@ -210,6 +210,22 @@ def test_each_function_patches_its_modules(
     assert set(eval(interpreter.out(text))) == patched
 
 
+def test_an_original_that_is_kept_under_a_name_that_says_so_stays(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
+        import select, threading, time
+        real_sleep = _orig_sleep = sleep_original = time.sleep
+        nativeAllocateLock = UNPATCHED_LOCK = threading.Lock
+        sleep = _sleep = time_sleep = surreal = time.sleep
+        before = time.sleep, threading.Lock
+        from fibril import monkey
+        monkey.patch_all()
+        print({real_sleep, _orig_sleep, sleep_original} == {before[0]})
+        print({nativeAllocateLock, UNPATCHED_LOCK} == {before[1]})
+        print({sleep, _sleep, time_sleep, surreal} == {time.sleep})
+    """)
+    assert out == "True\nTrue\nTrue\n"
+
+
 def test_originals_can_be_had(interpreter: Interpreter) -> None:
     text = """
         import socket, time, _thread

@@ -3,10 +3,12 @@
 The idea: as little as possible is replaced, and in place. Methods are put on the standard library's
 own classes, so a socket stays a `socket.socket` and a module that did `from socket import socket`
 before is served too; a function that was imported by name is found in the modules that have it, and
-rebound. `threading`, `queue` and `ssl.SSLContext` stay what they are, on locks that park a fiber.
+rebound, unless the name says that it keeps the original (`real_sleep`, `_orig_sleep`). `threading`,
+`queue` and `ssl.SSLContext` stay what they are, on locks that park a fiber.
 
-Importing fibril patches nothing. What is patched is the table in `patches.py`; what was there
-before is kept in `saved.py`. Each function may be called any number of times, in any order.
+Importing fibril patches none of this (handlers of signals it serves: fibril._hub.handlers). What is
+patched is the table in `patches.py`; what was there before is kept in `saved.py`. Each function may
+be called any number of times, in any order.
 
 Not patched yet, and so blocking their native thread: the `os` module, waiting for child processes
 (`subprocess`; talking to them is served), and file I/O. `is_module_patched` says so.

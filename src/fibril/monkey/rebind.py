@@ -1,14 +1,16 @@
 """Names that were imported before a patch: found and rebound, or listed in a warning.
 
 The idea: `from time import sleep` leaves the original in the importing module under some name, and
-a look at every loaded module finds it by identity. In a class body or a subclass it cannot be
-exchanged without guessing what its owner did with it, so that is only told.
+a look at every loaded module finds it by identity. A name that says that it keeps the original
+(`real_sleep`, `_orig_allocate_lock`, `nativeSelect`) does so on purpose, and stays. In a class body
+or a subclass it cannot be exchanged without guessing what its owner did with it, so that is told.
 
 Invariant: the modules that must keep the originals are never touched: fibril's own, and the C
 modules that the replacements call.
 Do not add: a search through the garbage collector's objects; it takes seconds in a large program.
 """
 
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -19,6 +21,10 @@ __all__ = ["MonkeyPatchWarning", "rebind", "warn"]
 
 # The C modules below are what the replacements are made of; some of them are in the table.
 KEPT = {"fibril", "_queue", "_socket", "_ssl", "_thread", "select"}
+
+# The words of a name by which a program says that it wants what was there before a patch.
+ON_PURPOSE = {"blocking", "native", "orig", "original", "real", "unpatched"}
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 class MonkeyPatchWarning(RuntimeWarning):
@@ -54,7 +60,7 @@ def rebind(replaced: list[tuple[Any, Any]]) -> list[tuple[str, str]]:
         if not isinstance(module, ModuleType) or module_name.partition(".")[0] in KEPT:
             continue
         for name, value in list(vars(module).items()):
-            if id(value) in replacements:
+            if id(value) in replacements and not _is_on_purpose(name):
                 setattr(module, name, replacements[id(value)][1])
                 places.append((module_name, name))
             elif isinstance(value, type) and value.__module__ == module_name:
@@ -65,6 +71,10 @@ def rebind(replaced: list[tuple[Any, Any]]) -> list[tuple[str, str]]:
             "Patch first thing in the program, or run it by `fibril run`."
         )
     return places
+
+
+def _is_on_purpose(name: str) -> bool:
+    return any(word.lower() in ON_PURPOSE for word in _WORDS.findall(name))
 
 
 def _is_distinct(original: Any) -> bool:
