@@ -209,6 +209,20 @@ def test_main_may_wait_in_the_hub_by_hand(sim: Sim) -> None:
     sleep(0)
 
 
+def test_all_that_is_thrown_at_the_hub_is_told_at_once(
+    sim: Sim, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Timeouts that a callback starts are the hub's own."""
+
+    def callback() -> None:
+        for _ in range(5):
+            Timeout(1).start()
+
+    get_hub().call_soon(callback)
+    sleep(2)
+    assert capsys.readouterr().err.count("failed with Timeout") == 5
+
+
 def test_nothing_can_end_the_hub(sim: Sim, capsys: pytest.CaptureFixture[str]) -> None:
     hub = get_hub()
     seen: list[int] = []

@@ -63,6 +63,10 @@ static fbl_record *hub_body(fbl_record *record)
         if (fiber_arrive(thread, &value) < 0 || PyErr_Occurred())
             hub_report_error(thread, record->self);
         Py_XDECREF(value);
+        while (record->thrown != NULL) { /* by the next arrival there might be no end of them */
+            fiber_raise_thrown(record);
+            hub_report_error(thread, record->self);
+        }
         hub_run_callbacks(thread);
         notices_call(thread);
         if (thread->callbacks == NULL && fbl_list_is_empty(&thread->told))
