@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, Generic, Self, overload
 
 from fibril import _core
 from fibril._core import Event
+from fibril._typing import T
 from fibril.errors import FiberError
 from fibril.timeout import Timeout
 
 __all__ = ["AsyncResult", "Event"]
 
-_Links = deque[tuple[Callable[["AsyncResult"], Any], _core.Hub]]
+_Links = deque[tuple[Callable[[Any], Any], _core.Hub]]
 
 
 def _tell(hub: _core.Hub, link: Callable[[Any], Any], source: Any) -> None:
@@ -27,7 +28,7 @@ def _tell(hub: _core.Hub, link: Callable[[Any], Any], source: Any) -> None:
         pass  # the thread that linked has ended: there is nobody to be told
 
 
-class AsyncResult:
+class AsyncResult(Generic[T]):
     """A value, or an exception, that somebody will set and others wait for.
 
     Switches: never. Threads: any.
@@ -42,7 +43,7 @@ class AsyncResult:
     """
 
     # What most have is in the class: they are made, set and asked once.
-    _value: Any = None
+    _value: T | None = None
     _exception: BaseException | None = None
     _traceback: TracebackType | None = None
     _links: _Links | tuple[()] = ()  # replaced by the first link
@@ -50,6 +51,12 @@ class AsyncResult:
 
     def __init__(self) -> None:
         self._event = Event()
+
+    @overload
+    def set(self: AsyncResult[None]) -> None: ...
+
+    @overload
+    def set(self, value: T) -> None: ...
 
     def set(self, value: Any = None) -> None:
         """Set the value, and wake everybody who waits for it. A later one replaces it.
@@ -88,7 +95,7 @@ class AsyncResult:
                 return
             _tell(hub, link, self)
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+    def get(self, block: bool = True, timeout: float | None = None) -> T:
         """Return the value, or raise the exception; wait for it if need be.
 
         block: False raises Timeout at once if there is none. timeout: seconds to wait at most, None
@@ -100,18 +107,18 @@ class AsyncResult:
             raise Timeout(timeout)
         if self._exception is not None:
             raise self._exception.with_traceback(self._traceback)
-        return self._value
+        return self._value  # type: ignore[return-value]  # set, if only to None
 
     result = get
 
-    def get_nowait(self) -> Any:
+    def get_nowait(self) -> T:
         """Return get(block=False).
 
         Switches: never. Threads: any. Raises Timeout if there is nothing yet.
         """
         return self.get(block=False)
 
-    def wait(self, timeout: float | None = None) -> Any:
+    def wait(self, timeout: float | None = None) -> T | None:
         """Wait until it is set, at most `timeout` seconds; return the value, None if there is none.
 
         Switches: if it must wait. Threads: any.
@@ -145,7 +152,7 @@ class AsyncResult:
     cancelled = cancel
 
     @property
-    def value(self) -> Any:
+    def value(self) -> T | None:
         """The value; None if there is none."""
         return self._value
 
@@ -155,7 +162,9 @@ class AsyncResult:
         return self._exception
 
     @property
-    def exc_info(self) -> tuple[Any, Any, Any] | tuple[()]:
+    def exc_info(
+        self,
+    ) -> tuple[type[BaseException], BaseException, TracebackType | None] | tuple[()]:
         """(type, value, traceback) of the exception; () if there is none."""
         if self._exception is None:
             return ()
@@ -171,7 +180,7 @@ class AsyncResult:
         """How many links it has."""
         return len(self._links)
 
-    def rawlink(self, callback: Callable[[AsyncResult], Any]) -> None:
+    def rawlink(self, callback: Callable[[Self], Any]) -> None:
         """Have this thread's hub call callback(self) once it is set; soon if it is.
 
         callback: must not block.
@@ -183,7 +192,7 @@ class AsyncResult:
         if self.ready():  # asked when the link is there: another thread may be setting it just now
             self._tell_links()
 
-    def unlink(self, callback: Callable[[AsyncResult], Any]) -> None:
+    def unlink(self, callback: Callable[[Self], Any]) -> None:
         """Take back a link; one that is not there is no error.
 
         Switches: never. Threads: any.

@@ -522,6 +522,7 @@ static PyMethodDef task_methods[] = {
     {"__exit__", task_exit, METH_VARARGS, task_exit_doc},
     {"ready", task_is_ready, METH_NOARGS, task_ready_doc},
     {"successful", task_is_successful, METH_NOARGS, task_successful_doc},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "Task[int], for type checkers."},
     {0},
 };
 

@@ -9,9 +9,10 @@ Threads: any; get() waits in the caller's own.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic
 
 from fibril import _core
+from fibril._typing import T
 from fibril.errors import ConcurrentObjectUseError
 
 __all__ = ["Waiter"]
@@ -27,7 +28,7 @@ class _Handover:
         self.outcome: tuple[Any, Any] | None = None  # value, arguments of throw()
 
 
-class Waiter:
+class Waiter(Generic[T]):
     """Hands one value, or one exception, to the fiber that is in get(). gevent's low-level tool.
 
     switch() and throw() are for callbacks of the hub: they wake the fiber and return. What comes
@@ -53,7 +54,7 @@ class Waiter:
     def clear(self) -> None:
         """Forget what came early."""
         self.greenlet: _core.Fiber | None = None
-        self.value: Any = None
+        self.value: T | None = None
         self._exception: Any = _NONE
         self._handover: _Handover | None = None
 
@@ -70,13 +71,13 @@ class Waiter:
         """What throw() was called with, if that came early."""
         return None if self._exception is _NONE else self._exception
 
-    def switch(self, value: Any) -> None:
+    def switch(self, value: T) -> None:
         """Give the waiting fiber a value, or keep it."""
         self._hand_over(value, None)
 
     def switch_args(self, *args: Any) -> None:
         """Give it all arguments as a tuple."""
-        self.switch(args)
+        self.switch(args)  # type: ignore[arg-type]  # a tuple is what was asked for
 
     def throw(self, *throw_args: Any) -> None:
         """Raise an exception in the waiting fiber, or keep it; arguments as for Fiber.throw()."""
@@ -90,14 +91,14 @@ class Waiter:
             handover.outcome = (value, exception)
             handover.news.set()
 
-    def get(self) -> Any:
+    def get(self) -> T:
         """Return the value or raise the exception; wait for it, if it has not come.
 
         Switches: if it must wait. Threads: any. Raises ConcurrentObjectUseError if another fiber
         waits already.
         """
         if self._exception is not _NONE:
-            return _result(self.value, self._exception)
+            return _result(self.value, self._exception)  # type: ignore[no-any-return]
         if self.greenlet is not None:
             raise ConcurrentObjectUseError(
                 f"cannot wait on {self!r}: another fiber waits on it. Give each its own Waiter."
@@ -115,7 +116,7 @@ class Waiter:
             if self._handover is handover:
                 self._handover = None
         assert handover.outcome is not None
-        return _result(*handover.outcome)
+        return _result(*handover.outcome)  # type: ignore[no-any-return]
 
     def __call__(self, source: Any) -> None:
         """As a link: take over the result of a task or an AsyncResult."""

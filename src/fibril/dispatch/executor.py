@@ -14,13 +14,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent import futures
 from concurrent.futures.thread import BrokenThreadPool
-from typing import Any
+from typing import Any, ParamSpec, Self, TypeVar
 
 from fibril import _core, native
+from fibril._typing import T
 from fibril.dispatch.call import Call
 from fibril.dispatch.threads import ThreadPool
 
 __all__ = ["Future", "ThreadPoolExecutor"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 class _Link:
@@ -39,7 +43,7 @@ class _Link:
     __hash__ = None  # type: ignore[assignment]
 
 
-class Future(futures.Future[Any]):
+class Future(futures.Future[T]):
     """A concurrent.futures.Future whose waits let other tasks run, and which fibril.wait() takes.
 
     Switches: never, except result and exception. Threads: any.
@@ -62,7 +66,7 @@ class Future(futures.Future[Any]):
             self.set_running_or_notify_cancel()  # else a thread has it, and does that
         return True
 
-    def result(self, timeout: float | None = None) -> Any:
+    def result(self, timeout: float | None = None) -> T:
         """Return what the call returns, or raise what it raises; wait for it if need be.
 
         timeout: seconds to wait at most.
@@ -82,11 +86,11 @@ class Future(futures.Future[Any]):
         self._settled.wait(timeout)
         return super().exception(0)
 
-    def rawlink(self, callback: Callable[[Future], Any]) -> None:
+    def rawlink(self, callback: Callable[[Self], Any]) -> None:
         """Have this thread's hub call callback(self) once it is done; soon if it is."""
         self._settled.rawlink(_Link(self, callback))
 
-    def unlink(self, callback: Callable[[Future], Any]) -> None:
+    def unlink(self, callback: Callable[[Self], Any]) -> None:
         """Take back a link; one that is not there is no error."""
         self._settled.unlink(_Link(self, callback))
 
@@ -168,7 +172,7 @@ class ThreadPoolExecutor(futures.ThreadPoolExecutor):
         self._begun = native.local()  # has an attribute in threads whose initializer was called
         self._broken: Any = False  # or why
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+    def submit(self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_R]:
         """Have fn(*args, **kwargs) called in a native thread; returns its future at once.
 
         Raises RuntimeError after shutdown(), BrokenThreadPool if the initializer has failed.
