@@ -16,7 +16,7 @@ import signal as _signal
 import sys
 import traceback
 from types import TracebackType
-from typing import Any, NoReturn, TextIO
+from typing import NoReturn, TextIO
 
 from fibril import _core, native
 from fibril._core import getcurrent, sleep
@@ -75,16 +75,16 @@ class Hub(LoopHub):
     #: What makes the default pool of native threads, and how many it may have.
     threadpool_class: type[ThreadPool] = ThreadPool
     threadpool_size = 10
-    _threadpool: Any = None
+    _threadpool: ThreadPool | None = None
 
     @property
-    def threadpool(self) -> Any:
+    def threadpool(self) -> ThreadPool:
         """Native threads for what blocks, shared by all hubs; set it to give this hub its own."""
         own = self._threadpool
         return default_pool(self.threadpool_class, self.threadpool_size) if own is None else own
 
     @threadpool.setter
-    def threadpool(self, pool: Any) -> None:
+    def threadpool(self, pool: ThreadPool | None) -> None:
         self._threadpool = pool
 
     _stream: TextIO | str | None = "stderr"

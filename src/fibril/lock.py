@@ -50,8 +50,8 @@ class Condition:
     def __init__(self, lock: Any = None) -> None:
         self._lock = RLock() if lock is None else lock
         self._waiters: OrderedDict[Event, None] = OrderedDict()
-        self.acquire = self._lock.acquire
-        self.release = self._lock.release
+        self.acquire: Callable[..., bool] = self._lock.acquire
+        self.release: Callable[[], Any] = self._lock.release
 
     def __enter__(self) -> Any:
         return self._lock.__enter__()

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 from fibril._core import watchdog_is_running
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fibril import _core
 
 __all__ = [
@@ -52,7 +54,7 @@ local = _threading.local
 SimpleQueue = _queue.SimpleQueue
 Empty = _queue.Empty
 # Not `time.sleep`: a program may have made that name a property of the module.
-sleep = vars(_time)["sleep"]
+sleep: Callable[[float], None] = vars(_time)["sleep"]
 select = _select.select
 poll = _select.poll
 epoll = _select.epoll

@@ -12,7 +12,7 @@ Do not add: results kept for tasks that have left. Who wants a result keeps the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, ParamSpec, TypeVar, overload
 
 from fibril import _core
 from fibril._core import Task, getcurrent
@@ -24,6 +24,9 @@ from fibril.task import joinall, kill
 from fibril.timeout import Timeout
 
 __all__ = ["Group", "GroupMappingMixin", "Pool", "PoolFull"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 class PoolFull(Full):
@@ -111,7 +114,15 @@ class Group(GroupMappingMixin):
         self.add(greenlet)
         greenlet.start()
 
-    def spawn(self, *args: Any, **kwargs: Any) -> Task:
+    @overload
+    def spawn(
+        self, fn: Callable[..., _R], /, *args: Any, stack_size: int | None, **kwargs: Any
+    ) -> Task[_R]: ...
+
+    @overload
+    def spawn(self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> Task[_R]: ...
+
+    def spawn(self, *args: Any, **kwargs: Any) -> Task:  # type: ignore[misc]  # as the class likes
         """Start fn(*args, **kwargs) as a member: spawn(fn, *args, **kwargs); returns the task.
 
         Switches: as add() does. Threads: owner.

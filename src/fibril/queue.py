@@ -13,6 +13,7 @@ from typing import Any
 
 from fibril import _core
 from fibril._core import Channel, LifoQueue, PriorityQueue, Queue, SimpleQueue
+from fibril._typing import T
 
 __all__ = [
     "Channel",
@@ -38,7 +39,7 @@ else:
         """The queue was shut down: put() is refused, and so is get() once it is empty."""
 
 
-class UnboundQueue(Queue):
+class UnboundQueue(Queue[T]):
     """A Queue without a limit, whatever `maxsize` says: only None is taken.
 
     Switches: never. Threads: any. Raises ValueError for a size.
@@ -48,7 +49,7 @@ class UnboundQueue(Queue):
     True
     """
 
-    def __init__(self, maxsize: None = None, items: Iterable[Any] = ()) -> None:
+    def __init__(self, maxsize: None = None, items: Iterable[T] = ()) -> None:
         if maxsize is not None:
             raise ValueError(
                 f"cannot limit an UnboundQueue to {maxsize!r} items: use a Queue, or None."

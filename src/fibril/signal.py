@@ -13,12 +13,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from signal import getsignal, set_wakeup_fd, signal
-from typing import Any
+from typing import Any, ParamSpec
 
 from fibril import _core
 from fibril.errors import GreenletExit
 
 __all__ = ["getsignal", "set_wakeup_fd", "signal", "signal_handler"]
+
+_P = ParamSpec("_P")
 
 
 class signal_handler:  # noqa: N801  # gevent's name
@@ -45,15 +47,15 @@ class signal_handler:  # noqa: N801  # gevent's name
     greenlet_class: type[_core.Task] | None = None
 
     def __init__(
-        self, signalnum: int, handler: Callable[..., Any], *args: Any, **kwargs: Any
+        self, signalnum: int, handler: Callable[_P, Any], *args: _P.args, **kwargs: _P.kwargs
     ) -> None:
         if not callable(handler):
             raise TypeError(f"signal handler must be callable, not {handler!r}")
         hub: Any = _core.get_hub()  # fibril.hub.Hub, which has a loop
         self.hub = hub
         self.handler: Callable[..., Any] | None = handler
-        self.args = args
-        self.kwargs = kwargs
+        self.args: tuple[Any, ...] = args
+        self.kwargs: dict[str, Any] = kwargs
         self.watcher: Any = hub.loop.signal(signalnum, ref=False)
         self.watcher.start(self._start)
 

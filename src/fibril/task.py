@@ -7,9 +7,9 @@ links used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 from weakref import ref
 
 from fibril import _core
@@ -19,13 +19,16 @@ from fibril.timeout import Deadline, Timeout
 
 __all__ = ["joinall", "kill", "killall", "spawn_raw"]
 
+_P = ParamSpec("_P")
+_Joined = TypeVar("_Joined", bound=Task)  # of one class, or of several
+
 
 def joinall(
-    greenlets: Sequence[Task],
+    greenlets: Iterable[_Joined],
     timeout: float | None = None,
     raise_error: bool = False,
     count: int | None = None,
-) -> list[Task]:
+) -> list[_Joined]:
     """Wait until all of the tasks have ended, and return those that have.
 
     timeout: seconds to wait at most, None for ever. raise_error: raise the first exception that a
@@ -48,13 +51,13 @@ def joinall(
 
 
 def _join_in_order_of_end(
-    tasks: list[Task], deadline: Deadline, raise_error: bool, count: int | None
-) -> list[Task]:
+    tasks: list[_Joined], deadline: Deadline, raise_error: bool, count: int | None
+) -> list[_Joined]:
     wanted = len(tasks) if count is None else min(count, len(tasks))
-    ended: list[Task] = []
+    ended: list[_Joined] = []
     news = _core.Event()
 
-    def note(task: Task) -> None:
+    def note(task: _Joined) -> None:
         ended.append(task)
         news.set()
 
@@ -73,7 +76,7 @@ def _join_in_order_of_end(
     return ended[:wanted]
 
 
-def _raise_first(ended: list[Task]) -> None:
+def _raise_first(ended: Iterable[Task]) -> None:
     for task in ended:
         if not task.successful():
             task.get()
@@ -121,7 +124,7 @@ def _is_raw(fiber: Fiber) -> bool:
     return not isinstance(fiber, Task) and not fiber.dead and isinstance(fiber.parent, _core.Hub)
 
 
-def spawn_raw(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Fiber:
+def spawn_raw(function: Callable[_P, Any], *args: _P.args, **kwargs: _P.kwargs) -> Fiber:
     """Run function(*args, **kwargs) in a new fiber of the hub, which is no task; return the fiber.
 
     It cannot be joined, has no result and no links. For programs written for gevent: with fibril a

@@ -6,7 +6,7 @@ The pools themselves are in fibril.dispatch: threads (how many), call (one of th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from fibril import _core
 from fibril.dispatch.result import ThreadResult
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ThreadPool", "ThreadPoolExecutor", "ThreadResult", "default_pool", "offload"]
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
-def offload(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+
+def offload(fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
     """Call fn(*args, **kwargs) in a native thread; the task that calls waits, and the others go on.
 
     For what blocks and cannot let others run: a database driver in C, a file, a computation that
@@ -36,13 +39,16 @@ def offload(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     >>> fibril.offload(sum, [1, 2, 3])
     6
     """
-    return _core.get_hub().threadpool.apply(fn, args, kwargs)  # type: ignore[attr-defined]
+    pool: ThreadPool = _core.get_hub().threadpool  # type: ignore[attr-defined]
+    return pool.apply(fn, args, kwargs)
 
 
-def __getattr__(name: str) -> Any:
-    """ThreadPoolExecutor, when asked for: concurrent.futures imports much."""
-    if name == "ThreadPoolExecutor":
-        from fibril.dispatch.executor import ThreadPoolExecutor
+if not TYPE_CHECKING:
 
-        return ThreadPoolExecutor
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        """ThreadPoolExecutor, when asked for: concurrent.futures imports much."""
+        if name == "ThreadPoolExecutor":
+            from fibril.dispatch.executor import ThreadPoolExecutor
+
+            return ThreadPoolExecutor
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,13 +14,16 @@ swallow it, and since several may be running, each ``with`` block catches only i
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, overload
 
 from fibril import _core
 
 __all__ = ["Timeout", "with_timeout"]
 
-_T = TypeVar("_T")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_Instead = TypeVar("_Instead")
 _NOT_GIVEN: Any = object()
 
 
@@ -71,7 +74,25 @@ class Timeout(_core.Timeout):
         return (self.seconds or 0) < (other.seconds or 0)
 
 
-def with_timeout(seconds: float | None, function: Any, *args: Any, **kwargs: Any) -> Any:
+@overload
+def with_timeout(
+    seconds: float | None,
+    function: Callable[..., _R],
+    *args: Any,
+    timeout_value: _Instead,
+    **kwargs: Any,
+) -> _R | _Instead: ...
+
+
+@overload
+def with_timeout(
+    seconds: float | None, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs
+) -> _R: ...
+
+
+def with_timeout(
+    seconds: float | None, function: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
     """Call function(*args, **kwargs); raise Timeout, or return timeout_value, when it takes longer.
 
     seconds: None for ever. timeout_value: keyword only, taken out of kwargs.

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from fibril.inspect.tree import FiberTree, format_run_info, print_run_info
 from fibril.testing.switches import assert_switches
 
 __all__ = ["FiberTree", "assert_switches", "format_run_info", "print_run_info", "wrap_errors"]
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_E = TypeVar("_E", bound=BaseException)
 
-class wrap_errors:  # noqa: N801
+
+class wrap_errors(Generic[_P, _R, _E]):  # noqa: N801
     """A function that returns the exceptions of some classes instead of raising them.
 
     errors: a class, or a tuple of classes. func: what is called. In a task such an exception is its
@@ -26,16 +30,12 @@ class wrap_errors:  # noqa: N801
     ValueError("invalid literal for int() with base 10: 'no number'")
     """
 
-    def __init__(
-        self,
-        errors: type[BaseException] | tuple[type[BaseException], ...],
-        func: Callable[..., Any],
-    ) -> None:
+    def __init__(self, errors: type[_E] | tuple[type[_E], ...], func: Callable[_P, _R]) -> None:
         self.__errors = errors
         self.__func = func
         functools.update_wrapper(self, func)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R | _E:
         try:
             return self.__func(*args, **kwargs)
         except self.__errors as error:

@@ -13,21 +13,23 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any, overload
+from typing import Any, Generic, Self, TypeVar, overload
 
 from fibril import _core
 from fibril.timeout import Deadline
 
 __all__ = ["iwait", "wait"]
 
+_T = TypeVar("_T")
 
-class _Ready:
+
+class _Ready(Generic[_T]):
     """What iwait() returns. Each object tells by a link, which the hub calls."""
 
     def __init__(self, objects: list[Any], timeout: float | None, count: int | None) -> None:
         self._left = len(objects) if count is None else min(count, len(objects))
         self._deadline = Deadline(timeout)
-        self._ready: deque[Any] = deque()
+        self._ready: deque[_T] = deque()
         self._news = _core.Event()
         self._linked: list[Any] = []
         try:
@@ -38,7 +40,7 @@ class _Ready:
             self._unlink()
             raise
 
-    def _note(self, item: Any) -> None:
+    def _note(self, item: _T) -> None:
         self._ready.append(item)
         self._news.set()
 
@@ -47,10 +49,10 @@ class _Ready:
         for item in linked:
             item.unlink(self._note)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> _T:
         while self._left > 0:
             if self._ready:
                 self._left -= 1
@@ -61,7 +63,7 @@ class _Ready:
         self._unlink()
         raise StopIteration
 
-    def __enter__(self) -> Iterator[Any]:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -75,8 +77,8 @@ class _Ready:
 
 @overload
 def iwait(
-    objects: Iterable[Any], timeout: float | None = None, count: int | None = None
-) -> _Ready: ...
+    objects: Iterable[_T], timeout: float | None = None, count: int | None = None
+) -> _Ready[_T]: ...
 
 
 @overload
@@ -86,8 +88,8 @@ def iwait(
 
 
 def iwait(
-    objects: Iterable[Any] | None, timeout: float | None = None, count: int | None = None
-) -> _Ready | Iterator[bool]:
+    objects: Iterable[_T] | None, timeout: float | None = None, count: int | None = None
+) -> _Ready[_T] | Iterator[bool]:
     """Iterate over tasks, events, semaphores and the like in the order in which they are ready.
 
     objects: whatever has rawlink() and unlink(). timeout: seconds to wait at most, from now; then
@@ -109,8 +111,8 @@ def iwait(
 
 @overload
 def wait(
-    objects: Iterable[Any], timeout: float | None = None, count: int | None = None
-) -> list[Any]: ...
+    objects: Iterable[_T], timeout: float | None = None, count: int | None = None
+) -> list[_T]: ...
 
 
 @overload
@@ -118,8 +120,8 @@ def wait(objects: None = None, timeout: float | None = None, count: int | None =
 
 
 def wait(
-    objects: Iterable[Any] | None = None, timeout: float | None = None, count: int | None = None
-) -> list[Any] | bool:
+    objects: Iterable[_T] | None = None, timeout: float | None = None, count: int | None = None
+) -> list[_T] | bool:
     """Wait until all of the objects are ready; return those that are, in that order.
 
     The arguments are iwait()'s; when the time is over there are fewer, and no exception. Without
@@ -137,7 +139,8 @@ def wait(
     """
     if objects is None:
         return _join_hub(timeout)
-    with _Ready(list(objects), timeout, count) as ready:
+    ready: _Ready[_T] = _Ready(list(objects), timeout, count)
+    with ready:
         return list(ready)
 
 

@@ -11,13 +11,16 @@ Do not add: members, limits, threads. Those are fibril.pool's and fibril.threadp
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from fibril._core import Task
 from fibril.lock import DummySemaphore, Semaphore
 from fibril.queue import Queue
 
 __all__ = ["GroupMappingMixin"]
+
+_A = TypeVar("_A")
+_R = TypeVar("_R")
 
 
 class GroupMappingMixin:
@@ -60,10 +63,10 @@ class GroupMappingMixin:
 
     def apply(
         self,
-        func: Callable[..., Any],
+        func: Callable[..., _R],
         args: Iterable[Any] | None = None,
         kwds: dict[str, Any] | None = None,
-    ) -> Any:
+    ) -> _R:
         """Call func(*args, **kwds) in a member and return what it returns, or raise.
 
         In one of the members it is called at once: to wait there for a place could be for ever.
@@ -73,15 +76,16 @@ class GroupMappingMixin:
         args, kwds = tuple(args or ()), kwds or {}
         if self._is_own_worker():
             return func(*args, **kwds)
-        return self.spawn(func, *args, **kwds).get()
+        spawned: Task[_R] = self.spawn(func, *args, **kwds)
+        return spawned.get()
 
     def apply_cb(
         self,
-        func: Callable[..., Any],
+        func: Callable[..., _R],
         args: Iterable[Any] | None = None,
         kwds: dict[str, Any] | None = None,
-        callback: Callable[[Any], Any] | None = None,
-    ) -> Any:
+        callback: Callable[[_R], Any] | None = None,
+    ) -> _R:
         """apply(), and then callback(result) in a new task; returns the result.
 
         Switches: always, but in a member. Threads: owner.
@@ -93,11 +97,11 @@ class GroupMappingMixin:
 
     def apply_async(
         self,
-        func: Callable[..., Any],
+        func: Callable[..., _R],
         args: Iterable[Any] | None = None,
         kwds: dict[str, Any] | None = None,
-        callback: Callable[[Any], Any] | None = None,
-    ) -> Task:
+        callback: Callable[[_R], Any] | None = None,
+    ) -> Task[_R]:
         """Start apply() and return its task; callback(result) is called if it does not raise.
 
         If there is no place, a task that is no member waits for one.
@@ -107,12 +111,12 @@ class GroupMappingMixin:
         args, kwds = tuple(args or ()), kwds or {}
         if self._must_apply_in_task():
             return Task.spawn(self.apply_cb, func, args, kwds, callback)
-        greenlet: Task = self.spawn(func, *args, **kwds)
+        greenlet: Task[_R] = self.spawn(func, *args, **kwds)
         if callback is not None:
             greenlet.link_value(_PassValue(callback))
         return greenlet
 
-    def map(self, func: Callable[..., Any], iterable: Iterable[Any]) -> list[Any]:
+    def map(self, func: Callable[[_A], _R], iterable: Iterable[_A]) -> list[_R]:
         """[func(item) for item in iterable], each call in a member.
 
         Switches: if there are items. Threads: owner. Raises what the first failing call raises.
@@ -121,10 +125,10 @@ class GroupMappingMixin:
 
     def map_cb(
         self,
-        func: Callable[..., Any],
-        iterable: Iterable[Any],
-        callback: Callable[[list[Any]], Any] | None = None,
-    ) -> list[Any]:
+        func: Callable[[_A], _R],
+        iterable: Iterable[_A],
+        callback: Callable[[list[_R]], Any] | None = None,
+    ) -> list[_R]:
         """map(), and then callback(results); returns the results.
 
         Switches: if there are items. Threads: owner.
@@ -136,10 +140,10 @@ class GroupMappingMixin:
 
     def map_async(
         self,
-        func: Callable[..., Any],
-        iterable: Iterable[Any],
-        callback: Callable[[list[Any]], Any] | None = None,
-    ) -> Task:
+        func: Callable[[_A], _R],
+        iterable: Iterable[_A],
+        callback: Callable[[list[_R]], Any] | None = None,
+    ) -> Task[list[_R]]:
         """Start map() in a task that is no member, and return it.
 
         Switches: never. Threads: owner.
@@ -147,8 +151,8 @@ class GroupMappingMixin:
         return Task.spawn(self.map_cb, func, iterable, callback)
 
     def imap(
-        self, func: Callable[..., Any], *iterables: Iterable[Any], maxsize: int | None = None
-    ) -> Iterator[Any]:
+        self, func: Callable[..., _R], *iterables: Iterable[Any], maxsize: int | None = None
+    ) -> Iterator[_R]:
         """Iterate over the results of map(func, *iterables), the calls in members, in order.
 
         maxsize: at most so many calls are started whose results were not taken; None: any number.
@@ -163,8 +167,8 @@ class GroupMappingMixin:
         return _OrderedResults(self, func, zip(*iterables, strict=False), maxsize)
 
     def imap_unordered(
-        self, func: Callable[..., Any], *iterables: Iterable[Any], maxsize: int | None = None
-    ) -> Iterator[Any]:
+        self, func: Callable[..., _R], *iterables: Iterable[Any], maxsize: int | None = None
+    ) -> Iterator[_R]:
         """imap(), the results in the order in which they come.
 
         Switches: in next(), if it must wait. Threads: owner.

@@ -48,7 +48,7 @@ class ThreadResult:
         self, receiver: Callable[[ThreadResult], Any], hub: Any, call_when_ready: Callable[[], Any]
     ) -> None:
         self.receiver: Callable[[ThreadResult], Any] | None = receiver
-        self.hub = hub
+        self.hub: Any = hub
         self.context: Any = None
         self.value: Any = None
         self.exc_info: _ExcInfo | tuple[()] = ()

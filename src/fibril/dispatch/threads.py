@@ -11,7 +11,7 @@ Do not add: what becomes of a call.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from fibril import _core
 from fibril.dispatch.call import Call, SpawnedCall, WaitedCall
@@ -21,6 +21,9 @@ from fibril.event import AsyncResult
 from fibril.timeout import Deadline
 
 __all__ = ["ThreadPool", "default_pool"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 class ThreadPool(GroupMappingMixin):
@@ -131,7 +134,9 @@ class ThreadPool(GroupMappingMixin):
 
     # ---- calls ----
 
-    def spawn(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AsyncResult:
+    def spawn(
+        self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> AsyncResult[_R]:
         """Have fn(*args, **kwargs) called in a native thread; returns its AsyncResult.
 
         While maxsize + 1 spawned calls are unfinished it waits for one to end, but not in a thread
@@ -155,10 +160,10 @@ class ThreadPool(GroupMappingMixin):
 
     def apply(
         self,
-        func: Callable[..., Any],
+        func: Callable[..., _R],
         args: Iterable[Any] | None = None,
         kwds: dict[str, Any] | None = None,
-    ) -> Any:
+    ) -> _R:
         """Call func(*args, **kwds) in a native thread and return what it returns, or raise.
 
         If all threads are busy it stands in line with the spawned calls. Inside a thread of this
@@ -172,11 +177,11 @@ class ThreadPool(GroupMappingMixin):
             return func(*args, **kwds)
         call = WaitedCall(self, func, args, kwds)
         self._submit(call)
-        return call.wait()
+        return call.wait()  # type: ignore[no-any-return]
 
     def imap(
-        self, func: Callable[..., Any], *iterables: Iterable[Any], maxsize: int | None = None
-    ) -> Iterator[Any]:
+        self, func: Callable[..., _R], *iterables: Iterable[Any], maxsize: int | None = None
+    ) -> Iterator[_R]:
         """As Group.imap(); in a thread of the pool, the builtin map().
 
         Switches: in next(), if it must wait. Threads: any.
@@ -186,8 +191,8 @@ class ThreadPool(GroupMappingMixin):
         return super().imap(func, *iterables, maxsize=maxsize)
 
     def imap_unordered(
-        self, func: Callable[..., Any], *iterables: Iterable[Any], maxsize: int | None = None
-    ) -> Iterator[Any]:
+        self, func: Callable[..., _R], *iterables: Iterable[Any], maxsize: int | None = None
+    ) -> Iterator[_R]:
         """As Group.imap_unordered(); in a thread of the pool, the builtin map().
 
         Switches: in next(), if it must wait. Threads: any.
@@ -281,10 +286,10 @@ def _count(number: Any, name: str) -> int:
     return number
 
 
-_default: dict[str, Any] = {}  # one for the process, made when somebody first asks
+_default: dict[str, ThreadPool] = {}  # one for the process, made when somebody first asks
 
 
-def default_pool(make: Callable[..., Any], maxsize: int) -> Any:
+def default_pool(make: Callable[..., ThreadPool], maxsize: int) -> ThreadPool:
     """The pool that all hubs of the process share; make(maxsize, idle_task_timeout=…) if need be.
 
     One for the process, where gevent has one for each hub: it is the process that the limit on
