@@ -7,6 +7,7 @@ does, when asked.
 
 import importlib
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from fibril import _supported  # noqa: F401  # first: it refuses where the core cannot run
 from fibril._core import Fiber, Task, getcurrent, sleep, spawn, spawn_later
@@ -63,10 +64,38 @@ _MODULES = frozenset(
 )
 
 
-def __getattr__(name: str) -> ModuleType:
-    if name in _MODULES:
-        return importlib.import_module(f"fibril.{name}")
-    raise AttributeError(f"module 'fibril' has no attribute {name!r}")
+if TYPE_CHECKING:  # what __getattr__ gives: the same names
+    from fibril import compat as compat
+    from fibril import config as config
+    from fibril import errors as errors
+    from fibril import event as event
+    from fibril import hub as hub
+    from fibril import libraries as libraries
+    from fibril import local as local
+    from fibril import lock as lock
+    from fibril import monkey as monkey
+    from fibril import native as native
+    from fibril import os as os
+    from fibril import pool as pool
+    from fibril import queue as queue
+    from fibril import select as select
+    from fibril import selectors as selectors
+    from fibril import signal as signal
+    from fibril import socket as socket
+    from fibril import ssl as ssl
+    from fibril import task as task
+    from fibril import testing as testing
+    from fibril import thread as thread
+    from fibril import threadpool as threadpool
+    from fibril import time as time
+    from fibril import timeout as timeout
+    from fibril import util as util
+else:
+
+    def __getattr__(name: str) -> ModuleType:
+        if name in _MODULES:
+            return importlib.import_module(f"fibril.{name}")
+        raise AttributeError(f"module 'fibril' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

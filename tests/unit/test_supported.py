@@ -1,11 +1,14 @@
 """Where fibril cannot run, importing it says so."""
 
+import ast
 import os
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+import fibril
 from fibril import _supported as supported
 from tests.conftest import Interpreter
 
@@ -53,6 +56,13 @@ def test_another_system_is_refused_by_name(monkeypatch):
 def test_a_python_without_the_gil_is_refused(monkeypatch):
     monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
     assert "needs a Python with the GIL" in supported.refusal()
+
+
+def test_checkers_are_told_of_each_module_that_comes_when_it_is_used() -> None:
+    body = ast.parse(Path(fibril.__file__).read_text(encoding="utf-8")).body
+    told = [node for block in body if isinstance(block, ast.If) for node in block.body]
+    names = [alias.name for node in told for alias in node.names]
+    assert sorted(names) == sorted(fibril._MODULES)
 
 
 def test_a_bare_import_loads_little(interpreter: Interpreter) -> None:
