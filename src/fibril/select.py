@@ -13,21 +13,33 @@ cooperative: its descriptor can be handed to others.
 Do not add: ways to decide what is ready without asking the kernel.
 """
 
+from __future__ import annotations
+
 import select as stdlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from errno import EMFILE, ENFILE
 from select import *  # noqa: F403
 from select import EPOLLET, EPOLLIN, EPOLLOUT, EPOLLPRI, POLLIN, POLLOUT, POLLPRI
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from fibril import _core, native
 from fibril._io.retry import Pauses
 from fibril.timeout import Deadline
 
+if TYPE_CHECKING:
+    from typing import Never
+
+    from _typeshed import FileDescriptorLike
+    from typing_extensions import TypeVar
+
+    Found = TypeVar("Found")
+    R = TypeVar("R", bound=FileDescriptorLike, default=Never)
+    W = TypeVar("W", bound=FileDescriptorLike, default=Never)
+    X = TypeVar("X", bound=FileDescriptorLike, default=Never)
+
 __all__ = [*(name for name in vars(stdlib) if not name.startswith("_"))]
 
-Found = TypeVar("Found")
 _POLL_MS_MAX = 2**31 - 1  # the kernel's limit
 
 
@@ -108,8 +120,8 @@ def _check_timeout(timeout: Any) -> None:
 
 
 def select(
-    rlist: Any, wlist: Any, xlist: Any, timeout: float | None = None, /
-) -> tuple[list[Any], list[Any], list[Any]]:
+    rlist: Iterable[R], wlist: Iterable[W], xlist: Iterable[X], timeout: float | None = None, /
+) -> tuple[list[R], list[W], list[X]]:
     """Wait until one of some descriptors is ready, as the standard library's `select.select` does.
 
     Switches: always; with timeout 0 only a task that does nothing else. Threads: any. Raises what
@@ -151,17 +163,19 @@ class poll:  # noqa: N801
         self._native = native.poll()
         self._events: dict[int, int] = {}
 
-    def register(self, fd: Any, eventmask: int = POLLIN | POLLPRI | POLLOUT, /) -> None:
+    def register(
+        self, fd: FileDescriptorLike, eventmask: int = POLLIN | POLLPRI | POLLOUT, /
+    ) -> None:
         """Ask for some events of a descriptor."""
         self._native.register(fd, eventmask)
         self._events[_fd(fd)] = eventmask
 
-    def modify(self, fd: Any, eventmask: int, /) -> None:
+    def modify(self, fd: FileDescriptorLike, eventmask: int, /) -> None:
         """Ask for other events of a descriptor that is registered."""
         self._native.modify(fd, eventmask)
         self._events[_fd(fd)] = eventmask
 
-    def unregister(self, fd: Any, /) -> None:
+    def unregister(self, fd: FileDescriptorLike, /) -> None:
         """Ask for nothing more of a descriptor that is registered."""
         self._native.unregister(fd)
         del self._events[_fd(fd)]
@@ -215,15 +229,17 @@ class epoll:  # noqa: N801
             _core.fd_forget(self._native.fileno())
         self._native.close()
 
-    def register(self, fd: Any, eventmask: int = EPOLLIN | EPOLLPRI | EPOLLOUT) -> None:
+    def register(
+        self, fd: FileDescriptorLike, eventmask: int = EPOLLIN | EPOLLPRI | EPOLLOUT
+    ) -> None:
         """Ask for some events of a descriptor."""
         self._native.register(fd, eventmask)
 
-    def modify(self, fd: Any, eventmask: int) -> None:
+    def modify(self, fd: FileDescriptorLike, eventmask: int) -> None:
         """Ask for other events of a descriptor that is registered."""
         self._native.modify(fd, eventmask)
 
-    def unregister(self, fd: Any) -> None:
+    def unregister(self, fd: FileDescriptorLike) -> None:
         """Ask for nothing more of a descriptor."""
         self._native.unregister(fd)
 

@@ -12,18 +12,27 @@ The methods must not use `super()` without arguments: they are also called on ot
 Do not add: what does not block; it is inherited, or comes from the standard library by name.
 """
 
+from __future__ import annotations
+
 import _socket
 import os
 import socket as stdlib
 import sys
-from _socket import AF_UNIX, SO_ACCEPTCONN, SOCK_DGRAM, SOL_SOCKET
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from errno import EAGAIN, EINPROGRESS, EINTR
 from select import POLLIN, POLLOUT
 from socket import *  # noqa: F403
-from socket import EBADF, EWOULDBLOCK, SocketIO
+from socket import (
+    AF_UNIX,
+    EBADF,
+    EWOULDBLOCK,
+    SO_ACCEPTCONN,
+    SOCK_DGRAM,
+    SOL_SOCKET,
+    SocketIO,
+)
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any, ParamSpec, overload
 
 from fibril import _core, native
 from fibril._io.connect import connect
@@ -39,6 +48,9 @@ from fibril._io.retry import NATIVE, repeat, repeat_with_pauses
 from fibril._io.sendfile import send_file
 from fibril.timeout import Deadline
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
 __all__ = [
     *stdlib.__all__,
     "EBADF",
@@ -48,6 +60,9 @@ __all__ = [
     "wait_read",
     "wait_write",
 ]
+
+_P = ParamSpec("_P")
+_Ancillary = list[tuple[int, int, bytes]]
 
 _GLOBAL_DEFAULT_TIMEOUT: object = vars(stdlib)["_GLOBAL_DEFAULT_TIMEOUT"]
 _stdlib_init = stdlib.socket.__init__
@@ -86,7 +101,7 @@ class socket(stdlib.socket):  # noqa: N801
         _stdlib_init(self, family, type, proto, fileno)
         _core.fd_forget(NATIVE.fileno(self))
 
-    def accept(self) -> tuple[stdlib.socket, Any]:
+    def accept(self) -> tuple[socket, Any]:
         """Wait for a connection; its socket, and the peer's address."""
         if NATIVE.gettimeout(self) is None and os.get_blocking(self.fileno()):
             # Between "ready" and accept another process may take the connection.
@@ -117,30 +132,36 @@ class socket(stdlib.socket):  # noqa: N801
                 raise
             return error.errno or EAGAIN  # a timeout of ours has no number
 
-    def recvfrom(self, bufsize: int, flags: int = 0, /) -> Any:
+    def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
         """Receive bytes and the sender's address."""
         return repeat(self, POLLIN, flags, lambda now: NATIVE.recvfrom(self, bufsize, now))
 
-    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> Any:
+    def recvfrom_into(
+        self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0
+    ) -> tuple[int, Any]:
         """Receive into a buffer; the number of bytes and the sender's address."""
         return repeat(
             self, POLLIN, flags, lambda now: NATIVE.recvfrom_into(self, buffer, nbytes, now)
         )
 
-    def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> Any:
+    def recvmsg(
+        self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /
+    ) -> tuple[bytes, _Ancillary, int, Any]:
         """Receive bytes with their ancillary data, flags and the sender's address."""
         return repeat(
             self, POLLIN, flags, lambda now: NATIVE.recvmsg(self, bufsize, ancbufsize, now)
         )
 
-    def recvmsg_into(self, buffers: Any, ancbufsize: int = 0, flags: int = 0, /) -> Any:
+    def recvmsg_into(
+        self, buffers: Iterable[WriteableBuffer], ancbufsize: int = 0, flags: int = 0, /
+    ) -> tuple[int, _Ancillary, int, Any]:
         """Receive into several buffers, with ancillary data, flags and the sender's address."""
         buffers = list(buffers)  # an iterator would be used up by the first try
         return repeat(
             self, POLLIN, flags, lambda now: NATIVE.recvmsg_into(self, buffers, ancbufsize, now)
         )
 
-    def sendto(self, data: Any, *flags_and_address: Any) -> Any:
+    def sendto(self, data: ReadableBuffer, *flags_and_address: Any) -> int:
         """Send to an address, given after the flags if there are any."""
         if len(flags_and_address) not in (1, 2):
             return NATIVE.sendto(self, data, *flags_and_address)  # it says what is wrong
@@ -149,8 +170,13 @@ class socket(stdlib.socket):  # noqa: N801
         return _send(self, flags, lambda now: NATIVE.sendto(self, data, now, address))
 
     def sendmsg(
-        self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None, /
-    ) -> Any:
+        self,
+        buffers: Iterable[ReadableBuffer],
+        ancdata: Iterable[tuple[int, int, ReadableBuffer]] = (),
+        flags: int = 0,
+        address: Any = None,
+        /,
+    ) -> int:
         """Send several buffers as one message, with ancillary data."""
         buffers, ancdata = list(buffers), list(ancdata)
         address = address and numeric_address(self, address)
@@ -185,7 +211,7 @@ class socket(stdlib.socket):  # noqa: N801
                 os.set_blocking(self.fileno(), True)
 
 
-def _send(sock: _socket.socket, flags: int, call: Callable[[int], Any]) -> Any:
+def _send(sock: _socket.socket, flags: int, call: Callable[[int], int]) -> int:
     """Send a message, wherever to."""
     if _family(sock) == AF_UNIX and _type(sock) == SOCK_DGRAM:
         return repeat_with_pauses(sock, flags, call)
@@ -211,6 +237,20 @@ def wait_write(fileno: int, timeout: float | None = None, timeout_exc: Any = Non
     """
     if not _core.wait_write(fileno, timeout):
         raise timeout_exc or TimeoutError("timed out")
+
+
+@overload
+def _with_our_names(function: Callable[_P, stdlib.socket]) -> Callable[_P, socket]: ...
+
+
+@overload
+def _with_our_names(
+    function: Callable[_P, tuple[stdlib.socket, stdlib.socket]],
+) -> Callable[_P, tuple[socket, socket]]: ...
+
+
+@overload
+def _with_our_names(function: Callable[_P, str]) -> Callable[_P, str]: ...
 
 
 def _with_our_names(function: Any) -> Any:

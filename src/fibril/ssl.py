@@ -13,19 +13,29 @@ The methods must not use `super()` without arguments: `fibril.monkey` puts them 
 Do not add: anything that does not wait.
 """
 
+from __future__ import annotations
+
 import ssl as stdlib
 from _socket import socket as _native
 from collections.abc import Callable
 from ssl import *  # noqa: F403
 from ssl import SSLWantReadError, SSLWantWriteError
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from fibril import _core
 from fibril import socket as _socket
 from fibril.timeout import Deadline
 
+if TYPE_CHECKING:
+    import socket as plain
+
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
 __all__ = [*(name for name in vars(stdlib) if not name.startswith("_")), "cooperate"]
+
+_P = ParamSpec("_P")
+_Context = TypeVar("_Context", bound=stdlib.SSLContext)
 
 _stdlib = stdlib.SSLSocket
 _read, _write, _send, _unwrap, _shutdown = (
@@ -110,15 +120,21 @@ class SSLSocket(stdlib.SSLSocket, _socket.socket):
             timeout = None
         _repeat(self, "handshake", timeout, self._sslobj.do_handshake)  # type: ignore[attr-defined]
 
+    @overload  # type: ignore[override]  # the standard library's says nothing of the number
+    def read(self, len: int = 1024, buffer: None = None) -> bytes: ...
+
+    @overload
+    def read(self, len: int, buffer: WriteableBuffer) -> int: ...
+
     def read(self, len: int = 1024, buffer: Any = None) -> Any:
         """Up to `len` bytes; or their number, when read into a buffer. Nothing at the end."""
         return _repeat(self, "read", self.gettimeout(), _read, self, len, buffer)
 
-    def write(self, data: Any) -> int:
+    def write(self, data: ReadableBuffer) -> int:
         """Send data; the number of bytes that were taken."""
         return int(_repeat(self, "write", self.gettimeout(), _write, self, data))
 
-    def send(self, data: Any, flags: int = 0) -> int:
+    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
         """Send data; the number of bytes that were taken."""
         if self._sslobj is None:  # type: ignore[attr-defined]
             return _send(self, data, flags)
@@ -130,9 +146,9 @@ class SSLSocket(stdlib.SSLSocket, _socket.socket):
             return super(_stdlib, self).sendfile(file, offset, count)
         return int(self._sendfile_use_send(file, offset, count))  # type: ignore[attr-defined]
 
-    def unwrap(self) -> Any:
+    def unwrap(self) -> _socket.socket:
         """End TLS with the peer's consent; the socket goes on in clear text."""
-        plain = _repeat(self, "read", self.gettimeout(), _unwrap, self)
+        plain: _socket.socket = _repeat(self, "read", self.gettimeout(), _unwrap, self)
         _give_back(self)
         return plain
 
@@ -165,14 +181,34 @@ class SSLContext(stdlib.SSLContext, metaclass=_AnyContext):
 
     sslsocket_class = SSLSocket
 
+    if TYPE_CHECKING:
 
-def cooperate(context: stdlib.SSLContext) -> stdlib.SSLContext:
+        def wrap_socket(
+            self,
+            sock: plain.socket,
+            server_side: bool = False,
+            do_handshake_on_connect: bool = True,
+            suppress_ragged_eofs: bool = True,
+            server_hostname: str | bytes | None = None,
+            session: stdlib.SSLSession | None = None,
+        ) -> SSLSocket: ...
+
+
+def cooperate(context: _Context) -> _Context:
     """Have a context wrap sockets as fibril's `SSLSocket`, without any patch; returns the context.
 
     Switches: never. Threads: any.
     """
     context.sslsocket_class = SSLSocket
     return context
+
+
+@overload
+def _with_our_names(function: Callable[_P, stdlib.SSLContext]) -> Callable[_P, SSLContext]: ...
+
+
+@overload
+def _with_our_names(function: Callable[_P, str]) -> Callable[_P, str]: ...
 
 
 def _with_our_names(function: Any) -> Any:

@@ -16,7 +16,7 @@ import socket as stdlib
 from _socket import AF_INET, AF_INET6, AI_NUMERICHOST, EAI_NONAME, NI_NUMERICHOST
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from fibril import _core
 from fibril.dispatch.workers import Workers
@@ -30,6 +30,15 @@ __all__ = [
     "numeric_address",
 ]
 
+# Family, kind, protocol, canonical name, address; the last is for a Python without IPv6.
+_Ipv4 = tuple[Literal[stdlib.AddressFamily.AF_INET], stdlib.SocketKind, int, str, tuple[str, int]]
+_Ipv6 = tuple[
+    Literal[stdlib.AddressFamily.AF_INET6],
+    stdlib.SocketKind,
+    int,
+    str,
+    tuple[str, int, int, int] | tuple[int, bytes],
+]
 THREADS_MAX = 32  # slow look-ups that do not hold up the next one
 
 _workers = Workers(THREADS_MAX)
@@ -101,8 +110,13 @@ def _find_addresses(host: Any, port: Any, *options: int) -> list[Any]:
 
 
 def getaddrinfo(
-    host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
-) -> list[tuple[Any, Any, int, str, Any]]:
+    host: bytes | str | None,
+    port: bytes | str | int | None,
+    family: int = 0,
+    type: int = 0,
+    proto: int = 0,
+    flags: int = 0,
+) -> list[_Ipv4 | _Ipv6]:
     """The addresses of a host and port, as `socket.getaddrinfo` gives and raises them.
 
     Switches: if it must wait, which a numeric host never does. Threads: any.

@@ -9,7 +9,7 @@ import _socket
 from _socket import MSG_DONTWAIT, MSG_ERRQUEUE
 from collections.abc import Callable
 from select import POLLIN
-from typing import Any
+from typing import TypeVar
 
 from fibril import _core, native
 from fibril.timeout import Deadline
@@ -23,8 +23,9 @@ __all__ = [
     "wait_until",
 ]
 
-NATIVE: Any = _socket.socket  # the C type: its methods are the system calls
+NATIVE = _socket.socket  # the C type: its methods are the system calls
 Wait = Callable[[int, float | None, bool], bool]
+_R = TypeVar("_R")
 _PAUSE_S, _PAUSE_S_MAX = 0.001, 0.05
 
 
@@ -64,7 +65,7 @@ def _is_ready(fd: int, event: int) -> bool:
     return bool(poller.poll(0))
 
 
-def repeat(sock: _socket.socket, event: int, flags: int, call: Callable[[int], Any]) -> Any:
+def repeat(sock: _socket.socket, event: int, flags: int, call: Callable[[int], _R]) -> _R:
     """call(flags) until it does not find the socket empty, or full.
 
     A socket with a timeout is asked first: the C type would wait for it without us.
@@ -85,7 +86,7 @@ def repeat(sock: _socket.socket, event: int, flags: int, call: Callable[[int], A
         wait_until(deadline, wait, sock.fileno())
 
 
-def repeat_with_pauses(sock: _socket.socket, flags: int, call: Callable[[int], Any]) -> Any:
+def repeat_with_pauses(sock: _socket.socket, flags: int, call: Callable[[int], _R]) -> _R:
     """The same for what the kernel does not tell of: a Unix datagram for a receiver whose queue is
     full. Its sender counts as writable all the time.
 
