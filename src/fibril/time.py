@@ -4,16 +4,18 @@
 Do not add: clocks. They do not block, so the real ones serve.
 """
 
+import time as stdlib
 from operator import index
 from threading import TIMEOUT_MAX
 from time import *  # noqa: F403
+from typing import SupportsIndex
 
 from fibril import _core
 
-__all__ = ["sleep"]
+__all__ = [*(name for name in vars(stdlib) if not name.startswith("_"))]
 
 
-def sleep(seconds: float, /) -> None:
+def sleep(seconds: float | SupportsIndex, /) -> None:
     """Let other tasks run for `seconds`, and go on after that; 0 lets the ready ones run once.
 
     Takes and refuses exactly what `time.sleep` does: ValueError if negative or NaN, OverflowError
