@@ -37,6 +37,7 @@ def steps() -> dict[str, tuple[tuple[str, ...], int]]:
         ),
         "c-format": (("clang-format", "--dry-run", "-Werror", "--ferror-limit=1", *c_files()), 60),
         "types": ((*PYTHON, "mypy"), 300),
+        "user-types": ((sys.executable, "tools/type_tests.py"), 180),
         "core": ((sys.executable, "tools/core_tests.py"), 600),
         "tests": ((*PYTHON, "pytest", "-q"), 900),
     }
