@@ -6,6 +6,7 @@
  */
 #include "python/fiber/record.h"
 
+/* The core: what a scheduler is, of anything. */
 #include "core/switch/enter.h"
 #include "core/stack/space.c"
 #include "core/stack/slab.c"
@@ -42,6 +43,7 @@
 #include "python/fiber/fiber_switch.c"
 #include "python/fiber/fiber_type.c"
 
+/* Who calls back, and when. */
 #include "python/hub/clock.c"
 #include "python/hub/sleep.c"
 #include "python/hub/timeout_type.c"
@@ -50,10 +52,13 @@
 #include "python/hub/dead_end.c"
 #include "python/hub/hub_type.c"
 
+/* A fiber with a result. */
 #include "python/task/task_life.c"
 #include "python/task/task_tree.c"
+#include "python/task/task_repr.c"
 #include "python/task/task_type.c"
 
+/* What tasks wait on. */
 #include "python/primitives/semaphore_type.c"
 #include "python/primitives/bounded_type.c"
 #include "python/primitives/event_type.c"
@@ -64,9 +69,11 @@
 #include "python/primitives/queue/queue_type.c"
 #include "python/primitives/queue/channel_type.c"
 
+/* Descriptors and sockets. */
 #include "python/io/fd_wait.c"
 #include "python/io/socket.c"
 
+/* Native threads: signals, the watchdog, their end. */
 #include "python/thread/signal_stack.c"
 #include "python/thread/overflow.c"
 #include "python/thread/signal_wake.c"
@@ -76,6 +83,7 @@
 #include "python/thread/fork.c"
 #include "python/thread/thread.c"
 
+/* What tools see. */
 #include "python/inspect/census.c"
 #include "python/inspect/debug.c"
 

@@ -71,6 +71,18 @@ static PyObject *module_set_traced_arrival(PyObject *module, PyObject *function)
     Py_RETURN_NONE;
 }
 
+static PyObject *module_set_files_passed_over(PyObject *module, PyObject *names)
+{
+    (void)module;
+    if (!PyTuple_Check(names))
+        return errors_refuse(PyExc_TypeError, "names of files come in a tuple");
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++)
+        if (!PyUnicode_Check(PyTuple_GET_ITEM(names, i)))
+            return errors_refuse(PyExc_TypeError, "a name of a file is a str");
+    Py_XSETREF(fbl_files_passed_over, Py_NewRef(names));
+    Py_RETURN_NONE;
+}
+
 static PyObject *module_set_timeout_class(PyObject *module, PyObject *type)
 {
     (void)module;
@@ -250,6 +262,8 @@ static PyMethodDef module_methods[] = {
     {"set_may_give_way", module_set_may_give_way, METH_O, "Asked before a fair turn is given."},
     {"set_traced_arrival", module_set_traced_arrival, METH_O,
      "Called where a C tracer must see it."},
+    {"set_files_passed_over", module_set_files_passed_over, METH_O,
+     "Where those names begin like a file's, its lines start no task: their callers do."},
     {"set_timeout_class", module_set_timeout_class, METH_O, "What blocking calls raise in time."},
     {"set_queue_classes", module_set_queue_classes, METH_VARARGS, "What get and put raise."},
     {"watchdog_limit", module_watchdog_limit, METH_O,

@@ -14,6 +14,7 @@ from weakref import ref
 
 from fibril import _core
 from fibril._core import Fiber, Task, getcurrent, sleep
+from fibril._listed import listed
 from fibril.errors import GreenletExit
 from fibril.timeout import Deadline, Timeout
 
@@ -41,8 +42,8 @@ def joinall(
     >>> [task.value for task in fibril.joinall(tasks)]
     [1, 2, 4, 8]
     """
-    tasks = list(greenlets)
-    if raise_error or count is not None:
+    tasks = listed(greenlets, "joinall")
+    if raise_error or count is not None or not all(isinstance(task, Task) for task in tasks):
         return _join_in_order_of_end(tasks, Deadline(timeout), raise_error, count)
     deadline = Deadline(timeout)
     for task in tasks:
@@ -87,6 +88,7 @@ def kill(greenlet: Fiber, exception: Any = GreenletExit) -> None:
 
     Switches: never. Threads: any.
     """
+    _check_fiber(greenlet)
     if isinstance(greenlet, Task):
         greenlet.kill(exception, block=False)
     elif not greenlet.dead:
@@ -106,7 +108,11 @@ def killall(
 
     Switches: if it must wait. Threads: any.
     """
+    if isinstance(greenlets, Fiber):
+        raise TypeError(f"cannot kill {greenlets!r}: killall takes several. Use its kill().")
     victims = list(greenlets)
+    for victim in victims:
+        _check_fiber(victim)
     for victim in victims:
         kill(victim, exception)
     if not block:
@@ -117,6 +123,11 @@ def killall(
     for victim in victims:
         if isinstance(victim, Task) and not _core.join_killed(victim, deadline.remaining_s()):
             raise Timeout(timeout)
+
+
+def _check_fiber(victim: object) -> None:
+    if not isinstance(victim, Fiber):
+        raise TypeError(f"cannot kill {victim!r}: it is no task, and no other fiber.")
 
 
 def _is_raw(fiber: Fiber) -> bool:

@@ -34,7 +34,7 @@ ROOMS = {
     "csrc/python/io": (1400, "descriptors, sockets, files"),
     "csrc/python/primitives": (2200, "locks, events, locals"),
     "csrc/python/primitives/queue": (1600, "queues"),
-    "csrc/python/task": (1300, "a fiber with a result"),
+    "csrc/python/task": (1500, "a fiber with a result, and what it says of itself"),
     "csrc/python/thread": (1300, "native threads and their signals"),
     "src/fibril": (5000, "what users import"),
     "src/fibril/_hub": (1600, "the hub's loop and watchers"),

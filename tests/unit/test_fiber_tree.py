@@ -40,10 +40,10 @@ def test_a_tree_hangs_tasks_below_who_spawned_them(sim: Sim) -> None:
     sleep(0)
     assert [line.split(" at 0x")[0] for line in titles(own_tree()) if "spawned" not in line] == [
         "main fiber runs",
-        "├─ task 'root' waits to sleep",
-        "│  ├─ task 'left' waits for <fibril.event.Event object",
-        "│  └─ task 'right' waits to sleep",
-        "└─ task 'later' has not begun",
+        '├─ task "root" (root) waits to sleep',
+        '│  ├─ task "left" (child) waits for <fibril.event.Event object',
+        '│  └─ task "right" (<built-in function sleep>(10)) waits to sleep',
+        "└─ task \"later\" (<class 'int'>) has not begun",
     ]
 
 
@@ -114,7 +114,7 @@ def test_each_native_thread_has_its_tree(fresh: None) -> None:
     finally:
         done.release()
         thread.join()
-    assert any("task 'of the other thread' waits to sleep" in text for text in texts)
+    assert any('task "of the other thread" (' in text for text in texts)
     assert "of the other thread" not in str(own_tree())
 
 
@@ -125,10 +125,10 @@ def test_run_info_tells_threads_and_fibers(sim: Sim) -> None:
     print_run_info(file=text)
     assert "MainThread" in text.getvalue()
     assert "the current one" in text.getvalue()
-    assert "task 'sleeper' waits to sleep" in text.getvalue()
+    assert 'task "sleeper" (<built-in function sleep>(10)) waits to sleep' in text.getvalue()
     assert "test_run_info_tells_threads_and_fibers" in text.getvalue()
     bare = "\n".join(format_run_info(thread_stacks=False, greenlet_stacks=False))
-    assert "task 'sleeper' waits to sleep" in bare
+    assert 'task "sleeper" (<built-in function sleep>(10)) waits to sleep' in bare
     assert 'File "' not in bare
 
 

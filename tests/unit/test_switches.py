@@ -117,7 +117,7 @@ def test_it_fails_in_tasks_as_well_and_names_them(sim: Sim, capsys: Any) -> None
     task = spawn(work)
     task.join()
     assert isinstance(task.exception, FailedToSwitch)
-    assert f"task {task.name!r}" in str(task.exception)
+    assert f'task "{task.name}"' in str(task.exception)
 
 
 # ---- for no longer than that ----
@@ -160,7 +160,7 @@ def test_it_names_who_ran_for_so_long_and_until_where(sim: Sim, clock: Clock) ->
     with too_long("1 are allowed") as caught:
         sleep(1)
     line = hog.__code__.co_firstlineno + 2
-    assert f"task {task.name!r} ran last, until {__file__}:{line} in hog" in str(caught.value)
+    assert f'task "{task.name}" (hog) ran last, until {__file__}:{line} in hog' in str(caught.value)
 
 
 def test_one_that_has_ended_since_is_named_too(sim: Sim, clock: Clock) -> None:
@@ -230,7 +230,7 @@ def test_a_block_that_is_left_fails_and_names_where(sim: Sim) -> None:
         pause()
         sleep(2)
     line = pause.__code__.co_firstlineno + 1
-    assert f"{__file__}:{line} in pause; task {other.name!r} ran then" in str(caught.value)
+    assert f'{__file__}:{line} in pause; task "{other.name}" (' in str(caught.value)
     assert isinstance(caught.value, AssertionError)
 
 

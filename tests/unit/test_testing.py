@@ -318,7 +318,7 @@ def test_it_is_refused_while_a_task_sleeps_and_says_where() -> None:
     wait_all_parked()
     line = nap.__code__.co_firstlineno + 1
     message = refused()
-    assert f"task {task.name!r} waits to sleep, parked at {__file__}:{line} in nap" in message
+    assert f'task "{task.name}" (nap) waits to sleep, parked at {__file__}:{line} in nap' in message
     task.kill()
 
 

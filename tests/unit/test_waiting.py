@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import fibril
-from fibril import Task, iwait, sleep, spawn, spawn_later, wait
+from fibril import Task, iwait, joinall, sleep, spawn, spawn_later, wait
 from fibril.event import AsyncResult, Event
 from fibril.lock import Semaphore
 from fibril.queue import Channel, Queue
@@ -65,9 +65,17 @@ def test_wait_is_told_of_a_permit_that_comes_back_from_who_was_killed(sim: Sim) 
 
 def test_wait_refuses_what_cannot_tell_and_links_to_nothing_then(sim: Sim) -> None:
     task = spawn(sleep, 1)
-    with pytest.raises(AttributeError, match="rawlink"):
+    with pytest.raises(TypeError, match="cannot wait for <object object .*rawlink"):
         wait([task, object()])
     assert not task.has_links()
+
+
+@pytest.mark.parametrize("call", [wait, iwait, joinall])
+def test_one_alone_is_refused_in_words(call: Any, sim: Sim) -> None:
+    with pytest.raises(TypeError, match=rf"{call.__name__} takes several. Give a list"):
+        call(spawn(int))
+    with pytest.raises(TypeError, match=r"A function is started first: spawn\(fn\)"):
+        call([int])
 
 
 def test_iwait_lets_go_of_the_rest_at_the_end_of_the_block(sim: Sim) -> None:

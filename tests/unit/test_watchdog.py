@@ -192,7 +192,7 @@ def test_the_report_says_who_where_and_what_to_do(interpreter: Interpreter) -> N
         task.join()
     """)
     assert done.status == 0
-    assert "fibril: task 'pump' has kept its thread for 0." in done.err
+    assert 'fibril: task "pump" (pump) has kept its thread for 0.' in done.err
     assert "fibril.sleep(0)" in done.err
     assert "fibril.offload" in done.err
     assert "in pump" in done.err

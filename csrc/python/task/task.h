@@ -57,6 +57,9 @@ static PyObject *task_spawn_later(PyObject *type, PyObject *args, PyObject *kwar
 
 /* ---- task_tree.c ---- */
 static int task_note_spawn(PyObject *self, fbl_thread *thread);
+static void task_note_place(PyObject *self);
+extern PyObject
+    *fbl_files_passed_over; /* beginnings of names of files; see set_files_passed_over */
 static PyObject *task_add_spawn_callback(PyObject *type, PyObject *callback);
 static PyObject *task_remove_spawn_callback(PyObject *type, PyObject *callback);
 static PyObject *task_get_spawner(PyObject *self, void *unused);
@@ -67,6 +70,10 @@ static PyObject *task_get_spawning_stack(PyObject *self, void *unused);
 static PyObject *task_get_minimal_ident(PyObject *self, void *unused);
 static int task_tree_visit(PyObject *self, visitproc visit, void *arg);
 static void task_tree_clear(PyObject *self);
+
+/* ---- task_repr.c ---- */
+static PyObject *task_does(PyObject *self, PyObject *unused);
+static PyObject *task_repr(PyObject *self);
 
 /* ---- task_type.c ---- */
 static PyObject *exception_from_argument(PyObject *exception);

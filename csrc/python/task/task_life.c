@@ -215,8 +215,24 @@ static PyObject *task_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return self;
 }
 
+/* Is it an `async def`, or a method that is one? */
+static bool function_is_async(PyObject *fn)
+{
+    if (PyMethod_Check(fn))
+        fn = PyMethod_GET_FUNCTION(fn);
+    return PyFunction_Check(fn) &&
+           ((PyCodeObject *)PyFunction_GET_CODE(fn))->co_flags & CO_COROUTINE;
+}
+
 static int task_check_callable(PyObject *fn)
 {
+    if (fbl_unlikely(function_is_async(fn))) {
+        PyErr_Format(PyExc_TypeError,
+                     "cannot run %R in a task: it is an async function, and calling it would only "
+                     "make a coroutine. Spawn a plain one, or give it to asyncio.run().",
+                     fn);
+        return -1;
+    }
     if (PyCallable_Check(fn))
         return 0;
     PyErr_Format(PyExc_TypeError,
@@ -330,7 +346,7 @@ static int task_prepare(PyObject *self)
         return 1;
     if (thread == NULL || task_note_spawn(self, thread) < 0 || task_copy_context(record) < 0)
         return -1;
-    task->place_code = Py_XNewRef(state_place(PyThreadState_Get(), &task->place_offset));
+    task_note_place(self);
     task->is_spawned = true;
     if (fbl_unlikely(fbl_watchdog_is_wanted))
         watchdog_start();

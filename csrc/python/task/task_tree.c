@@ -94,6 +94,71 @@ static PyObject *task_remove_spawn_callback(PyObject *type, PyObject *callback)
     Py_RETURN_NONE;
 }
 
+/* ---- the place ---- */
+
+/* Whose line started it: not a pool's, nor that of threading's Thread. So names of files are judged
+ * by how they begin, once each: code objects of one file share the name. */
+#define JUDGED_NAMES 16 /* a power of two */
+
+PyObject *fbl_files_passed_over; /* owned: a tuple of str, or NULL */
+static struct {
+    PyObject *name; /* owned */
+    bool is_passed_over;
+} judged_names[JUDGED_NAMES];
+
+static bool name_is_passed_over(PyObject *name)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(fbl_files_passed_over); i++) {
+        PyObject *start = PyTuple_GET_ITEM(fbl_files_passed_over, i);
+        if (PyUnicode_Tailmatch(name, start, 0, PY_SSIZE_T_MAX, -1) == 1)
+            return true;
+    }
+    PyErr_Clear();
+    return false;
+}
+
+static inline bool code_is_passed_over(const PyCodeObject *code)
+{
+    PyObject *name = code->co_filename;
+    size_t slot = ((uintptr_t)name >> 4) & (JUDGED_NAMES - 1);
+    if (fbl_unlikely(judged_names[slot].name != name)) {
+        if (fbl_files_passed_over == NULL)
+            return false;
+        judged_names[slot].is_passed_over = name_is_passed_over(name);
+        Py_XSETREF(judged_names[slot].name, Py_NewRef(name));
+    }
+    return judged_names[slot].is_passed_over;
+}
+
+/* The nearest line of somebody else's, for a task that was started by one of those. Stays as it is
+ * if there is none, or no memory to look. */
+static __attribute__((noinline)) void task_look_farther(task_object *task, PyThreadState *ts)
+{
+    PyFrameObject *frame = PyThreadState_GetFrame(ts);
+    while (frame != NULL) {
+        PyCodeObject *code = PyFrame_GetCode(frame);
+        if (!code_is_passed_over(code)) {
+            Py_XSETREF(task->place_code, (PyObject *)code);
+            task->place_offset = PyFrame_GetLasti(frame);
+            Py_DECREF(frame);
+            return;
+        }
+        Py_DECREF(code);
+        Py_SETREF(frame, PyFrame_GetBack(frame));
+    }
+    PyErr_Clear();
+}
+
+static void task_note_place(PyObject *self)
+{
+    task_object *task = task_of(self);
+    PyThreadState *ts = PyThreadState_Get();
+    PyCodeObject *code = state_place(ts, &task->place_offset);
+    task->place_code = Py_XNewRef(code);
+    if (code != NULL && fbl_unlikely(code_is_passed_over(code)))
+        task_look_farther(task, ts);
+}
+
 /* ---- attributes ---- */
 
 static PyObject *task_get_spawner(PyObject *self, void *unused)

@@ -522,6 +522,7 @@ static PyMethodDef task_methods[] = {
     {"__exit__", task_exit, METH_VARARGS, task_exit_doc},
     {"ready", task_is_ready, METH_NOARGS, task_ready_doc},
     {"successful", task_is_successful, METH_NOARGS, task_successful_doc},
+    {"_does", task_does, METH_NOARGS, "What it calls, or how it ended, for reports."},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "Task[int], for type checkers."},
     {0},
 };
@@ -542,6 +543,7 @@ PyTypeObject fbl_task_type = {
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .tp_new = task_new,
     .tp_init = task_init,
+    .tp_repr = task_repr,
     .tp_dealloc = task_dealloc,
     .tp_finalize = fiber_finalize_switch,
     .tp_traverse = task_traverse,

@@ -34,6 +34,14 @@ __all__ = [
 ]
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+# Whose lines start no task: those of pools and threads. The line that called them does.
+_core.set_files_passed_over(
+    (
+        _PACKAGE,
+        os.path.join(os.path.dirname(os.__file__), "threading.py"),
+        os.path.join(os.path.dirname(os.__file__), "concurrent", "futures", ""),
+    )
+)
 _GROUPS_MAX = 50
 _FRAMES_MAX = 8
 _REPR_MAX = 100
@@ -56,7 +64,10 @@ def describe(context: object) -> str:
         return repr(context)
     place = context.spawned_at
     spawned = "" if place is None else ", spawned at {}:{} in {}".format(*place)
-    return f"<{type(context).__name__} {context.name!r} at {id(context):#x}{spawned}>"
+    return (
+        f'<{type(context).__name__} "{context.name}" at {id(context):#x}: '
+        f"{context._does()}{spawned}>"
+    )
 
 
 def name(fiber: Fiber, hub: Hub | None = None) -> str:
@@ -69,7 +80,9 @@ def name(fiber: Fiber, hub: Hub | None = None) -> str:
         return "main fiber" if is_here else f"main fiber {id(fiber):#x} of another thread"
     if isinstance(fiber, Hub):
         return "hub"
-    return f"task {fiber.name!r}" if isinstance(fiber, Task) else f"fiber {id(fiber):#x}"
+    if isinstance(fiber, Task):
+        return f'task "{fiber.name}" ({fiber._does()})'
+    return f"fiber {id(fiber):#x}"
 
 
 def is_main(fiber: Fiber) -> bool:

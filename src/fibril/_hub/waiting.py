@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
 from fibril import _core
+from fibril._listed import listed
 from fibril.timeout import Deadline
 
 __all__ = ["iwait", "wait"]
@@ -106,7 +107,7 @@ def iwait(
     """
     if objects is None:
         return iter([_join_hub(timeout)])
-    return _Ready(list(objects), timeout, count)
+    return _Ready(listed(objects, "iwait"), timeout, count)
 
 
 @overload
@@ -139,7 +140,7 @@ def wait(
     """
     if objects is None:
         return _join_hub(timeout)
-    ready: _Ready[_T] = _Ready(list(objects), timeout, count)
+    ready: _Ready[_T] = _Ready(listed(objects, "wait"), timeout, count)
     with ready:
         return list(ready)
 
