@@ -5,11 +5,15 @@ FIBRIL_TEST_RUNNER says what runs a program, one or more of these, separated by 
 - shim    `python program.py` with the gevent and greenlet packages that `fibril shim` wrote
 - plain   `python program.py`: the real gevent and greenlet, which proves that the tests are right
 
+FIBRIL_TEST_PYTHON is the command of the interpreter that it runs on, as a shell reads it: one that
+has no pytest, for example. Without it: the one that runs the tests.
+
 SEED=n repeats a failed run; the seed of a failed test is in its captured output.
 """
 
 import os
 import random
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +25,7 @@ from tests.programs.child import LIMIT_S, Child, Start, child_env
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RUNNERS = os.environ.get("FIBRIL_TEST_RUNNER", "fibril").split(",")
+PYTHON = shlex.split(os.environ.get("FIBRIL_TEST_PYTHON", "")) or [sys.executable]
 
 
 @pytest.fixture
@@ -42,13 +47,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def run_under(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     """The command, without the program's name, that runs a program written for gevent."""
     if request.param == "fibril":
-        return [sys.executable, "-m", "fibril", "run", "--gevent"]
+        return [*PYTHON, "-m", "fibril", "run", "--gevent"]
     if request.param == "plain":
-        return [sys.executable]
+        return PYTHON
     packages = str(tmp_path / "shim")
-    subprocess.run([sys.executable, "-m", "fibril", "shim", packages], check=True, timeout=LIMIT_S)
+    subprocess.run([*PYTHON, "-m", "fibril", "shim", packages], check=True, timeout=LIMIT_S)
     path = os.pathsep.join([packages, child_env()["PYTHONPATH"]])
-    return ["env", f"PYTHONPATH={path}", sys.executable]
+    return ["env", f"PYTHONPATH={path}", *PYTHON]
 
 
 @pytest.fixture
