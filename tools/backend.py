@@ -6,17 +6,22 @@ source tree beside the Python files, and what is installed is a line that puts s
 import hook, nothing to run, and edited Python files are seen at once. After an edit of C: install
 again.
 
-Called by pip, in its build environment, as pyproject.toml says. Do not add: ways to build.
+Called by pip, in its build environment, as pyproject.toml says. Where fibril cannot run, that is
+said before anything else happens. Do not add: ways to build.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import runpy
 import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
+
+SOURCE = Path(__file__).resolve().parent.parent / "src"
+runpy.run_path(str(SOURCE / "fibril" / "_supported.py"), run_name="__main__")
 
 from mesonpy import (
     build_sdist,
@@ -35,7 +40,6 @@ __all__ = [
     "get_requires_for_build_wheel",
 ]
 
-SOURCE = Path(__file__).resolve().parent.parent / "src"
 EXTENSION = "fibril/_core."
 
 

@@ -23,11 +23,12 @@ Do not add: anything about tests or benchmarks, which are the COMMAND's business
 
 from __future__ import annotations
 
+import runpy
 import sys
+from pathlib import Path
 
-VERSION = ".".join(map(str, sys.version_info[:2]))
-if sys.version_info < (3, 11):
-    sys.exit(f"fibril needs CPython 3.11 or newer; this is {VERSION}. Try: make PYTHON=python3.11")
+TOP = Path(__file__).resolve().parent.parent
+runpy.run_path(str(TOP / "src" / "fibril" / "_supported.py"), run_name="__main__")
 
 import argparse
 import fcntl
@@ -40,10 +41,9 @@ import shlex
 import shutil
 import subprocess
 import sysconfig
-from pathlib import Path
 from typing import NamedTuple
 
-TOP = Path(__file__).resolve().parent.parent
+VERSION = ".".join(map(str, sys.version_info[:2]))
 BUILD = TOP / "build"
 DEVELOPER_MARK = BUILD / "developer"  # there: compiler warnings are errors
 SOURCES = ("csrc", "src", "meson.build", "meson.options", "pyproject.toml", "LICENSE")

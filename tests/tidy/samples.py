@@ -35,6 +35,17 @@ def method(docstring: str, class_docstring: str = "A queue.") -> str:
     )
 
 
+SUPPORTED = {
+    "src/fibril/_supported.py": '_OLDEST, _NEWEST = (3, 8), (3, 9)\n_MACHINES = ("vax", "cray")\n',
+    "pyproject.toml": "".join(f'"Programming Language :: Python :: 3.{n}",\n' for n in (8, 9)),
+    "csrc/python/interpreter/state.h": '"a/state_3_8.h" "a/state_3_9.h"\n"CPython 3.8 to 3.9"\n',
+    "src/fibril/_core.pyi": 'Literal["3.8", "3.9"]\n',
+    "README.md": "CPython 3.8 to 3.9\n" * 2,
+    "CONTRIBUTING.md": "CPython 3.8 to 3.9\n",
+    "meson.build": "'linux vax': 1,\n'linux cray': 2,\n",
+}
+
+
 SAID = "Take one.\n\n        Switches: if it must wait. Threads: any.\n        "
 
 SAMPLES = {
@@ -174,6 +185,9 @@ SAMPLES = {
             "src/fibril/hub.py": "from fibril._hub.a import f\n",
         },
         line=2,
+    ),
+    "supported_is_named_differently": Sample(
+        SUPPORTED | {"README.md": "CPython 3.8 to 3.9\nCPython 3.8 to 3.10\n"}, SUPPORTED, line=2
     ),
     "encoding_is_unspecified": Sample(
         {"a.py": 'gate.open()\npath.write_text("x")\n'},

@@ -6,6 +6,7 @@ import pytest
 
 from tests.tidy import (  # fills RULES
     rules_native,
+    rules_packaging,
     rules_python,
     rules_size,
     rules_storeys,
@@ -16,7 +17,15 @@ from tests.tidy.rule import RULES, complaints, read_ratchet
 from tests.tidy.samples import SAMPLES
 from tests.tidy.tree import Breach, Tree
 
-MODULES = (rules_native, rules_python, rules_size, rules_storeys, rules_surface, rules_text)
+MODULES = (
+    rules_native,
+    rules_packaging,
+    rules_python,
+    rules_size,
+    rules_storeys,
+    rules_surface,
+    rules_text,
+)
 
 
 @pytest.fixture(scope="module")

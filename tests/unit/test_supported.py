@@ -17,12 +17,19 @@ def test_here_it_can_run():
     assert supported.refusal() is None
 
 
-@pytest.mark.parametrize("version", [(3, 10, 1), (3, 16, 0), (4, 0, 0)])
-def test_another_minor_version_is_refused_by_name(monkeypatch, version):
+@pytest.mark.parametrize(
+    ("version", "remedy"),
+    [
+        ((3, 10, 1), "Use one of those."),
+        ((3, 16, 0), "Use one of those, or a newer fibril."),
+        ((4, 0, 0), "Use one of those, or a newer fibril."),
+    ],
+)
+def test_another_minor_version_is_refused_by_name(monkeypatch, version, remedy):
     monkeypatch.setattr(sys, "version_info", version)
-    message = supported.refusal()
-    assert message.startswith("fibril runs on CPython 3.11 to 3.15; this is CPython ")
-    assert ".".join(map(str, version)) in message
+    here = ".".join(map(str, version))
+    known = "CPython 3.11 to 3.15"
+    assert supported.refusal() == f"fibril runs on {known}; this is CPython {here}. {remedy}"
 
 
 def test_a_thread_may_be_the_first_to_import_it(interpreter: Interpreter) -> None:
@@ -53,8 +60,15 @@ def test_another_system_is_refused_by_name(monkeypatch):
     assert "this is darwin" in supported.refusal()
 
 
-def test_a_python_without_the_gil_is_refused(monkeypatch):
-    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+def test_a_python_of_32_bits_is_refused(monkeypatch):
+    monkeypatch.setattr(sys, "maxsize", (1 << 31) - 1)
+    assert "fibril needs 64 bits; this CPython" in supported.refusal()
+
+
+@pytest.mark.parametrize("flags", ["t", "td"])
+def test_a_python_without_the_gil_is_refused(monkeypatch, flags):
+    """Also where it runs with one: what is built for it is built for none."""
+    monkeypatch.setattr(sys, "abiflags", flags)
     assert "needs a Python with the GIL" in supported.refusal()
 
 
