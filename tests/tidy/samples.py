@@ -35,6 +35,8 @@ def method(docstring: str, class_docstring: str = "A queue.") -> str:
     )
 
 
+HOME = "https://github.com/us/fibril"
+PROJECT = f'[project]\nname = "fibril"\nurls = {{ Repository = "{HOME}" }}\n'
 SUPPORTED = {
     "src/fibril/_supported.py": '_OLDEST, _NEWEST = (3, 8), (3, 9)\n_MACHINES = ("vax", "cray")\n',
     "pyproject.toml": "".join(f'"Programming Language :: Python :: 3.{n}",\n' for n in (8, 9)),
@@ -183,6 +185,20 @@ SAMPLES = {
             "if TYPE_CHECKING:\n    from fibril.hub import Hub\n"
             "def f():\n    import fibril.monkey\n",
             "src/fibril/hub.py": "from fibril._hub.a import f\n",
+        },
+        line=2,
+    ),
+    "link_is_relative": Sample(
+        {"README.md": "[a](https://a.example)\n[b](docs/b.md)\n"},
+        {"README.md": "[a](https://a.example), [b](#b)\n", "DESIGN.md": "[b](docs/b.md)\n"},
+        line=2,
+    ),
+    "address_leads_nowhere": Sample(
+        {"pyproject.toml": PROJECT, "README.md": f"{HOME}\n{HOME}/blob/main/DESIGN.md\n"},
+        {
+            "pyproject.toml": PROJECT,
+            "README.md": f"[a]({HOME}/blob/main/a/b.md) [b]({HOME}/tree/main/a) [c]({HOME}/issues)",
+            "a/b.md": "https://github.com/others/theirs/blob/main/DESIGN.md",
         },
         line=2,
     ),

@@ -17,8 +17,9 @@ from tests.tidy.scan_c import CSource
 from tests.tidy.scan_python import PythonSource
 
 TOP = Path(__file__).resolve().parent.parent.parent
-FOLDERS = ("csrc", "src", "tests", "tools", "bench", "examples", "docs", "changes")
-SUFFIXES = {".c", ".h", ".S", ".py", ".pyi", ".md", ".toml", ".build"}
+FOLDERS = ("csrc", "src", "tests", "tools", "bench", "examples", "docs", "changes", ".github")
+SUFFIXES = {".c", ".h", ".S", ".py", ".pyi", ".md", ".toml", ".build", ".yml"}
+NAMES = ("Makefile", "LICENSE")
 # The user's own programs, kept byte for byte.
 NOT_OURS = ("examples/seed/*",)
 
@@ -52,7 +53,7 @@ class Tree:
                 if path.suffix in SUFFIXES and not is_match(name, NOT_OURS) and path.is_file():
                     texts[name] = path.read_text(encoding="utf-8")
         for path in top.iterdir():
-            if path.is_file() and (path.suffix in SUFFIXES or path.name == "Makefile"):
+            if path.is_file() and (path.suffix in SUFFIXES or path.name in NAMES):
                 texts[path.name] = path.read_text(encoding="utf-8")
         return cls(texts)
 
