@@ -1,13 +1,11 @@
 """A Python that fibril does not know is refused by whatever builds it, in one sentence."""
 
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-TOP = Path(__file__).parents[2]
+from tests.install.command import refusal
+
 SENTENCE = (
     "fibril runs on CPython 3.11 to 3.15; this is CPython 3.16.0."
     " Use one of those, or a newer fibril."
@@ -30,22 +28,6 @@ def newer(tmp_path):
     program.write_text(f"#!/bin/sh\n{command}\n", encoding="utf-8")
     program.chmod(0o755)
     return str(program)
-
-
-def refusal(*command):
-    """What a command says that fails."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # meson's place
-    done = subprocess.run(
-        command,
-        cwd=TOP,
-        env=os.environ | {"PATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1, done.stdout
-    return done.stdout.splitlines()
 
 
 def test_pip_is_told_as_soon_as_it_asks_how_to_build(newer):
