@@ -10,7 +10,7 @@ BEGIN = @sed -n 's/^\($@\): *\#\# /\1: /p' Makefile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test greenlet torture natives core asan valgrind matrix
-.PHONY: check-aarch64 bench fix clean
+.PHONY: check-aarch64 wheels bench fix clean
 
 help:   ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\): *## /  make \1\t/p' Makefile | expand -t 22
@@ -63,6 +63,10 @@ matrix: ## Run the tests on every CPython, C library and compiler found here; AL
 check-aarch64: ## Build for aarch64, and run the core's tests and a part of the others, emulated; 5 minutes
 	$(BEGIN)
 	$(ENV) check -- python tools/aarch64.py
+
+wheels: ## Build a wheel for each CPython here, or ONLY=3.13, and run the seed programs with nothing else installed; 4 minutes
+	$(BEGIN)
+	$(ENV) check -- python -m tools.wheels $(ONLY)
 
 bench:  ## Measure fibril and its rivals, about half an hour; ONLY=… measures only that
 	$(BEGIN)

@@ -56,7 +56,7 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "check": Kind("", ("build", "test", "dev"), ("-Db_ndebug=false", "-Ddebug=true")),
+    "check": Kind("", ("build", "test", "dev", "wheels"), ("-Db_ndebug=false", "-Ddebug=true")),
     "natives": Kind("-natives", ("build", "test", "natives"), ("-Db_ndebug=false", "-Ddebug=true")),
     "release": Kind("-release", ("build", "test"), ()),
     "demo": Kind("-demo", ("build", "demo"), ()),
