@@ -10,7 +10,8 @@ tests (tests/programs).
 
 What is built is what is committed. The wheels lie in build/wheels, named by auditwheel for the
 systems that they are for, but for none that is older than what fibril promises: nothing is tested
-there (tests/install/test_glibc.py).
+there (tests/install/test_glibc.py). Those for musl and aarch64 come from
+.github/workflows/release.yml only.
 
 Runs inside the `check` environment of tools/env.py, for its meson and auditwheel.
 """

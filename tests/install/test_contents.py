@@ -4,6 +4,8 @@ import sysconfig
 from importlib import metadata
 from pathlib import Path
 
+import fibril
+
 SOURCE = Path(__file__).parents[2] / "src"
 NOT_INSTALLED = ("meson.build", "*.pyc", "*.so", ".*")  # *.so: what an editable install leaves
 KNOWN_TO_PIP = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
@@ -32,6 +34,10 @@ def test_beside_them_lie_the_command_and_what_pip_must_know() -> None:
     assert {name.removeprefix(info) for name in rest} - ADDED_BY_PIP == KNOWN_TO_PIP | {
         "../../../bin/fibril"
     }
+
+
+def test_its_version_is_the_one_that_it_tells() -> None:
+    assert metadata.version("fibril") == fibril.__version__
 
 
 def test_it_needs_nothing_else_and_has_no_extras() -> None:

@@ -20,6 +20,7 @@ NAMED = (
     (STATES, r'/state_3_(\d+)\.h"', "minor versions"),
     (STATES, RANGE, "range"),
     ("src/fibril/_core.pyi", r'"3\.(\d+)"', "minor versions"),
+    (".github/workflows/checks.yml", r'"3\.(\d+)"', "minor versions"),
     ("README.md", RANGE, "range"),
     ("CONTRIBUTING.md", RANGE, "range"),
     ("meson.build", r"'linux (\w+)'", "machines"),

@@ -42,6 +42,7 @@ SUPPORTED = {
     "pyproject.toml": "".join(f'"Programming Language :: Python :: 3.{n}",\n' for n in (8, 9)),
     "csrc/python/interpreter/state.h": '"a/state_3_8.h" "a/state_3_9.h"\n"CPython 3.8 to 3.9"\n',
     "src/fibril/_core.pyi": 'Literal["3.8", "3.9"]\n',
+    ".github/workflows/checks.yml": 'python: ["3.8", "3.9"]\n',
     "README.md": "CPython 3.8 to 3.9\n" * 2,
     "CONTRIBUTING.md": "CPython 3.8 to 3.9\n",
     "meson.build": "'linux vax': 1,\n'linux cray': 2,\n",
