@@ -115,7 +115,7 @@ def test_a_repr_that_fails_or_is_long_does_not_hide_the_rest(sim: Sim) -> None:
     text = str(caught.value)
     assert "no repr" in text
     assert "xxx..." in text
-    assert len(text) < 3000
+    assert len(text) < 5000  # with the paths of this tree, which may lie deep
     assert text.count("parked in Event.wait") == 1
     assert text.count(", parked ") == 4
 
