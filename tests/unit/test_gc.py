@@ -1,6 +1,7 @@
 """Collection: whatever nobody can reach is unwound and freed, and nothing that somebody can is."""
 
 import gc
+import re
 import sys
 import weakref
 from collections.abc import Callable, Iterator
@@ -53,7 +54,9 @@ def test_a_dropped_fiber_unwinds_at_once() -> None:
     fiber.switch()
     assert steps == []
     del fiber
-    assert steps == ["exit: Killing the greenlet because all references have vanished.", "finally"]
+    exit, last = steps  # another test may have imported greenlet: then its word is used
+    assert re.fullmatch("exit: Killing the (fiber|greenlet) because all .* vanished.", exit)
+    assert last == "finally"
 
 
 def test_a_dropped_fiber_that_never_started_runs_nothing() -> None:

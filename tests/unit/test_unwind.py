@@ -525,7 +525,7 @@ def test_the_interface_works_in_exit_handlers_and_refuses_later(interpreter: Int
         del checker
         """
     out = interpreter.out(program)
-    assert out.startswith("Fiber ran\ngreenlet is being finalized")
+    assert out.startswith("Fiber ran\nfibril is being finalized")
 
 
 def test_fibers_parked_in_every_state_at_exit_do_no_harm(interpreter: Interpreter) -> None:

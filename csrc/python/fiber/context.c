@@ -25,7 +25,8 @@ static int context_place(const fbl_record *record, const char *action)
     if (record->thread == fbl_this_thread)
         return 1;
     PyErr_Format(PyExc_ValueError,
-                 "cannot %s context of a greenlet that is running in a different thread", action);
+                 "cannot %s context of a %s that is running in a different thread", action,
+                 fiber_noun());
     return -1;
 }
 
@@ -49,9 +50,8 @@ static int fiber_set_context(PyObject *self, PyObject *value, void *unused)
         return -1;
     }
     if (value != Py_None && !PyContext_CheckExact(value)) {
-        PyErr_Format(PyExc_TypeError,
-                     "greenlet context must be a contextvars.Context or None, not %s",
-                     Py_TYPE(value)->tp_name);
+        PyErr_Format(PyExc_TypeError, "%s context must be a contextvars.Context or None, not %s",
+                     fiber_noun(), Py_TYPE(value)->tp_name);
         return -1;
     }
     int place = context_place(record, "set");

@@ -111,7 +111,7 @@ static void fiber_end_switch(fbl_record *record, const char *why)
 {
     fbl_thread *thread = fbl_this_thread;
     record->was_thrown_exit = true;
-    PyObject *exit = PyObject_CallFunction(fbl_error_exit, "s", why);
+    PyObject *exit = errors_exit(why);
     if (exit == NULL) {
         PyErr_WriteUnraisable(record->self);
     } else if (fiber_may_unwind(thread, record)) {
@@ -142,7 +142,7 @@ static void fiber_finalize_switch(PyObject *self)
     if (!record_is_unwindable(record) || record_was_told(record))
         return;
     PyObject *pending = PyErr_GetRaisedException();
-    fiber_end_switch(record, "Killing the greenlet because all references have vanished.");
+    fiber_end_switch(record, "all references have vanished");
     PyErr_SetRaisedException(pending);
 }
 

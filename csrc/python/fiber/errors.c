@@ -58,8 +58,19 @@ static PyObject *errors_os(int rc)
 /* greenlet's words first: programs look for them. */
 static PyObject *errors_finalizing(void)
 {
-    return errors_refuse(PyExc_RuntimeError, "greenlet is being finalized: no fiber can be used "
-                                             "while the interpreter is shutting down.");
+    return errors_refuse(PyExc_RuntimeError,
+                         "%s is being finalized: no fiber can be used while the interpreter is "
+                         "shutting down.",
+                         fbl_knows_greenlets ? "greenlet" : "fibril");
+}
+
+/* GreenletExit for a fiber that is ended, because of `why`. A new reference. */
+static PyObject *errors_exit(const char *why)
+{
+    PyObject *text = PyUnicode_FromFormat("Killing the %s because %s.", fiber_noun(), why);
+    PyObject *exit = text == NULL ? NULL : PyObject_CallOneArg(fbl_error_exit, text);
+    Py_XDECREF(text);
+    return exit;
 }
 
 static PyObject *errors_stack(int rc)

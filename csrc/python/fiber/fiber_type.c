@@ -16,7 +16,7 @@ static int fiber_check_run(const fbl_record *record)
 {
     if (record != record->thread->main)
         return 0;
-    errors_refuse(PyExc_AttributeError, "Main greenlets do not have a run attribute.");
+    errors_refuse(PyExc_AttributeError, "Main %ss do not have a run attribute.", fiber_noun());
     return -1;
 }
 
@@ -38,7 +38,8 @@ static int fiber_set_run(PyObject *self, PyObject *value, void *unused)
     if (fiber_check_run(record) < 0)
         return -1;
     if (record_is_started(record)) {
-        PyErr_SetString(PyExc_AttributeError, "run cannot be set after the start of the greenlet");
+        PyErr_Format(PyExc_AttributeError, "run cannot be set after the start of the %s",
+                     fiber_noun());
         return -1;
     }
     Py_XSETREF(record->run, Py_XNewRef(value));
@@ -60,11 +61,13 @@ static int fiber_check_parent(fbl_record *record, PyObject *value)
         return -1;
     }
     if (record == record->thread->main) {
-        PyErr_SetString(PyExc_AttributeError, "cannot set the parent of a main greenlet");
+        PyErr_Format(PyExc_AttributeError, "cannot set the parent of a main %s", fiber_noun());
         return -1;
     }
     if (!PyObject_TypeCheck(value, &fbl_fiber_type)) {
-        PyErr_Format(PyExc_TypeError, "GreenletChecker: Expected any type of greenlet, not %s",
+        PyErr_Format(PyExc_TypeError,
+                     fbl_knows_greenlets ? "GreenletChecker: Expected any type of greenlet, not %s"
+                                         : "the parent of a fiber must be a fiber, not %s",
                      Py_TYPE(value)->tp_name);
         return -1;
     }

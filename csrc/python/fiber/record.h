@@ -168,6 +168,11 @@ typedef PyObject *fbl_fast_function(PyObject *, PyObject *const *, Py_ssize_t, P
 typedef PyObject *fbl_keyword_function(PyObject *, PyObject *, PyObject *);
 
 /* ---- errors.c: exceptions and messages ---- */
+extern bool fbl_knows_greenlets; /* the program has imported greenlet: see where it is used */
+
+/* What messages of greenlet's call a fiber: programs that know it look for its words. */
+static inline const char *fiber_noun(void) { return fbl_knows_greenlets ? "greenlet" : "fiber"; }
+
 extern PyObject *fbl_error_fiber, *fbl_error_exit, *fbl_error_loop_exit, *fbl_error_blocking;
 extern PyObject *fbl_error_invalid_switch, *fbl_error_internal;
 static int errors_import(void);
@@ -175,6 +180,7 @@ static PyObject *errors_refuse(PyObject *type, const char *format, ...);
 static PyObject *errors_os(int rc);
 static PyObject *errors_stack(int rc);
 static PyObject *errors_finalizing(void);
+static PyObject *errors_exit(const char *why);
 
 /* ---- arguments.c: what calls are given ---- */
 static int arguments_read(const fbl_call *call, PyObject *names, const char *const *known,
@@ -195,7 +201,6 @@ static inline Py_ssize_t vector_length(Py_ssize_t count, PyObject *names)
 
 /* ---- record.c: made, recycled, freed ---- */
 extern fbl_link fbl_all_threads; /* every thread of the process that uses fibril */
-extern bool fbl_knows_greenlets; /* the program has imported greenlet: see where it is used */
 static fbl_record *record_make(PyObject *self, fbl_thread *thread);
 static void record_free(fbl_record *record);
 static void record_release(fbl_record *record);

@@ -154,7 +154,7 @@ static void record_end_unbegun(fbl_record *record, const char *why)
         record_cancel_start(record);
         return;
     }
-    PyObject *exit = PyObject_CallFunction(fbl_error_exit, "s", why);
+    PyObject *exit = errors_exit(why);
     if (exit != NULL)
         PyErr_SetRaisedException(exit);
     task_end_unstarted(record);
@@ -261,7 +261,7 @@ static void thread_dict_unwind_switch(thread_dict *self, fbl_thread *thread)
     assert(ts->dict == NULL);
     ts->dict = Py_NewRef((PyObject *)self);
     fbl_locals_give(&self->locals, ts);
-    thread_unwind_switch(thread, "Killing the greenlet because its thread ends.");
+    thread_unwind_switch(thread, "its thread ends");
     /* Now the thread-locals go: what only they refer to may be a fiber, still to be unwound. */
     fbl_locals_give(&none, ts);
     PyDict_Clear((PyObject *)self);
@@ -338,5 +338,5 @@ static void thread_unwind_at_exit_switch(void)
         handlers_end_wait(thread);
     is_exiting = true;
     if (thread != NULL && thread_may_run(thread))
-        thread_unwind_switch(thread, "Killing the greenlet because the interpreter exits.");
+        thread_unwind_switch(thread, "the interpreter exits");
 }
