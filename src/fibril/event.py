@@ -1,11 +1,11 @@
 """Events: a flag that fibers wait for, and a value that comes later.
 
-Event is native (csrc: event_type.c). AsyncResult is an Event with something to say.
+Event is native (csrc: event_type.c). AsyncResult is an Event with something to say: its flag, who
+waits for it and its links are the event's, so each of these is one step, in whatever threads.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, Self, overload
@@ -13,22 +13,58 @@ from typing import Any, Generic, Self, overload
 from fibril import _core
 from fibril._core import Event
 from fibril._typing import T
-from fibril.errors import FiberError
 from fibril.timeout import Timeout
 
 __all__ = ["AsyncResult", "Event"]
 
-_Links = deque[tuple[Callable[[Any], Any], _core.Hub]]
+
+class _Link:
+    """A link of the event that is called with what has the event. Equal to another of the same."""
+
+    __slots__ = ("_callback", "_source")
+
+    def __init__(self, callback: Callable[[Any], Any], source: object) -> None:
+        self._callback = callback
+        self._source = source
+
+    def __call__(self, event: object) -> None:
+        self._callback(self._source)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Link) and self._callback == other._callback
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self._callback)  # a report of what it raised names the program's function
 
 
-def _tell(hub: _core.Hub, link: Callable[[Any], Any], source: Any) -> None:
-    try:
-        hub.call_soon_threadsafe(link, source)
-    except FiberError:
-        pass  # the thread that linked has ended: there is nobody to be told
+class Linked:
+    """What has links because it has an event that is set when it is ready.
+
+    Switches: never. Threads: any.
+    """
+
+    _event: Event
+
+    def rawlink(self, callback: Callable[[Self], Any]) -> None:
+        """Have this thread's hub call callback(self) once it is ready; soon if it is.
+
+        callback: must not block.
+
+        Switches: never. Threads: any.
+        """
+        self._event.rawlink(_Link(callback, self))
+
+    def unlink(self, callback: Callable[[Self], Any]) -> None:
+        """Take back a link; one that is not there is no error.
+
+        Switches: never. Threads: any.
+        """
+        self._event.unlink(_Link(callback, self))
 
 
-class AsyncResult(Generic[T]):
+class AsyncResult(Linked, Generic[T]):
     """A value, or an exception, that somebody will set and others wait for.
 
     Switches: never. Threads: any.
@@ -46,8 +82,6 @@ class AsyncResult(Generic[T]):
     _value: T | None = None
     _exception: BaseException | None = None
     _traceback: TracebackType | None = None
-    _links: _Links | tuple[()] = ()  # replaced by the first link
-    _is_settled = False
 
     def __init__(self) -> None:
         self._event = Event()
@@ -66,7 +100,7 @@ class AsyncResult(Generic[T]):
         self._value = value
         if self._exception is not None:
             self._exception = self._traceback = None
-        self._settle()
+        self._event.set()
 
     def set_exception(self, exception: BaseException, exc_info: Any = None) -> None:
         """Set what get() will raise, and wake everybody who waits.
@@ -75,25 +109,9 @@ class AsyncResult(Generic[T]):
         """
         self._value, self._exception = None, exception
         self._traceback = exc_info[2] if exc_info else exception.__traceback__
-        self._settle()
-
-    set_result = set
-
-    def _settle(self) -> None:
-        """Links are called before those go on who wait; each finds it ready, in whatever thread."""
-        self._is_settled = True
-        if self._links:
-            self._tell_links()
         self._event.set()
 
-    def _tell_links(self) -> None:
-        """Each link once. Two threads may be here; whoever takes a link out tells it."""
-        while links := self._links:
-            try:
-                link, hub = links.popleft()
-            except IndexError:
-                return
-            _tell(hub, link, self)
+    set_result = set
 
     def get(self, block: bool = True, timeout: float | None = None) -> T:
         """Return the value, or raise the exception; wait for it if need be.
@@ -103,7 +121,9 @@ class AsyncResult(Generic[T]):
 
         Switches: if it must wait. Threads: any.
         """
-        if not (self._is_settled or self.ready() or (block and self._event.wait(timeout))):
+        if self._value is not None:  # so it is set, which is asked for much faster like this
+            return self._value
+        if not (self._event.wait(timeout) if block else self._event.is_set()):
             raise Timeout(timeout)
         if self._exception is not None:
             raise self._exception.with_traceback(self._traceback)
@@ -131,7 +151,7 @@ class AsyncResult(Generic[T]):
 
         Switches: never. Threads: any.
         """
-        return self._is_settled or self._event.is_set()  # which also counts who polls
+        return self._event.is_set()
 
     done = ready
 
@@ -178,33 +198,7 @@ class AsyncResult(Generic[T]):
     @property
     def linkcount(self) -> int:
         """How many links it has."""
-        return len(self._links)
-
-    def rawlink(self, callback: Callable[[Self], Any]) -> None:
-        """Have this thread's hub call callback(self) once it is set; soon if it is.
-
-        callback: must not block.
-
-        Switches: never. Threads: any.
-        """
-        links: _Links = vars(self).setdefault("_links", deque())  # two threads may come first
-        links.append((callback, _core.get_hub()))
-        if self.ready():  # asked when the link is there: another thread may be setting it just now
-            self._tell_links()
-
-    def unlink(self, callback: Callable[[Self], Any]) -> None:
-        """Take back a link; one that is not there is no error.
-
-        Switches: never. Threads: any.
-        """
-        links = self._links
-        for entry in list(links):
-            if entry[0] == callback:
-                try:
-                    links.remove(entry)  # type: ignore[union-attr]
-                except ValueError:
-                    pass  # another thread has just taken it, to tell it
-                return
+        return self._event.linkcount
 
     def __call__(self, source: Any) -> None:
         """Take over how `source` ended, so that task.link(result) works.

@@ -3,11 +3,14 @@
 import gc
 import threading
 import weakref
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 import fibril
 from fibril import Timeout, sleep, spawn
+from fibril.dispatch.executor import Future
 from fibril.event import AsyncResult, Event
 from tests.conftest import Sim
 
@@ -183,19 +186,17 @@ def test_unlink_survives_an_equality_that_empties_the_list(sim: Sim) -> None:
     assert told == [event]
 
 
-class Hasty(AsyncResult):
-    """Whenever one has seen that it is not ready, another native thread sets it."""
+@pytest.mark.parametrize("make", [AsyncResult, Future])
+def test_an_error_in_a_link_is_told_with_the_function(
+    sim: Sim, make: Callable[[], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(source: Any) -> None:
+        raise ZeroDivisionError(source is subject)
 
-    def ready(self) -> bool:
-        was_ready = super().ready()
-        if not was_ready:
-            self.set("set meanwhile")
-        return was_ready
-
-
-def test_a_result_that_is_set_while_somebody_links_tells_him(sim: Sim) -> None:
-    told: list[AsyncResult] = []
-    result = Hasty()
-    result.rawlink(told.append)
+    subject = make()
+    subject.rawlink(fail)
+    subject.set_result(1)
     sleep(0)
-    assert told == [result]
+    told = capsys.readouterr().err
+    assert "ZeroDivisionError: True" in told
+    assert f"{fail!r} failed with ZeroDivisionError" in told

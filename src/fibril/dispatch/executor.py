@@ -14,12 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent import futures
 from concurrent.futures.thread import BrokenThreadPool
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from fibril import _core, native
 from fibril._typing import T
 from fibril.dispatch.call import Call
 from fibril.dispatch.threads import ThreadPool
+from fibril.event import Linked
 
 __all__ = ["Future", "ThreadPoolExecutor"]
 
@@ -27,23 +28,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-class _Link:
-    """A callback of the event that passes the future instead. Equal to another of the same two."""
-
-    def __init__(self, future: Future, callback: Callable[[Any], Any]) -> None:
-        self._future = future
-        self._callback = callback
-
-    def __call__(self, event: object) -> None:
-        self._callback(self._future)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Link) and self._callback == other._callback
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-class Future(futures.Future[T]):
+class Future(Linked, futures.Future[T]):
     """A concurrent.futures.Future whose waits let other tasks run, and which fibril.wait() takes.
 
     Switches: never, except result and exception. Threads: any.
@@ -51,11 +36,11 @@ class Future(futures.Future[T]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._settled = _core.Event()
+        self._event = _core.Event()
         self._withdraw: Callable[[], bool] = bool  # takes the call out of the line
 
     def _invoke_callbacks(self) -> None:  # the base class's last step to being done
-        self._settled.set()
+        self._event.set()
         super()._invoke_callbacks()  # type: ignore[misc]
 
     def cancel(self) -> bool:
@@ -73,7 +58,7 @@ class Future(futures.Future[T]):
 
         Switches: if it must wait. Raises TimeoutError; CancelledError if it was cancelled.
         """
-        self._settled.wait(timeout)
+        self._event.wait(timeout)
         return super().result(0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
@@ -83,16 +68,8 @@ class Future(futures.Future[T]):
 
         Switches: if it must wait. Raises TimeoutError; CancelledError if it was cancelled.
         """
-        self._settled.wait(timeout)
+        self._event.wait(timeout)
         return super().exception(0)
-
-    def rawlink(self, callback: Callable[[Self], Any]) -> None:
-        """Have this thread's hub call callback(self) once it is done; soon if it is."""
-        self._settled.rawlink(_Link(self, callback))
-
-    def unlink(self, callback: Callable[[Self], Any]) -> None:
-        """Take back a link; one that is not there is no error."""
-        self._settled.unlink(_Link(self, callback))
 
 
 class _Submitted(Call):
