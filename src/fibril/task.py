@@ -2,7 +2,7 @@
 
 Task itself is native (csrc: task_type.c). Joining tasks one after the other takes as
 long as the slowest, so joinall needs no machinery; only where the first to end matters are
-links used.
+links used (fibril._hub.waiting).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from weakref import ref
 
 from fibril import _core
 from fibril._core import Fiber, Task, getcurrent, sleep
-from fibril._listed import listed
+from fibril._hub.waiting import collect, listed
 from fibril.errors import GreenletExit
 from fibril.timeout import Deadline, Timeout
 
@@ -44,37 +44,11 @@ def joinall(
     """
     tasks = listed(greenlets, "joinall")
     if raise_error or count is not None or not all(isinstance(task, Task) for task in tasks):
-        return _join_in_order_of_end(tasks, Deadline(timeout), raise_error, count)
+        return collect(tasks, timeout, count, _raise_first if raise_error else None)
     deadline = Deadline(timeout)
     for task in tasks:
         task.join(deadline.remaining_s())
     return [task for task in tasks if task.ready()]
-
-
-def _join_in_order_of_end(
-    tasks: list[_Joined], deadline: Deadline, raise_error: bool, count: int | None
-) -> list[_Joined]:
-    wanted = len(tasks) if count is None else min(count, len(tasks))
-    ended: list[_Joined] = []
-    news = _core.Event()
-
-    def note(task: _Joined) -> None:
-        ended.append(task)
-        news.set()
-
-    for task in tasks:
-        task.rawlink(note)
-    try:
-        while len(ended) < wanted:
-            news.clear()
-            if not news.wait(deadline.remaining_s()):
-                break
-            if raise_error:
-                _raise_first(ended)
-    finally:
-        for task in tasks:
-            task.unlink(note)
-    return ended[:wanted]
 
 
 def _raise_first(ended: Iterable[Task]) -> None:

@@ -123,11 +123,11 @@ def switch_is_not_said(tree: Tree) -> Iterator[Breach]:
 
 # The same for Python: modules and packages, from the ground up.
 MODULES = (
-    ("_supported", "_listed", "_typing", "errors", "native", "config"),
-    ("timeout", "local", "queue", "event", "lock", "time", "task", "thread", "os"),
+    ("_supported", "_typing", "errors", "native", "config"),
+    ("timeout", "local", "queue", "event", "lock", "time", "thread", "os"),
     ("_io", "dispatch"),
     ("_hub",),
-    ("signal", "select", "selectors", "socket", "ssl", "pool", "threadpool", "hub"),
+    ("signal", "select", "selectors", "socket", "ssl", "task", "pool", "threadpool", "hub"),
     ("libraries",),
     ("testing", "inspect"),
     ("util",),
