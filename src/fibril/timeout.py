@@ -132,5 +132,19 @@ class Deadline:
             return None
         return max(0, self._at_ns - _core.now_ns()) / 1e9
 
+    def wait_until(self, is_so: Callable[[], bool], news: _core.Event) -> bool:
+        """Wait until is_so(), which becomes so before `news` is set: True; False: not in time.
+
+        It is asked again after the event is cleared: another native thread may have made it so, and
+        set the event, between the question and the clearing, and will not do it again.
+
+        Switches: if it must wait. Threads: any.
+        """
+        while not is_so():
+            news.clear()
+            if not is_so() and not news.wait(self.remaining_s()):
+                return False
+        return True
+
 
 _core.set_timeout_class(Timeout)

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from fibril import Timeout, sleep, spawn, with_timeout
+from fibril import Timeout, sleep, spawn, spawn_later, with_timeout
 from fibril.event import AsyncResult, Event
 from fibril.lock import RLock, Semaphore
 from fibril.queue import Queue
+from fibril.timeout import Deadline
 from tests.conftest import Sim
 
 LONG = 1000
@@ -406,3 +407,38 @@ def test_timeouts_left_behind_do_not_grow(sim: Sim, growth: Any) -> None:
         sleep(2)
 
     growth.refuse(once)
+
+
+# ---- Deadline ----
+
+
+def test_what_another_thread_does_before_the_event_is_cleared_is_seen(sim: Sim) -> None:
+    done: list[str] = []
+
+    class Beaten(Event):
+        def clear(self) -> None:
+            done.append("by another thread, since it was asked")
+            self.set()
+            super().clear()
+
+    began = sim.now()
+    assert Deadline(5).wait_until(lambda: bool(done), Beaten()) is True
+    assert sim.now() == began
+
+
+def test_a_wait_goes_on_while_it_is_not_so_and_ends_in_time(sim: Sim) -> None:
+    steps: list[int] = []
+    news = Event()
+
+    def step(number: int) -> None:
+        steps.append(number)
+        news.set()
+
+    for number in range(4):
+        spawn_later(number, step, number)
+    began = sim.now()
+    assert Deadline(5).wait_until(lambda: len(steps) > 2, news) is True
+    assert sim.now() - began == pytest.approx(2)
+    assert Deadline(5).wait_until(lambda: len(steps) > 9, news) is False
+    assert sim.now() - began == pytest.approx(7)
+    assert Deadline(0).wait_until(lambda: bool(steps), news) is True

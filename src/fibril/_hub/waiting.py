@@ -77,11 +77,14 @@ class _Ready(Generic[_T]):
 
     def _wait(self) -> bool:
         """For one that has told and was not given; False if no more are wanted, or in time."""
-        while self._left > 0 and len(self._told) == self._given:
-            self._news.clear()
-            if not self._news.wait(self._deadline.remaining_s()):
-                self._left = 0
+        if self._left <= 0 or self._has_news():
+            return self._left > 0
+        if not self._deadline.wait_until(self._has_news, self._news):
+            self._left = 0
         return self._left > 0
+
+    def _has_news(self) -> bool:
+        return len(self._told) > self._given
 
     def __iter__(self) -> Self:
         return self

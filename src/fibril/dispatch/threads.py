@@ -255,12 +255,7 @@ class ThreadPool(GroupMappingMixin):
                 f"cannot join {self!r} in one of its own calls, which would wait for itself. Join "
                 "it in the task that made the call."
             )
-        deadline = Deadline(timeout)
-        while self._calls:
-            self._is_empty.clear()
-            if self._calls and not self._is_empty.wait(deadline.remaining_s()):
-                return False
-        return True
+        return Deadline(timeout).wait_until(lambda: not self._calls, self._is_empty)
 
     def kill(self) -> None:
         """Take no more calls. Those that have not begun never will, and threads end without work.

@@ -192,12 +192,7 @@ class Workers:
 
         Switches: if it must wait.
         """
-        deadline = Deadline(timeout)
-        while len(self._threads) > count:
-            self._left.clear()
-            if len(self._threads) > count and not self._left.wait(deadline.remaining_s()):
-                return False
-        return True
+        return Deadline(timeout).wait_until(lambda: len(self._threads) <= count, self._left)
 
     def close(self) -> None:
         """Let each thread end when the line is empty. Jobs that come later are run as well."""
