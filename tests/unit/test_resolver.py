@@ -126,6 +126,16 @@ def test_who_is_killed_while_waiting_does_not_spoil_it_for_others(
     assert fibril.get_hub().statistics()["expected"] == 0
 
 
+def test_a_look_up_under_way_is_no_dead_end(fresh: None, lookups: Lookups) -> None:
+    lookups.gate.acquire()
+    task = fibril.spawn(resolver.getaddrinfo, "example.invalid", 80)
+    fibril.spawn_later(0.001, lookups.gate.release)
+    fibril.sleep(0)
+    assert fibril.get_hub().statistics()["expected"] == 1  # so nobody says that it looks like one
+    assert fibril.get_hub().join()
+    assert task.value == ADDRESS
+
+
 def test_a_bad_numeric_question_is_refused_as_the_standard_library_does(fresh: None) -> None:
     for ask in (resolver.getaddrinfo, stdlib.getaddrinfo):
         with pytest.raises(stdlib.gaierror):

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from fibril import _core
 from fibril.dispatch.workers import Workers
+from fibril.event import AsyncResult
 
 __all__ = [
     "getaddrinfo",
@@ -42,36 +43,21 @@ _Ipv6 = tuple[
 THREADS_MAX = 32  # slow look-ups that do not hold up the next one
 
 _workers = Workers(THREADS_MAX)
-_lookups: dict[object, "Lookup"] = {}  # in flight, by what they ask
+_lookups: dict[object, AsyncResult] = {}  # in flight, by what they ask
 os.register_at_fork(after_in_child=_lookups.clear)  # their threads stayed in the parent
 
 
-class Lookup:
-    """One call in a native thread, and all who wait for its answer."""
-
-    def __init__(self, call: Callable[[], Any], key: object) -> None:
-        self._call = call
-        self._key = key
-        self._answer: Any = None
-        self._error: BaseException | None = None
-        self._done = _core.Event()
-
-    def run(self) -> None:
-        """In a worker: make the call, tell everybody."""
-        try:
-            self._answer = self._call()
-        except BaseException as error:
-            self._error = error
-        if _lookups.get(self._key) is self:
-            del _lookups[self._key]
-        self._done.set()
-
-    def wait(self) -> Any:
-        """The answer, or the error as an exception of its own for each who waits."""
-        self._done.wait()
-        if self._error is not None:
-            raise copy.copy(self._error)
-        return copy.copy(self._answer)
+def _answer(lookup: AsyncResult, key: object, call: Callable[[], Any]) -> None:
+    """In a worker: make the call, tell everybody who waits for its answer."""
+    try:
+        tell = partial(lookup.set, call())
+    except BaseException as error:
+        tell = partial(lookup.set_exception, error)
+    # Taken out before it is told: who asks after the answer asks anew. Two threads that asked at
+    # the same moment may each have put in one of their own, so it may be the other's.
+    if _lookups.get(key) is lookup:
+        del _lookups[key]
+    tell()
 
 
 def _look_up(name: str, *args: Any) -> Any:
@@ -82,11 +68,19 @@ def _look_up(name: str, *args: Any) -> Any:
     except TypeError:  # a bytearray, or whatever the real call will refuse
         lookup = key = None  # type: ignore[assignment]
     if lookup is None:
-        lookup = Lookup(partial(getattr(_socket, name), *args), key)
+        lookup = AsyncResult()
         if key is not None:
             _lookups[key] = lookup
-        _workers.submit(lookup.run)
-    return lookup.wait()
+        _workers.submit(partial(_answer, lookup, key, partial(getattr(_socket, name), *args)))
+    hub = _core.get_hub()
+    hub.expect(1)  # the answer: so it is no dead end, and hub.join() waits for it
+    try:
+        lookup.wait()
+    finally:
+        hub.expect(-1)
+    if lookup.exception is not None:
+        raise copy.copy(lookup.exception)  # each who waits has a traceback of his own
+    return copy.copy(lookup.value)
 
 
 def _is_numeric(host: Any, family: int = 0) -> bool:
