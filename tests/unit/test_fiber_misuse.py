@@ -224,12 +224,12 @@ def test_a_parent_is_a_fiber_and_no_cycle(growth: Growth) -> None:
         second.parent = first
         with pytest.raises(ValueError, match="cyclic parent chain"):
             first.parent = second
-        with pytest.raises(TypeError, match="must be a fiber|any type of greenlet"):
+        with pytest.raises(TypeError, match=r"must be a fiber|any type of greenlet"):
             first.parent = 7  # type: ignore[assignment]
-        with pytest.raises(TypeError, match="must be a fiber|any type of greenlet"):
+        with pytest.raises(TypeError, match=r"must be a fiber|any type of greenlet"):
             Fiber(leave, "parent")  # type: ignore[arg-type]
         with pytest.raises(
-            AttributeError, match="cannot set the parent of a main (fiber|greenlet)"
+            AttributeError, match=r"cannot set the parent of a main (fiber|greenlet)"
         ):
             getcurrent().parent = first
         second.parent = getcurrent()

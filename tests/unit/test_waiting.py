@@ -65,7 +65,7 @@ def test_wait_is_told_of_a_permit_that_comes_back_from_who_was_killed(sim: Sim) 
 
 def test_wait_refuses_what_cannot_tell_and_links_to_nothing_then(sim: Sim) -> None:
     task = spawn(sleep, 1)
-    with pytest.raises(TypeError, match="cannot wait for <object object .*rawlink"):
+    with pytest.raises(TypeError, match=r"cannot wait for <object object .*rawlink"):
         wait([task, object()])
     assert not task.has_links()
 

@@ -8,7 +8,7 @@ Switches: never. Threads: main, for what installs.
 Do not add: who listens to what; that is fibril._hub.signals.
 """
 
-import _signal
+import _signal  # type: ignore[import-not-found]  # typeshed has none of it
 import functools
 from typing import Any
 
