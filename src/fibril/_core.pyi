@@ -377,6 +377,9 @@ def current_fiber() -> Fiber:
     """getcurrent() for what is patched into the standard library: it answers at any time, while
     getcurrent() refuses once the interpreter is shutting down."""
 
+def get_ident() -> int:
+    """The main fiber of a native thread has that thread's identity, any other one its id()."""
+
 def settrace(callback: Any, /) -> Any:
     """callback(event, (origin, target)) is told of each switch of this native thread; None: nobody.
     Returns the former one."""

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from fibril import _core, native
-from fibril._core import LockType, current_fiber
+from fibril._core import LockType, current_fiber, get_ident
 from fibril.local import local as _local
 
 __all__ = [
@@ -34,15 +34,6 @@ __all__ = [
     "start_new",
     "start_new_thread",
 ]
-
-
-def get_ident() -> int:
-    """A number that no other fiber of the process has now.
-
-    Switches: never. Threads: any.
-    """
-    fiber = current_fiber()
-    return native.get_ident() if fiber.parent is None else id(fiber)
 
 
 def _check_timeout(blocking: bool, timeout: float) -> None:
