@@ -101,8 +101,10 @@ def patch_thread(**others: Any) -> bool | None:
     """Threads become tasks, and locks, `threading.local` and identities are those of fibers.
 
     Thread, Condition, Event, Queue and the executors stay the standard library's. Native threads
-    that run already stay native; new ones are to be had from `fibril.native`. What gevent lets
-    choose here (threading, Event, logging, existing_locks) is accepted and always done.
+    that run already stay native; new ones are to be had from `fibril.native`. A log record made in
+    a task has the task's name as `taskName`; its `threadName` is that of the Thread which the task
+    is, and Dummy-N in any other. What gevent lets choose here (threading, Event, logging,
+    existing_locks) is accepted and always done.
 
     Switches: never. Threads: owner; call it on the main thread.
     """

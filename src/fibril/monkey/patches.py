@@ -102,6 +102,7 @@ PARTS: dict[str, list[Patch]] = {
         *_functions("signal", "fibril.monkey.idents", "pthread_kill"),
         *_functions("_signal", "fibril.monkey.idents", "pthread_kill"),
         *_functions("time", "fibril.monkey.idents", "pthread_getcpuclockid"),
+        Patch("logging", "LogRecord.__init__", "fibril.monkey.log_records", "init_record"),
         *(Patch(*line) for line in importlib.import_module(_THREADS).PATCHES),
     ],
 }
