@@ -20,6 +20,7 @@ extern PyObject *fbl_hub_class;     /* what get_hub() makes; see set_hub_class *
 
 static fbl_fast_function module_spawn, module_spawn_later; /* task_life.c */
 static PyObject *module_join_killed(PyObject *module, PyObject *args); /* task_type.c */
+static PyObject *module_when_seen(PyObject *module, PyObject *args); /* task_type.c */
 static fbl_fast_function module_sleep;                     /* sleep.c */
 static PyObject *module_wait_idle(PyObject *module, PyObject *args);
 static PyObject *module_now(PyObject *module, PyObject *unused); /* clock.c */

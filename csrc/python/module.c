@@ -314,6 +314,8 @@ static PyMethodDef module_methods[] = {
      "spin.h.\n\nSwitches: if it does nothing else. Threads: any."},
     {"sim_install", module_sim_install, METH_NOARGS, "Put this thread's hub into the test world."},
     {"sim_remove", module_sim_remove, METH_NOARGS, "Back to the real world."},
+    {"when_seen", module_when_seen, METH_VARARGS,
+     "Call callback() when somebody first asks how a task failed."},
     {"now", module_now, METH_NOARGS,
      "now()\n--\n\nThe clock of this thread's hub, in seconds.\n\nSwitches: never. Threads: any."},
     {"now_ns", module_now_ns, METH_NOARGS, "now(), in nanoseconds, exactly."},

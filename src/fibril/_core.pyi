@@ -453,6 +453,10 @@ def sim_remove() -> None:
     """Back to the real ones: the clock goes on from where it is. No effect there."""
 
 def sim_feed(fd: int, ready: int) -> None: ...
+def when_seen(task: Task, callback: Callable[[], object], /) -> None:
+    """Calls callback() when somebody first asks how a task failed: get(), exception, exc_info,
+    successful(), or a link_exception. The one that was given before is forgotten."""
+
 def watch(callback: Any, /) -> Any:
     """settrace(callback), which is told ("stay", (fiber, fiber)) as well when a fiber parks and
     goes on without anybody else having run."""

@@ -15,6 +15,7 @@ import os
 import signal as _signal
 import sys
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 from typing import NoReturn, TextIO
 
@@ -54,6 +55,9 @@ __all__ = [
     "signal",
     "sleep",
 ]
+
+#: For fibril.testing: called as handle_error() is, with what it is about to print.
+error_listeners: list[Callable[..., object]] = []
 
 _SIM_HINT = (
     "In this simulated world nothing comes from outside: descriptors are ready when they are fed, "
@@ -117,6 +121,8 @@ class Hub(LoopHub):
         Switches: never. Threads: owner.
         """
         if not issubclass(typ, self.NOT_ERROR):
+            for tell in error_listeners:
+                tell(context, typ, value, tb)
             self.print_exception(context, typ, value, tb)
         if context is None or issubclass(typ, self.SYSTEM_ERROR):
             self.handle_system_error(typ, value, tb)

@@ -156,9 +156,9 @@ class Group(GroupMappingMixin):
         """
         members = list(self.greenlets) if raise_error else []
         is_empty = self._empty.wait(timeout)
-        for greenlet in members:
-            if greenlet.ready() and not greenlet.successful():
-                greenlet.get()
+        failed = [member for member in members if member.ready() and not member.successful()]
+        if failed:
+            failed[0].get()
         return is_empty
 
     def kill(

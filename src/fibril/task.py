@@ -52,9 +52,9 @@ def joinall(
 
 
 def _raise_first(ended: Iterable[Task]) -> None:
-    for task in ended:
-        if not task.successful():
-            task.get()
+    failed = [task for task in ended if not task.successful()]  # all are looked at: see unseen.py
+    if failed:
+        failed[0].get()
 
 
 def kill(greenlet: Fiber, exception: Any = GreenletExit) -> None:

@@ -17,6 +17,7 @@ typedef struct {
     PyObject *value;        /* owned: the result, once VALUE */
     PyObject *exception;    /* owned: what it raised, once ERROR */
     PyObject *traceback;    /* owned: the exception's traceback as it was at the end */
+    PyObject *unseen;       /* owned: called when somebody first asks how it failed; or NULL */
     PyObject *links;        /* owned: list of (callback, link_kind), or NULL */
     PyObject *name;         /* owned: str, or NULL until asked for */
     PyObject *place_code;   /* owned: the code that started it, or NULL */
@@ -76,6 +77,7 @@ static PyObject *task_does(PyObject *self, PyObject *unused);
 static PyObject *task_repr(PyObject *self);
 
 /* ---- task_type.c ---- */
+static void task_note_seen(task_object *task);
 static PyObject *exception_from_argument(PyObject *exception);
 static PyObject *task_throw_switch(PyObject *self, PyObject *args);
 

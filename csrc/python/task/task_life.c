@@ -57,6 +57,8 @@ static int task_schedule_link(fbl_thread *thread, PyObject *self, PyObject *entr
     long kind = PyLong_AsLong(PyTuple_GET_ITEM(entry, 1));
     if (!link_is_wanted(kind, task_of(self)->outcome))
         return 0;
+    if (kind == LINK_EXCEPTION)
+        task_note_seen(task_of(self));
     PyObject *args = PyTuple_Pack(1, self);
     if (args == NULL)
         return -1;

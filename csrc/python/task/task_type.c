@@ -28,6 +28,32 @@ static PyObject *task_start_later(PyObject *self, PyObject *seconds)
     Py_RETURN_NONE;
 }
 
+/* ---- who asks how it failed ---- */
+
+/* Somebody does. Whoever keeps count of the failures that nobody asks about is told, once. */
+static void task_note_seen(task_object *task)
+{
+    PyObject *unseen = task->unseen;
+    if (fbl_likely(unseen == NULL))
+        return;
+    task->unseen = NULL;
+    PyObject *done = PyObject_CallNoArgs(unseen);
+    if (done == NULL)
+        PyErr_WriteUnraisable(unseen);
+    Py_XDECREF(done);
+    Py_DECREF(unseen);
+}
+
+static PyObject *module_when_seen(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *task, *callback;
+    if (!PyArg_ParseTuple(args, "O!O:when_seen", &fbl_task_type, &task, &callback))
+        return NULL;
+    Py_XSETREF(task_of(task)->unseen, Py_NewRef(callback));
+    Py_RETURN_NONE;
+}
+
 /* ---- waiting for it ---- */
 
 static int task_refuse_lost(PyObject *self)
@@ -72,6 +98,7 @@ static int task_called_wait(fbl_call *call, PyObject *timeout)
 
 static PyObject *task_raise(task_object *task)
 {
+    task_note_seen(task);
     /* Each raise adds to the exception's traceback: begin from the original again. */
     PyException_SetTraceback(task->exception, task->traceback != NULL ? task->traceback : Py_None);
     PyErr_SetObject((PyObject *)Py_TYPE(task->exception), task->exception);
@@ -324,6 +351,7 @@ static PyObject *task_is_ready(PyObject *self, PyObject *unused)
 static PyObject *task_is_successful(PyObject *self, PyObject *unused)
 {
     (void)unused;
+    task_note_seen(task_of(self));
     return PyBool_FromLong(task_of(self)->outcome == TASK_VALUE);
 }
 
@@ -337,6 +365,7 @@ static PyObject *task_get_value(PyObject *self, void *unused)
 static PyObject *task_get_exception(PyObject *self, void *unused)
 {
     (void)unused;
+    task_note_seen(task_of(self));
     PyObject *exception = task_of(self)->exception;
     return Py_NewRef(exception != NULL ? exception : Py_None);
 }
@@ -347,6 +376,7 @@ static PyObject *task_get_exc_info(PyObject *self, void *unused)
     task_object *task = task_of(self);
     if (task->outcome != TASK_ERROR)
         Py_RETURN_NONE;
+    task_note_seen(task);
     return PyTuple_Pack(3, Py_TYPE(task->exception), task->exception,
                         task->traceback != NULL ? task->traceback : Py_None);
 }
@@ -428,6 +458,7 @@ static int task_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(task->value);
     Py_VISIT(task->exception);
     Py_VISIT(task->traceback);
+    Py_VISIT(task->unseen);
     Py_VISIT(task->links);
     Py_VISIT(task->place_code);
     int rc = task_tree_visit(self, visit, arg);
@@ -442,6 +473,7 @@ static int task_clear(PyObject *self)
     Py_CLEAR(task->value);
     Py_CLEAR(task->exception);
     Py_CLEAR(task->traceback);
+    Py_CLEAR(task->unseen);
     Py_CLEAR(task->links);
     Py_CLEAR(task->spawner);
     Py_CLEAR(task->tree_locals);
@@ -462,6 +494,7 @@ static void task_dealloc(PyObject *self)
     Py_CLEAR(task->value);
     Py_CLEAR(task->exception);
     Py_CLEAR(task->traceback);
+    Py_CLEAR(task->unseen);
     Py_CLEAR(task->links);
     Py_CLEAR(task->name);
     Py_CLEAR(task->place_code);
