@@ -24,6 +24,7 @@ from fibril._core import Fiber, Hub, Task, getcurrent
 __all__ = [
     "Parked",
     "describe",
+    "doing",
     "explain",
     "innermost_frame",
     "is_main",
@@ -42,6 +43,7 @@ _core.set_files_passed_over(
         os.path.join(os.path.dirname(os.__file__), "concurrent", "futures", ""),
     )
 )
+_STATES = {"running": "runs", "ready": "is ready to go on", "new": "has not begun"}
 _GROUPS_MAX = 50
 _FRAMES_MAX = 8
 _REPR_MAX = 100
@@ -145,6 +147,14 @@ def waiting(one: Parked, hub: Hub | None = None) -> str:
         return "was left by a switch by hand"
     on = "" if one.subject is None else f" {_short(one.subject)}"
     return f"waits {one.verb}{on}{_held(one, hub)}"
+
+
+def doing(state: str, one: Parked, hub: Hub | None = None) -> str:
+    """Say what a fiber does, by its state (_core.all_fibers()) and by what it waits for.
+
+    Switches: never. Threads: any.
+    """
+    return _STATES.get(state) or waiting(one, hub)
 
 
 def parked_lines(hub: Hub, parked: list[Parked]) -> Iterator[str]:

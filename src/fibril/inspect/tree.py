@@ -18,11 +18,9 @@ from typing import Any, TextIO
 
 from fibril import _core
 from fibril._core import Fiber, Hub, Task, getcurrent
-from fibril._hub.report import Parked, innermost_frame, is_main, name, waiting
+from fibril._hub.report import Parked, doing, innermost_frame, is_main, name
 
 __all__ = ["FiberTree", "format_run_info", "print_run_info"]
-
-_STATES = {"running": "runs", "ready": "is ready to go on", "new": "has not begun"}
 
 
 def print_run_info(
@@ -159,7 +157,7 @@ class FiberTree:
 
     def _title(self) -> str:
         fiber = self.greenlet
-        return f"{name(fiber)} {_STATES.get(self._state) or waiting(self._parked)}"
+        return f"{name(fiber)} {doing(self._state, self._parked)}"
 
     def _detail_lines(self, details: Mapping[str, Any]) -> Iterator[str]:
         fiber = self.greenlet
