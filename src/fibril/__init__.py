@@ -3,9 +3,13 @@
 Public names only, no logic but that modules are imported when they are first used: `import fibril`
 gives fibril.pool as well. Importing fibril changes nothing in the standard library; fibril.monkey
 does, when asked.
+
+For pytest, which else would complain of a plugin's package that it finds imported, by `fibril run`
+for example: PYTEST_DONT_REWRITE.
 """
 
 import importlib
+import sys
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -100,3 +104,7 @@ else:
 
 def __dir__() -> list[str]:
     return sorted([*__all__, *_MODULES, "__version__"])
+
+
+if "fibril_pytest" in sys.modules:  # pytest's session looks at tests from now on
+    sys.modules["fibril_pytest"].begin()

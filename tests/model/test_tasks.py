@@ -125,6 +125,7 @@ TASKS = Machine(
 )
 
 
+@pytest.mark.fibril_unseen_ok("not each failure is asked about")
 def test_tasks_do_what_the_model_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", None)  # where tasks that failed are reported
     compare(TASKS)

@@ -36,6 +36,7 @@ ROOMS = {
     "csrc/python/primitives/queue": (1600, "queues"),
     "csrc/python/task": (1500, "a fiber with a result, and what it says of itself"),
     "csrc/python/thread": (1300, "native threads and their signals"),
+    "src": (300, "what pytest loads"),
     "src/fibril": (5000, "what users import"),
     "src/fibril/_hub": (1600, "the hub's loop and watchers"),
     "src/fibril/_io": (1200, "beneath sockets and files"),

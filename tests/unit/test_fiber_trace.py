@@ -82,6 +82,7 @@ def test_callbacks_are_told_as_switches_to_the_hub(sim: None) -> None:
     assert traced(run) == [("switch", main, hub), ("switch", hub, main)]
 
 
+@pytest.mark.fibril_unseen_ok("the failure is what kills it")
 def test_a_kill_is_told_as_a_throw(sim: None) -> None:
     main = getcurrent()
     task = spawn(sleep, 1)

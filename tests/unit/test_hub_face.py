@@ -360,6 +360,7 @@ def test_handle_system_error_raises_in_main(sim: Sim) -> None:
         Event().wait()
 
 
+@pytest.mark.fibril_unseen_ok("the report is what counts")
 def test_the_exception_stream_may_be_set(sim: Sim, capsys: pytest.CaptureFixture[str]) -> None:
     hub = get_hub()
     assert hub.exception_stream is sys.stderr
@@ -371,6 +372,7 @@ def test_the_exception_stream_may_be_set(sim: Sim, capsys: pytest.CaptureFixture
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.fibril_unseen_ok("the report is what counts")
 def test_format_context_says_whose_an_error_is(
     sim: Sim, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

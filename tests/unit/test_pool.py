@@ -41,6 +41,7 @@ def test_join_ends_with_false_when_its_time_is_over(sim: Sim) -> None:
     group.kill()
 
 
+@pytest.mark.fibril_unseen_ok("the second time nobody asks")
 def test_join_raises_what_a_member_failed_with_if_asked(sim: Sim, capsys: object) -> None:
     group = Group()
     group.spawn(int, "x")

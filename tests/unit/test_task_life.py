@@ -238,6 +238,7 @@ def test_each_watcher_sees_each_end_once(
 
 
 @pytest.mark.parametrize("end", ENDINGS)
+@pytest.mark.fibril_unseen_ok("nobody has the task")
 def test_a_task_that_everybody_dropped_ends_all_the_same_and_is_freed(
     end: Callable[[], tuple[Task, Drive]], sim: Sim
 ) -> None:

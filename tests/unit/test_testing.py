@@ -70,8 +70,10 @@ def test_whatever_waits_takes_its_time_from_it() -> None:
             AsyncResult().get(timeout=HOUR_S)
         assert clock.now() == 4 * HOUR_S
         patched_sleep(HOUR_S)
-        assert fibril.joinall([spawn(Event().wait)], timeout=HOUR_S) == []
+        waiting = spawn(Event().wait)
+        assert fibril.joinall([waiting], timeout=HOUR_S) == []
         assert clock.now() == 6 * HOUR_S
+        waiting.kill()
         assert _core.wait_read(0, HOUR_S) is False
         fibril.spawn_later(HOUR_S, int).join()
         assert clock.now() == 8 * HOUR_S
@@ -131,8 +133,10 @@ def test_parts_of_seconds_are_exact_whenever_it_begins() -> None:
         with SimClock() as clock:
             for _ in range(10):
                 sleep(0.1)
-            fibril.joinall([spawn(Event().wait)], timeout=0.3)
+            waiting = spawn(Event().wait)
+            fibril.joinall([waiting], timeout=0.3)
             assert clock.now() == 1.3
+            waiting.kill()
 
 
 # ---- descriptors ----
