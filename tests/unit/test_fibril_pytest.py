@@ -162,7 +162,7 @@ def test_a_test_whose_task_died_unseen_fails(session: Session) -> None:
         ["test_unseen", "test_only_started", "test_that_breaks_too"], "ERROR"
     )
     message = done.out.partition("ERROR at teardown of test_unseen")[2].partition("ERROR at")[0]
-    assert "task 'Task-0' died of ValueError\n<Task 'Task-0' at 0x" in message
+    assert 'task "Task-0" (fail) died of ValueError\n<Task "Task-0" at 0x' in message
     assert re.search(r"spawned at \S+test_it.py:8 in test_unseen>\nTraceback", message)
     assert "\nValueError: so it is\n" in message
     assert "mark the test with fibril_unseen_ok" in message
@@ -182,7 +182,7 @@ def test_it():
 def test_what_follows_is_a_setting(session: Session) -> None:
     warns = session(UNSEEN, settings="fibril_unseen = warn")
     assert (warns.status, bad(warns)) == (0, {})
-    assert "UnseenDeathWarning: task 'Task-0' died of ValueError" in warns.out
+    assert 'UnseenDeathWarning: task "Task-0" (' in warns.out
     is_error = session(UNSEEN, "-W", "error", settings="fibril_unseen = warn")
     assert bad(is_error) == {"test_it": "ERROR"}
     assert passed(session(UNSEEN, settings="fibril_unseen = ignore"))
@@ -280,7 +280,7 @@ def test_tasks_that_a_test_left_running_are_named(session: Session) -> None:
     assert done.out.count("LeftRunningWarning") == 1
     message = done.out.partition("LeftRunningWarning: ")[2]
     assert message.startswith("tasks are still running that this test has started:\n")
-    assert re.search(r"\n +task 'Task-\d+' waits to sleep, at ", message)
+    assert re.search(r'\n +task "Task-\d+" .* waits to sleep, at ', message)
     assert re.search(r"\n +spawned at \S+test_it.py:20 in client\n", message)
     assert "1 warning" in done.out
 

@@ -47,6 +47,7 @@ def test_it_says_its_name_once_it_has_one(sim: Sim) -> None:
     assert shown(task) == str(task).replace(f" at {id(task):#x}", "") == '<Task "fetcher": work>'
 
 
+@pytest.mark.fibril_unseen_ok("who asks how it failed is told by its repr")
 def test_when_it_has_ended_it_says_how(sim: Sim, capsys: pytest.CaptureFixture[str]) -> None:
     tasks = [spawn(work, 3), spawn(int, "x"), spawn(sleep, 10)]
     sleep(0)

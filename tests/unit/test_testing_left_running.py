@@ -20,7 +20,7 @@ def left() -> LeftRunning:
 
 def named(left: LeftRunning) -> list[str]:
     """The names of those who are left."""
-    return re.findall(r"^  task '(.*?)'", "\n".join(left.lines()), re.MULTILINE)
+    return re.findall(r'^  task "(.*?)"', "\n".join(left.lines()), re.MULTILINE)
 
 
 def start(name: str, seconds: float = LONG) -> Task:
@@ -44,10 +44,15 @@ def test_each_is_named_with_what_it_does_and_where_it_comes_from(
     here = test_each_is_named_with_what_it_does_and_where_it_comes_from.__name__
     assert [line.rpartition(" in ")[2] for line in lines[1::2]] == ["start", here, here]
     said = "\n".join(lines[0::2])
-    assert re.search(r"^  task 'sleeper' waits to sleep, at a line of sleep$", said, re.MULTILINE)
-    waits = rf"^  task 'other \d+' waits for {re.escape(repr(event))}, at {__file__}:\d+ in wait$"
+    assert re.search(
+        r'^  task "sleeper" .* waits to sleep, at a line of sleep$', said, re.MULTILINE
+    )
+    what = re.escape(repr(event))
+    waits = rf'^  task "other \d+" \(wait\) waits for {what}, at {__file__}:\d+ in wait$'
     assert re.search(waits, said, re.MULTILINE)
-    assert re.search(r"^  task 'other \d+' has not begun, at a line of .*wait$", said, re.MULTILINE)
+    assert re.search(
+        r'^  task "other \d+" .* has not begun, at a line of .*wait$', said, re.MULTILINE
+    )
 
 
 def test_who_was_there_before_is_not_named_nor_whom_he_starts(sim: Sim, left: LeftRunning) -> None:
@@ -172,5 +177,5 @@ def test_threads_that_are_tasks_are_named_by_their_names_but_an_executors_are_no
             print(line)
     """)
     first, second = out.splitlines()
-    assert re.fullmatch(r"  task 'Task-\d+', thread 'mine', waits to sleep, at .*", first)
+    assert re.fullmatch(r'  task "Task-\d+" \(thread .mine.\) waits to sleep, at .*', first)
     assert second.startswith("      spawned at ")

@@ -135,8 +135,8 @@ def test_to_wait_is_not_to_look(wait: Callable[[Task], None]) -> None:
     sleep(0)
     (text,) = unseen.take()
     lines = text.splitlines()
-    assert lines[0] == "task 'worker' died of Failure"
-    assert lines[1].startswith("<Task 'worker' at 0x")
+    assert lines[0] == 'task "worker" (fail) died of Failure'
+    assert lines[1].startswith('<Task "worker" at 0x')
     assert f"spawned at {__file__}:" in lines[1]
     assert lines[2] == "Traceback (most recent call last):"
     assert lines[-1].endswith("Failure: so it is")

@@ -82,9 +82,18 @@ def name(fiber: Fiber, hub: Hub | None = None) -> str:
         return "main fiber" if is_here else f"main fiber {id(fiber):#x} of another thread"
     if isinstance(fiber, Hub):
         return "hub"
-    if isinstance(fiber, Task):
-        return f'task "{fiber.name}" ({fiber._does()})'
-    return f"fiber {id(fiber):#x}"
+    if not isinstance(fiber, Task):
+        return f"fiber {id(fiber):#x}"
+    thread = _thread_of(fiber)
+    return f'task "{fiber.name}" ({fiber._does() if thread is None else thread})'
+
+
+def _thread_of(task: Task) -> str | None:
+    """What `threading` calls it, if it is a Thread that runs as a task."""
+    threading: Any = sys.modules.get("threading")
+    thread = None if threading is None else threading._active.get(id(task))
+    is_dummy = thread is None or isinstance(thread, threading._DummyThread)
+    return None if is_dummy else f"thread {thread.name!r}"
 
 
 def is_main(fiber: Fiber) -> bool:

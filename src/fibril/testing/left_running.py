@@ -11,7 +11,6 @@ Do not add: an end to them. They may serve what the next test needs, too.
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -54,7 +53,7 @@ class LeftRunning:
     >>> client = fibril.spawn_later(60, print, "never")
     >>> fibril.sleep(0)
     >>> left.lines()
-    ["  task 'Task-...' has not begun, ...", '      spawned at ...']
+    ['  task "Task-..." (...) has not begun, ...', '      spawned at ...']
     >>> fibril.killall([server, client])
     """
 
@@ -133,10 +132,7 @@ def _is_in(known: _Known, fiber: Fiber) -> bool:
 
 
 def _describe(one: _Living) -> Iterator[str]:
-    thread = threading._active.get(id(one.task))  # type: ignore[attr-defined]
-    is_thread = thread is not None and not isinstance(thread, threading._DummyThread)
-    who = name(one.task) + (f", thread {thread.name!r}," if is_thread else "")
     what = doing(one.state, Parked(one.task, one.verb, one.subject))
-    yield f"  {who} {what}, at {place(one.task)}"
+    yield f"  {name(one.task)} {what}, at {place(one.task)}"
     if one.task.spawned_at is not None:
         yield "      spawned at {}:{} in {}".format(*one.task.spawned_at)

@@ -59,8 +59,8 @@ def take() -> list[str]:
     >>> task = fibril.spawn(int, "one")
     >>> task.join()
     >>> print(unseen.take()[0])
-    task 'Task-0' died of ValueError
-    <Task 'Task-0' at 0x..., spawned at ...>
+    task "Task-0" (<class 'int'>('one')) died of ValueError
+    <Task "Task-0" at 0x...: <class 'int'>('one'), spawned at ...>
     ...ValueError: invalid literal for int() with base 10: 'one'
     <BLANKLINE>
     """
