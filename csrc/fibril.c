@@ -25,10 +25,12 @@
 #include "core/fd.c"
 #include "core/idle.c"
 #include "core/hub.c"
+#include "core/park.c"
 #include "core/poll/epoll.c"
 #include "core/poll/sim.c"
 
-/* What knows Python. */
+/* What knows Python, a paragraph for each storey: fibers; the hub, which calls back; tasks; what
+ * fibers wait for; descriptors; native threads; what tools see; the module. */
 #include "python/fiber/errors.c"
 #include "python/fiber/arguments.c"
 #include "python/fiber/record.c"

@@ -189,7 +189,7 @@ void fbl_timer_fire_due(fbl_hub *hub);
 void fbl_timer_clear(fbl_hub *hub);
 void fbl_timer_set_aside(fbl_hub *hub, fbl_timer *timer, bool is_aside);
 
-/* ---- waiter.c: the one way to block -----------------------------------------------------------
+/* ---- waiter.c: what a parked fiber waits on, and waking it ------------------------------------
  * A waiter lives on the C stack of the fiber that parks, for as long as it is parked.
  */
 struct fbl_waiter {
@@ -213,8 +213,6 @@ void fbl_waiter_add(fbl_waiter *waiter, fbl_hub *hub, fbl_link *list);
 void fbl_waiter_fire(fbl_waiter *waiter);
 bool fbl_waiter_fire_first(fbl_link *list);
 bool fbl_waiter_is_owner(const fbl_waiter *waiter);
-fbl_wake fbl_park_wait(fbl_hub *hub, uint64_t deadline_ns);
-fbl_wake fbl_yield_wait(fbl_hub *hub);
 void fbl_wake_fiber(fbl_fiber *fiber, fbl_wake why);
 void fbl_ready_fiber(fbl_fiber *fiber);
 void fbl_ready_fiber_at(fbl_fiber *fiber, uint64_t deadline_ns);
@@ -320,17 +318,14 @@ static inline bool fbl_fd_watch_is_started(const fbl_fd_watch *watch)
 }
 
 int fbl_fd_get(fbl_hub *hub, int fd, fbl_fd **entry);
-fbl_wake fbl_fd_wait(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t deadline_ns,
-                     int *err);
-fbl_wake fbl_fd_foreign_wait(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t deadline_ns,
-                             int *err);
+int fbl_fd_register(fbl_hub *hub, fbl_fd *entry);
 void fbl_fd_event(fbl_hub *hub, const fbl_event *event);
 void fbl_fd_forget(fbl_hub *hub, int fd);
 bool fbl_fd_is_awaited(const fbl_hub *hub);
 void fbl_fd_renew(fbl_hub *hub);
 void fbl_fd_clear(fbl_hub *hub);
 
-/* ---- idle.c: waiting until everybody else waits ----------------------------------------------
+/* ---- idle.c: the moment when everybody waits --------------------------------------------------
  * Lives on the C stack of the fiber that parks, as its waiter does.
  */
 struct fbl_idle {
@@ -340,7 +335,6 @@ struct fbl_idle {
 };
 
 fbl_link *fbl_idle_place(fbl_hub *hub, const fbl_idle *idle);
-fbl_wake fbl_idle_wait(fbl_hub *hub, fbl_idle *idle);
 uint64_t fbl_idle_cushion(fbl_hub *hub);
 void fbl_idle_fire(fbl_hub *hub);
 
@@ -417,6 +411,15 @@ extern const fbl_poller fbl_poller_sim; /* tests: a clock that jumps, readiness 
 int fbl_sim_install(fbl_hub *hub);
 void fbl_sim_remove(fbl_hub *hub);
 int fbl_sim_feed(fbl_hub *hub, int fd, unsigned ready);
+
+/* ---- park.c: the one way to block ----------------------------------------------------------- */
+fbl_wake fbl_park_wait(fbl_hub *hub, uint64_t deadline_ns);
+fbl_wake fbl_yield_wait(fbl_hub *hub);
+fbl_wake fbl_fd_wait(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t deadline_ns,
+                     int *err);
+fbl_wake fbl_fd_foreign_wait(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t deadline_ns,
+                             int *err);
+fbl_wake fbl_idle_wait(fbl_hub *hub, fbl_idle *idle);
 
 /* ---- cxx.c: exceptions of C++ in flight, and what else a fiber keeps when it leaves --------- */
 void fbl_cxx_watch(fbl_hub *hub);

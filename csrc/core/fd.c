@@ -1,10 +1,10 @@
 /*
- * fd.c: what the hub knows of each file descriptor, and waiting for one.
+ * fd.c: what the hub knows of each file descriptor, and whom it tells.
  *
  * The idea: a descriptor is registered with the kernel once, edge-triggered for both directions,
  * and an edge is remembered as a bit (`ready`) until somebody finds the descriptor empty. A reader
- * tries first when the bit is set and parks at once when it is not, so in steady request-and-answer
- * traffic a waited read is one system call, with no EAGAIN in between.
+ * tries first when the bit is set and parks at once when it is not (park.c), so in steady
+ * request-and-answer traffic a waited read is one system call, with no EAGAIN in between.
  *
  * Two kinds of owner. A socket of ours calls fbl_fd_forget when it closes, so its entry is always
  * true. A descriptor that somebody else owns may have been closed and reused without a word:
@@ -60,61 +60,14 @@ int fbl_fd_get(fbl_hub *hub, int fd, fbl_fd **entry)
     return 0;
 }
 
-static int fd_register(fbl_hub *hub, fbl_fd *entry)
+/* Has the poller report it, now if it is ready already. -EPERM: it cannot be polled. */
+int fbl_fd_register(fbl_hub *hub, fbl_fd *entry)
 {
     int rc = fbl_hub_open(hub);
     if (rc == 0)
         rc = hub->poller->want(hub, entry);
     entry->is_registered = rc == 0;
     return rc;
-}
-
-static fbl_wake fd_park_wait(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t deadline_ns)
-{
-    fbl_waiter waiter;
-    fbl_fiber *self = hub->current;
-    fbl_waiter_add(&waiter, hub, direction == FBL_READ ? &entry->readers : &entry->writers);
-    self->is_fd_wait = true;
-    hub->fd_waiter_count++;
-    fbl_wake why = fbl_park_wait(hub, deadline_ns);
-    hub->fd_waiter_count--;
-    self->is_fd_wait = false;
-    return why;
-}
-
-/* Parks until the descriptor of ours may be tried again. The caller has just found it empty and
- * cleared its `ready` bit. A failure to register is told through `err`, with FBL_WAKE_NONE; what
- * cannot be polled (a regular file, -EPERM) is always ready. */
-fbl_wake fbl_fd_wait(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t deadline_ns,
-                     int *err)
-{
-    assert(direction == FBL_READ || direction == FBL_WRITE);
-    if (entry->ready & direction)
-        return FBL_WAKE_FIRED;
-    if (!entry->is_registered) {
-        int rc = fd_register(hub, entry);
-        if (rc == -EPERM)
-            return FBL_WAKE_FIRED;
-        if (rc < 0) {
-            *err = rc;
-            return FBL_WAKE_NONE;
-        }
-    }
-    return fd_park_wait(hub, entry, direction, deadline_ns);
-}
-
-/* The same for a descriptor that somebody else owns: nothing remembered is believed. */
-fbl_wake fbl_fd_foreign_wait(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t deadline_ns,
-                             int *err)
-{
-    int rc = fd_register(hub, entry);
-    if (rc == -EPERM)
-        return FBL_WAKE_FIRED;
-    if (rc < 0) {
-        *err = rc;
-        return FBL_WAKE_NONE;
-    }
-    return fd_park_wait(hub, entry, direction, deadline_ns);
 }
 
 static void fd_wake_all(fbl_link *list, fbl_wake why)
@@ -206,7 +159,7 @@ static void fd_renew(fbl_hub *hub, fbl_fd *entry)
     entry->is_registered = entry->is_hungup = false;
     entry->ready = FBL_READ | FBL_WRITE;
     entry->generation++;
-    int rc = fd_entry_is_awaited(entry) ? fd_register(hub, entry) : 0;
+    int rc = fd_entry_is_awaited(entry) ? fbl_fd_register(hub, entry) : 0;
     if (rc == 0)
         return;
     fbl_wake why = rc == -EPERM ? FBL_WAKE_FIRED : FBL_WAKE_CLOSED;
@@ -266,7 +219,7 @@ int fbl_fd_watch_start(fbl_hub *hub, fbl_fd_watch *watch)
  * What is no descriptor any more is an error, and watched no longer. */
 int fbl_fd_watch_want(fbl_hub *hub, fbl_fd_watch *watch)
 {
-    int rc = fd_register(hub, hub->fds[watch->fd]);
+    int rc = fbl_fd_register(hub, hub->fds[watch->fd]);
     if (rc == -EPERM)
         watch->fire(hub, watch, watch->wanted);
     else if (rc < 0)

@@ -1,5 +1,5 @@
 /*
- * idle.c: waiting until everybody else waits.
+ * idle.c: the moment when everybody waits, and who waits for that (park.c).
  *
  * The idea: a hub knows when it has nothing to do: nobody is ready, no timer is due, and the kernel
  * has nothing to tell. Just before it would sleep then, or let simulated time pass, it wakes who
@@ -11,7 +11,7 @@
  * ends the quiet for the others.
  *
  * Invariant: hub->idle is sorted in the order of waking.
- * Callers: the fiber that waits, and hub.c; on the hub's own thread.
+ * Callers: park.c and hub.c, on the hub's own thread.
  */
 #include "core/core.h"
 
@@ -34,13 +34,6 @@ fbl_link *fbl_idle_place(fbl_hub *hub, const fbl_idle *idle)
     while (link != &hub->idle && !idle_is_before(idle, idle_of(link)))
         link = link->next;
     return link;
-}
-
-/* Parks until the hub has nothing else to do. The caller has set cushion and priority. */
-fbl_wake fbl_idle_wait(fbl_hub *hub, fbl_idle *idle)
-{
-    fbl_waiter_add(&idle->waiter, hub, fbl_idle_place(hub, idle));
-    return fbl_park_wait(hub, FBL_NEVER);
 }
 
 /* How long it must have been quiet before the first is woken. Somebody waits. */

@@ -1,23 +1,24 @@
 /*
- * waiter.c: the one way to block.
+ * waiter.c: what a parked fiber waits on, and waking it.
  *
- * The idea: a fiber that must wait puts one waiter into the list of each thing it waits for, parks,
- * and goes on when the first of them fires, its deadline comes, or somebody wakes it by name. The
+ * The idea: a fiber that must wait puts one waiter into the list of each thing it waits for, parks
+ * (park.c), and goes on when the first fires, its deadline comes, or it is woken by name. The
  * waker takes all of the fiber's other waiters out at once, so nothing can be handed to a fiber
  * that has been woken already: no wake-up is doubled, and none is lost.
  *
  * Who may touch what:
  *   waiter.link, fiber.waiters   the parking fiber until it parks; then the waker, once
  *   fiber.wake                   NONE by the parking fiber, anything else once by the waker
- *   fiber.ready                  the waker appends, or who gives way; fbl_hub_next or an explicit
- *                                switch removes
+ *   fiber.ready                  the waker appends, or who gives way (park.c); fbl_hub_next or an
+ *                                explicit switch removes
  *
  * References: parking turns the "current" reference into the one that whoever will wake the fiber
  * owns (is_held); running turns it back. So a park and wake changes no reference count.
  *
- * Do not add: policy about who is woken first. Lists are first come first served.
+ * Do not add: policy about who is woken first. Lists are first come first served. Nor what parks:
+ * waking never switches.
  */
-#include "core/switch/enter.h"
+#include "core/core.h"
 
 static void fiber_hold(fbl_fiber *fiber)
 {
@@ -122,47 +123,4 @@ static void fiber_timer_fire(fbl_hub *hub, fbl_timer *timer)
         fbl_ready_fiber(fiber);
     else
         fbl_wake_fiber(fiber, FBL_WAKE_TIMEOUT);
-}
-
-/* Gives the thread to others until the fiber is ready again. */
-static void fiber_leave_wait(fbl_hub *hub)
-{
-    fbl_fiber *self = hub->current;
-    self->state = FBL_FIBER_PARKED;
-    self->is_held = true;
-    fbl_fiber *next = fbl_hub_next(hub, false);
-    if (next != self) {
-        uint64_t float_modes = fbl_float_modes();
-        if (next->state == FBL_FIBER_NEW)
-            fbl_float_restore(hub->float_modes);
-        fbl_fiber_enter_switch(next);
-        fbl_float_restore(float_modes);
-        return;
-    }
-    self->state = FBL_FIBER_RUNNING;
-    self->is_held = false;
-    fbl_embed_stay(self);
-}
-
-/* Parks the current fiber until one of its waiters fires, or the deadline. */
-fbl_wake fbl_park_wait(fbl_hub *hub, uint64_t deadline_ns)
-{
-    fbl_fiber *self = hub->current;
-    assert(self->state == FBL_FIBER_RUNNING);
-    if (deadline_ns != FBL_NEVER)
-        fbl_timer_start(hub, &self->timer, deadline_ns);
-    self->wake = FBL_WAKE_NONE;
-    fiber_leave_wait(hub);
-    assert(self->wake != FBL_WAKE_NONE && self->waiters == NULL);
-    return self->wake;
-}
-
-/* Lets everybody run who is ready now, then goes on. */
-fbl_wake fbl_yield_wait(fbl_hub *hub)
-{
-    fbl_fiber *self = hub->current;
-    self->wake = FBL_WAKE_FIRED;
-    fbl_list_append(&hub->ready, &self->ready);
-    fiber_leave_wait(hub);
-    return self->wake;
 }

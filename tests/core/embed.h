@@ -73,6 +73,7 @@ __attribute__((unused)) static int test_madvise(void *at, size_t bytes, int advi
 #include "core/poll/epoll.c"
 #include "core/poll/sim.c"
 #include "core/hub.c"
+#include "core/park.c"
 
 /* ---- checks ---- */
 

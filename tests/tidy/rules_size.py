@@ -21,7 +21,7 @@ LINE_COLUMNS = 101
 # Code lines of each folder, of files that stand for each other the largest; and what it is for.
 ROOMS = {
     "csrc": (100, "the unit"),
-    "csrc/core": (2000, "fibers, waiters, timers, descriptors, the hub"),
+    "csrc/core": (2000, "fibers, waiters, parking, timers, descriptors, the hub"),
     "csrc/core/library": (600, "what C libraries are told that count on threads"),
     "csrc/core/poll": (700, "how the kernel is asked"),
     "csrc/core/stack": (600, "mappings and pools"),

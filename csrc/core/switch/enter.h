@@ -2,7 +2,7 @@
  * enter.h: leaving one fiber and entering another: the path of every switch, inline.
  *
  * The idea: this is the one place where a fiber becomes current, so it is where speed counts most:
- * it is inlined into its callers (fiber.c, waiter.c, python/passage.c), which saves two calls and a
+ * it is inlined into its callers (fiber.c, park.c, python/passage.c), which saves two calls and a
  * dozen instructions of some hundred and fifty. Do not add: anything that most switches do not
  * need.
  */

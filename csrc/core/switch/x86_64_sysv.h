@@ -13,7 +13,7 @@
  * and because a push here would write over the red zone of the function around.
  *
  * The floating-point modes are not kept: reading MXCSR alone takes 4.7 ns. Who parks keeps them
- * (waiter.c); a switch by hand leaves them to the thread, as a generator's yield does.
+ * (park.c); a switch by hand leaves them to the thread, as a generator's yield does.
  *
  * `notrack`: the landing place has no endbr64, as it is no function.
  */

@@ -1,7 +1,7 @@
 /*
  * fd_wait.c: waiting for file descriptors from Python, and telling every hub that one is closed.
  *
- * Two ways to wait, as in fd.c: for a descriptor of ours (`owned`: its close calls fd_forget, and
+ * Two ways to wait, as in park.c: for a descriptor of ours (`owned`: its close calls fd_forget, and
  * the caller has just found it empty), and for anybody's. Threads: each waits in its own hub;
  * fd_forget reaches all of them (the GIL is the lock).
  */
