@@ -62,6 +62,7 @@
 
 /* What tasks wait on. */
 #include "python/primitives/semaphore_type.c"
+#include "python/primitives/rlock_type.c"
 #include "python/primitives/bounded_type.c"
 #include "python/primitives/event_type.c"
 #include "python/primitives/local_type.c"

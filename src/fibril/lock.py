@@ -1,6 +1,6 @@
 """Locks: who must wait gives way to others, and is served in order.
 
-All but Condition and DummySemaphore are native (csrc: semaphore_type.c, bounded_type.c).
+All but Condition and DummySemaphore are native (csrc/python/primitives, a file for each type).
 
 Condition: each who waits has an event of its own in an ordered dict, so the first in is the first
 told, and who gives up leaves in O(1). A notification belongs to one waiter: if that one is killed

@@ -2,6 +2,7 @@
  * semaphore.h: a semaphore's fields, and what its derived types (bounded_type.c) have of it.
  *
  * The idea: a semaphore is a gate (gate.h) that tells its links when a permit is free.
+ * An RLock (rlock_type.c) is a gate of its own, and has acquire()'s arguments in common with it.
  */
 #ifndef FBL_SEMAPHORE_H
 #define FBL_SEMAPHORE_H
@@ -26,8 +27,6 @@ static inline PyObject *semaphore_left(PyObject *answer)
 
 static PyObject *semaphore_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 static int semaphore_init(PyObject *self, PyObject *args, PyObject *kwargs);
-static int acquire_read(const fbl_call *call, PyObject *names, const char *usage,
-                        PyObject **timeout);
 static PyObject *semaphore_acquire_wait(fbl_call *call, int blocking, PyObject *timeout);
 static PyObject *semaphore_called_acquire_wait(PyObject *self, PyObject *const *args,
                                                Py_ssize_t count, PyObject *names);
@@ -37,6 +36,12 @@ static PyObject *semaphore_locked(PyObject *self, PyObject *unused);
 static PyObject *semaphore_enter(PyObject *self, PyObject *unused);
 static PyObject *semaphore_exit(PyObject *self, PyObject *const *args, Py_ssize_t count);
 extern PyTypeObject fbl_semaphore_type, fbl_bounded_type, fbl_lock_type;
+
+/* ---- what acquire() is given, RLock's as well ---- */
+#define ACQUIRE_USAGE "acquire(blocking=True, timeout=None)"
+extern const char fbl_acquire_doc[];
+static int acquire_read(const fbl_call *call, PyObject *names, const char *usage,
+                        PyObject **timeout);
 
 /* ---- who has one, for reports ---- */
 extern PyTypeObject fbl_rlock_type;

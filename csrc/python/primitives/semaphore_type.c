@@ -1,15 +1,13 @@
 /*
- * semaphore_type.c: Semaphore and RLock.
+ * semaphore_type.c: Semaphore.
  *
- * The idea: both are a gate (gate.h): permits that are handed on in order. An RLock is one permit
- * with an owner. Uncontended, an acquire is a comparison and a decrement: no switch, no allocation.
- * Threads: any.
+ * The idea: a gate (gate.h), permits that are handed on in order, and links that are told when one
+ * is free. Uncontended, an acquire is a comparison and a decrement: no switch, no allocation.
+ * Threads: any. Do not add: who may give back, and how many; those types derive from this one.
  */
 #include "python/hub/hub.h"
 #include "python/hub/spin.h"
 #include "python/primitives/semaphore.h"
-
-#define ACQUIRE_USAGE "acquire(blocking=True, timeout=None)"
 
 /* Waits for a free permit without taking it. */
 static fbl_parked gate_watch_wait(fbl_gate *gate, fbl_thread *thread, PyObject *owner,
@@ -34,8 +32,6 @@ static int acquire_read(const fbl_call *call, PyObject *names, const char *usage
     *timeout = values[1];
     return PyObject_IsTrue(values[0]);
 }
-
-/* ---- Semaphore ---- */
 
 static PyObject *semaphore_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -256,12 +252,11 @@ static void semaphore_dealloc(PyObject *self)
     Py_TYPE(self)->tp_free(self);
 }
 
-PyDoc_STRVAR(
-    acquire_doc,
+const char fbl_acquire_doc[] =
     "acquire($self, /, blocking=True, timeout=None)\n--\n\n"
     "Take a permit: True; False if there is none and blocking is False, or none came in time.\n\n"
     "timeout: seconds to wait at most, None for ever. Served in order.\n\n"
-    "Switches: if it must wait. Threads: any.");
+    "Switches: if it must wait. Threads: any.";
 PyDoc_STRVAR(semaphore_release_doc,
              "release($self, /)\n--\n\n"
              "Give a permit back, to the first who waits; return how many are free.\n\n"
@@ -274,7 +269,7 @@ PyDoc_STRVAR(
 
 static PyMethodDef semaphore_methods[] = {
     {"acquire", (PyCFunction)(void (*)(void))semaphore_called_acquire_wait, FAST_KEYWORDS,
-     acquire_doc},
+     fbl_acquire_doc},
     {"release", semaphore_release, METH_NOARGS, semaphore_release_doc},
     {"wait", (PyCFunction)(void (*)(void))semaphore_wait, FAST_KEYWORDS, semaphore_wait_doc},
     {"locked", semaphore_locked, METH_NOARGS,
@@ -324,213 +319,4 @@ PyTypeObject fbl_semaphore_type = {
     .tp_methods = semaphore_methods,
     .tp_getset = semaphore_getset,
     .tp_weaklistoffset = offsetof(semaphore_object, weakrefs),
-};
-
-/* ---- RLock ---- */
-
-typedef struct {
-    PyObject_HEAD fbl_gate gate; /* one permit */
-    PyObject *owner; /* owned: the fiber that has it, or NULL */
-    Py_ssize_t depth; /* how many times it has it */
-    PyObject *weakrefs; /* weak references to it */
-} rlock_object;
-
-static PyObject *rlock_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = {"hub", NULL};
-    PyObject *unused = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:RLock", names, &unused))
-        return NULL;
-    PyObject *self = type->tp_alloc(type, 0);
-    if (self != NULL)
-        gate_init(&((rlock_object *)self)->gate, 1);
-    return self;
-}
-
-/* 0: the current fiber has it once more; 1: not in time; -1: an exception. */
-static int rlock_take_wait(PyObject *object, int blocking, PyObject *timeout)
-{
-    rlock_object *self = (rlock_object *)object;
-    fbl_thread *thread = thread_get();
-    if (thread == NULL)
-        return -1;
-    PyObject *current = thread_current(thread)->self;
-    if (self->owner == current) {
-        self->depth++;
-        return 0;
-    }
-    int rc = 0;
-    spin_poll_wait();
-    if (self->gate.count > 0)
-        self->gate.count--;
-    else
-        rc = blocking ? gate_acquire_wait(&self->gate, thread, object, timeout) : 1;
-    if (rc == 0) {
-        assert(self->owner == NULL);
-        self->owner = Py_NewRef(current);
-        self->depth = 1;
-    }
-    return rc;
-}
-
-static PyObject *rlock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
-                               PyObject *names)
-{
-    fbl_call call = {self, args, vector_length(count, names), NULL};
-    PyObject *timeout = Py_None;
-    int blocking = acquire_read(&call, names, ACQUIRE_USAGE, &timeout);
-    fbl_thread *thread = blocking < 0 ? NULL : thread_get();
-    if (thread == NULL)
-        return NULL;
-    fbl_record *record = call_begin(thread, &call);
-    int rc = rlock_take_wait(self, blocking, timeout);
-    call_end(record, &call);
-    return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
-}
-
-/* Gives it up wholly, whatever the depth. */
-static void rlock_give(rlock_object *self)
-{
-    PyObject *owner = self->owner;
-    self->owner = NULL;
-    self->depth = 0;
-    gate_release(&self->gate);
-    Py_DECREF(owner);
-}
-
-static bool rlock_is_mine(rlock_object *self)
-{
-    fbl_thread *thread = thread_get();
-    if (thread == NULL)
-        PyErr_Clear(); /* no thread record: it cannot own anything */
-    return thread != NULL && self->owner == thread_current(thread)->self;
-}
-
-static PyObject *rlock_release(PyObject *object, PyObject *unused)
-{
-    (void)unused;
-    rlock_object *self = (rlock_object *)object;
-    if (!rlock_is_mine(self)) {
-        if (self->owner == NULL)
-            return errors_refuse(PyExc_RuntimeError, "cannot release un-acquired lock");
-        return errors_refuse(PyExc_RuntimeError,
-                             "cannot release a lock that fiber %R owns: release it there.",
-                             self->owner);
-    }
-    if (--self->depth == 0)
-        rlock_give(self);
-    Py_RETURN_NONE;
-}
-
-static PyObject *rlock_enter(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    return rlock_take_wait(self, 1, Py_None) < 0 ? NULL : Py_NewRef(Py_True);
-}
-
-static PyObject *rlock_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
-{
-    (void)args;
-    (void)count;
-    return rlock_release(self, NULL);
-}
-
-static PyObject *rlock_owner(PyObject *self) { return ((rlock_object *)self)->owner; }
-
-static PyObject *rlock_locked(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    spin_poll_wait();
-    return PyBool_FromLong(((rlock_object *)self)->owner != NULL);
-}
-
-/* What threading.Condition asks of its lock. */
-static PyObject *rlock_is_owned(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    return PyBool_FromLong(rlock_is_mine((rlock_object *)self));
-}
-
-static PyObject *rlock_release_save(PyObject *object, PyObject *unused)
-{
-    (void)unused;
-    rlock_object *self = (rlock_object *)object;
-    if (!rlock_is_mine(self))
-        return errors_refuse(PyExc_RuntimeError, "cannot release un-acquired lock");
-    PyObject *depth = PyLong_FromSsize_t(self->depth);
-    if (depth != NULL)
-        rlock_give(self);
-    return depth;
-}
-
-static PyObject *rlock_acquire_restore(PyObject *object, PyObject *saved)
-{
-    Py_ssize_t depth = PyNumber_AsSsize_t(saved, PyExc_OverflowError);
-    if ((depth == -1 && PyErr_Occurred()) || rlock_take_wait(object, 1, Py_None) < 0)
-        return NULL;
-    ((rlock_object *)object)->depth = depth;
-    Py_RETURN_NONE;
-}
-
-static int rlock_traverse(PyObject *self, visitproc visit, void *arg)
-{
-    Py_VISIT(((rlock_object *)self)->owner);
-    return gate_visit(&((rlock_object *)self)->gate, visit, arg);
-}
-
-static int rlock_clear(PyObject *self)
-{
-    Py_CLEAR(((rlock_object *)self)->owner);
-    return 0;
-}
-
-static void rlock_dealloc(PyObject *self)
-{
-    PyObject_GC_UnTrack(self);
-    if (((rlock_object *)self)->weakrefs != NULL)
-        PyObject_ClearWeakRefs(self);
-    rlock_clear(self);
-    Py_TYPE(self)->tp_free(self);
-}
-
-PyDoc_STRVAR(
-    rlock_release_doc,
-    "release($self, /)\n--\n\n"
-    "Undo one acquire; the last hands the lock to the first who waits.\n\n"
-    "Switches: never. Threads: any. Raises RuntimeError if the current fiber does not own it.");
-
-static PyMethodDef rlock_methods[] = {
-    {"acquire", (PyCFunction)(void (*)(void))rlock_acquire, FAST_KEYWORDS, acquire_doc},
-    {"release", rlock_release, METH_NOARGS, rlock_release_doc},
-    {"locked", rlock_locked, METH_NOARGS,
-     "locked($self, /)\n--\n\nWhether somebody owns it.\n\nSwitches: never. Threads: any."},
-    {"__enter__", rlock_enter, METH_NOARGS, "As acquire()."},
-    {"__exit__", (PyCFunction)(void (*)(void))rlock_exit, METH_FASTCALL, "As release()."},
-    {"_is_owned", rlock_is_owned, METH_NOARGS, "For threading.Condition."},
-    {"_release_save", rlock_release_save, METH_NOARGS, "For threading.Condition."},
-    {"_acquire_restore", rlock_acquire_restore, METH_O, "For threading.Condition."},
-    {0},
-};
-
-PyDoc_STRVAR(rlock_doc, "RLock(hub=None)\n--\n\n"
-                        "A lock that the fiber which owns it may acquire again.\n\n"
-                        "hub: ignored, for gevent's signature. Switches: never. Threads: any.\n\n"
-                        ">>> from fibril.lock import RLock\n"
-                        ">>> lock = RLock()\n"
-                        ">>> with lock:\n"
-                        "...     with lock:\n"
-                        "...         lock.locked()\n"
-                        "True\n");
-
-PyTypeObject fbl_rlock_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril.lock.RLock",
-    .tp_doc = rlock_doc,
-    .tp_basicsize = sizeof(rlock_object),
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
-    .tp_new = rlock_new,
-    .tp_dealloc = rlock_dealloc,
-    .tp_traverse = rlock_traverse,
-    .tp_clear = rlock_clear,
-    .tp_methods = rlock_methods,
-    .tp_weaklistoffset = offsetof(rlock_object, weakrefs),
 };
