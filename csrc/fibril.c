@@ -64,6 +64,7 @@
 #include "python/primitives/semaphore_type.c"
 #include "python/primitives/rlock_type.c"
 #include "python/primitives/bounded_type.c"
+#include "python/primitives/lock_type.c"
 #include "python/primitives/event_type.c"
 #include "python/primitives/local_type.c"
 #include "python/primitives/queue/queue_direct.c"

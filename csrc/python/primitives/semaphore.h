@@ -1,5 +1,5 @@
 /*
- * semaphore.h: a semaphore's fields, and what its derived types (bounded_type.c) have of it.
+ * semaphore.h: a semaphore's fields, and what derived types use (bounded_type.c, lock_type.c).
  *
  * The idea: a semaphore is a gate (gate.h) that tells its links when a permit is free.
  * An RLock (rlock_type.c) is a gate of its own, and has acquire()'s arguments in common with it.
@@ -36,6 +36,10 @@ static PyObject *semaphore_locked(PyObject *self, PyObject *unused);
 static PyObject *semaphore_enter(PyObject *self, PyObject *unused);
 static PyObject *semaphore_exit(PyObject *self, PyObject *const *args, Py_ssize_t count);
 extern PyTypeObject fbl_semaphore_type, fbl_bounded_type, fbl_lock_type;
+
+/* Each derived type lists it, inherited or not, for speed: see QUEUE_HOT_METHODS. */
+#define ACQUIRE_METHOD(name, function, doc)                                                        \
+    {name, (PyCFunction)(void (*)(void))function, FAST_KEYWORDS, doc}
 
 /* ---- what acquire() is given, RLock's as well ---- */
 #define ACQUIRE_USAGE "acquire(blocking=True, timeout=None)"
