@@ -49,6 +49,7 @@
 #include "python/hub/clock.c"
 #include "python/hub/sleep.c"
 #include "python/hub/timeout_type.c"
+#include "python/hub/hub_fiber.c"
 #include "python/hub/link.c"
 #include "python/hub/watch_type.c"
 #include "python/hub/dead_end.c"

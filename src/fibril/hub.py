@@ -1,8 +1,8 @@
 """The hub's Python half: errors that nobody caught, and dead ends explained.
 
-The hub itself is native (hub.c decides who runs, hub_type.c runs callbacks). Here is what is better
-said in Python: printing a task's traceback once, and sending KeyboardInterrupt and SystemExit to
-the main fiber. What a dead end is told as is in fibril._hub.report.
+The hub itself is native (hub.c decides who runs, hub_fiber.c runs callbacks). Here is what is
+better said in Python: printing a task's traceback once, and sending KeyboardInterrupt and
+SystemExit to the main fiber. What a dead end is told as is in fibril._hub.report.
 
 Nothing here may block: it is called from the middle of the hub's work.
 """

@@ -122,9 +122,9 @@ static inline bool type_is_native(const PyTypeObject *type)
 static fbl_thread *thread_make(void); /* thread.c; NULL with an exception */
 static void watchdog_start(void); /* watchdog.c: somebody runs who may take long */
 extern bool fbl_watchdog_is_wanted; /* and nobody watches yet */
-static PyObject *hub_get(fbl_thread *thread); /* hub_type.c; a new reference */
-static fbl_record *hub_fiber_get(fbl_thread *thread); /* hub_type.c; borrowed */
-static void hub_report_error(fbl_thread *thread, PyObject *context); /* hub_type.c */
+static PyObject *hub_get(fbl_thread *thread); /* hub_fiber.c; a new reference */
+static fbl_record *hub_fiber_get(fbl_thread *thread); /* hub_fiber.c; borrowed */
+static void hub_report_error(fbl_thread *thread, PyObject *context); /* hub_fiber.c */
 
 static inline fbl_thread *thread_get(void)
 {

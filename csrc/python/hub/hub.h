@@ -10,11 +10,14 @@
 
 #include "python/fiber/record.h"
 
-/* ---- hub_type.c: callbacks and the outside's view ---- */
-extern PyTypeObject fbl_hub_type;
+/* ---- hub_fiber.c: the fiber that runs callbacks ---- */
 static int hub_call_soon(fbl_thread *thread, PyObject *fn, PyObject *args);
 static void hub_wake(fbl_record *record);
 static bool hub_consult(fbl_thread *thread, const char *method);
+static fbl_record *hub_body(fbl_record *record);
+
+/* ---- hub_type.c: the outside's view ---- */
+extern PyTypeObject fbl_hub_type;
 static PyObject *hub_throw(PyObject *self, PyObject *args);
 
 /* ---- dead_end.c: nothing can happen in any thread ---- */

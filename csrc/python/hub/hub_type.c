@@ -1,149 +1,13 @@
 /*
- * hub_type.c: fibril.hub.Hub's native half: the hub as Python sees it, and the fiber that runs
- * callbacks.
+ * hub_type.c: the hub as Python sees it: fibril.hub.Hub's native half.
  *
- * The idea: scheduling needs no fiber (core hub.c), but Python callbacks (raw links, call_soon)
- * need a place to run where nobody is half parked. The hub fiber is that place: it is parked like
- * any other and made ready when there is something to call. It has no stack before the first
- * callback.
- *
- * Its life: call everything in thread.callbacks and thread.told, park, again. It never ends; what
- * reaches it from a fiber that ended with the hub as parent is reported or dropped.
- * Do not add: anything that must happen between two fibers. That is core.
+ * The idea: it is a fiber (hub_fiber.c) of another class, with no fields of its own. Its methods
+ * read and set what the core's hub and the thread have, and never wait.
+ * Threads: as each method says.
+ * Do not add: what decides who runs (core hub.c), nor what is better said in Python (fibril.hub).
  */
 #include "python/hub/hub.h"
 #include "core/poller.h"
-
-#include <unistd.h>
-
-PyObject *fbl_hub_class = (PyObject *)&fbl_hub_type; /* what get_hub() makes; see set_hub_class */
-
-/* ---- errors that nobody will catch ---- */
-
-/* Gives the current exception to Hub.handle_error(context, type, value, traceback). */
-static void hub_report_error(fbl_thread *thread, PyObject *context)
-{
-    PyObject *exception = PyErr_GetRaisedException();
-    PyObject *traceback = PyException_GetTraceback(exception);
-    PyObject *hub = hub_get(thread);
-    PyObject *done =
-        hub == NULL ? NULL
-                    : PyObject_CallMethod(hub, "handle_error", "OOOO", context, Py_TYPE(exception),
-                                          exception, traceback != NULL ? traceback : Py_None);
-    if (done == NULL)
-        PyErr_WriteUnraisable(context);
-    Py_XDECREF(done);
-    Py_XDECREF(hub);
-    Py_XDECREF(traceback);
-    Py_DECREF(exception);
-}
-
-/* ---- the hub fiber ---- */
-
-static void hub_run_callbacks(fbl_thread *thread)
-{
-    PyObject *callbacks = thread->callbacks;
-    thread->callbacks = NULL;
-    for (Py_ssize_t i = 0; callbacks != NULL && i < PyList_GET_SIZE(callbacks); i++) {
-        PyObject *entry = PyList_GET_ITEM(callbacks, i);
-        PyObject *fn = PyTuple_GET_ITEM(entry, 0);
-        PyObject *done = PyObject_Call(fn, PyTuple_GET_ITEM(entry, 1), NULL);
-        if (done == NULL)
-            hub_report_error(thread, fn);
-        Py_XDECREF(done);
-    }
-    Py_XDECREF(callbacks);
-}
-
-static fbl_record *hub_body(fbl_record *record)
-{
-    fbl_thread *thread = record->thread;
-    for (;;) {
-        PyObject *value;
-        if (fiber_arrive(thread, &value) < 0 || PyErr_Occurred())
-            hub_report_error(thread, record->self);
-        Py_XDECREF(value);
-        while (record->thrown != NULL) { /* by the next arrival there might be no end of them */
-            fiber_raise_thrown(record);
-            hub_report_error(thread, record->self);
-        }
-        hub_run_callbacks(thread);
-        notices_call(thread);
-        if (thread->callbacks == NULL && fbl_list_is_empty(&thread->told))
-            (void)fbl_park_wait(&thread->hub, FBL_NEVER);
-        else
-            fbl_yield_wait(&thread->hub); /* a callback added more: others first */
-    }
-    return record; /* never: the hub fiber does not end */
-}
-
-/* The hub was made for another native thread than the one that makes it: that one ended a task of
- * the other's, say, and has links to call. -1: an exception. */
-static int hub_move(fbl_record *record, fbl_thread *thread)
-{
-    record_adopt(thread, record);
-    Py_SETREF(record->parent, Py_NewRef(thread->main->self));
-    bool is_main = thread->ts->native_thread_id == (unsigned long)getpid();
-    PyObject *done = PyObject_CallMethod(record->self, "belongs_to", "kO", thread->ts->thread_id,
-                                         is_main ? Py_True : Py_False);
-    Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
-}
-
-/* The hub fiber of a thread, made when first needed. A borrowed record. */
-static fbl_record *hub_fiber_get(fbl_thread *thread)
-{
-    if (fbl_likely(thread->hub_fiber != NULL))
-        return thread->hub_fiber;
-    PyObject *class = Py_NewRef(fbl_hub_class); /* it may be set to another one meanwhile */
-    PyObject *self = PyObject_CallNoArgs(class);
-    Py_DECREF(class);
-    if (self == NULL)
-        return NULL;
-    fbl_record *record = record_of(self);
-    bool is_moved = record->thread == thread || hub_move(record, thread) == 0;
-    if (!is_moved || thread->hub_fiber != NULL) { /* what ran meanwhile may have made one */
-        Py_DECREF(self);
-        return is_moved ? thread->hub_fiber : NULL;
-    }
-    thread->hub_fiber = record;
-    return record;
-}
-
-/* A new reference, or NULL with an exception. */
-static PyObject *hub_get(fbl_thread *thread)
-{
-    fbl_record *record = hub_fiber_get(thread);
-    return record == NULL ? NULL : Py_NewRef(record->self);
-}
-
-static void hub_wake(fbl_record *record)
-{
-    if (record->core.state == FBL_FIBER_PARKED)
-        fbl_wake_fiber(&record->core, FBL_WAKE_FIRED);
-    else if (!fbl_fiber_is_running(&record->core))
-        fbl_ready_fiber(&record->core);
-}
-
-/* fn(*args) in the hub of `thread`, soon; any native thread may ask. */
-static int hub_call_soon(fbl_thread *thread, PyObject *fn, PyObject *args)
-{
-    fbl_record *record = hub_fiber_get(thread);
-    if (record == NULL)
-        return -1;
-    PyObject *entry = PyTuple_Pack(2, fn, args);
-    if (entry == NULL)
-        return -1;
-    int rc = place_fill(&thread->callbacks, thread->callbacks == NULL ? PyList_New(0) : NULL);
-    if (rc == 0)
-        rc = PyList_Append(thread->callbacks, entry);
-    Py_DECREF(entry);
-    if (rc == 0)
-        hub_wake(record);
-    return rc;
-}
-
-/* ---- Python's view ---- */
 
 static fbl_thread *hub_thread(PyObject *self) { return record_of(self)->thread; }
 
@@ -222,21 +86,6 @@ static PyObject *hub_has_ready(PyObject *self, PyObject *unused)
 {
     (void)unused;
     return PyBool_FromLong(!fbl_list_is_empty(&hub_thread(self)->hub.ready));
-}
-
-/* Asks the hub's Python half; its errors are reported. What travels meanwhile is kept apart. */
-static bool hub_consult(fbl_thread *thread, const char *method)
-{
-    PyObject *travelling = PyErr_GetRaisedException();
-    PyObject *hub = hub_get(thread);
-    PyObject *answer = hub == NULL ? NULL : PyObject_CallMethod(hub, method, NULL);
-    int is_true = answer == NULL ? -1 : PyObject_IsTrue(answer);
-    if (is_true < 0)
-        hub_report_error(thread, hub != NULL ? hub : Py_None);
-    Py_XDECREF(answer);
-    Py_XDECREF(hub);
-    PyErr_SetRaisedException(travelling);
-    return is_true > 0;
 }
 
 /* The poller's own descriptor, for a loop that polls it; None: it has none. */
