@@ -51,6 +51,8 @@
 #include "python/hub/timeout_type.c"
 #include "python/hub/hub_fiber.c"
 #include "python/hub/link.c"
+#include "python/hub/notice.c"
+#include "python/hub/timer_type.c"
 #include "python/hub/watch_type.c"
 #include "python/hub/dead_end.c"
 #include "python/hub/hub_type.c"

@@ -72,7 +72,7 @@ struct fbl_thread {
     fbl_record *main; /* the fiber that the thread itself is */
     fbl_record *hub_fiber; /* runs the callbacks; NULL until somebody asks for it */
     PyObject *callbacks; /* list of (fn, args) that the hub fiber will call, or NULL */
-    fbl_link told; /* timers and watches that the hub fiber will call, see watch_type.c */
+    fbl_link told; /* timers and watches that the hub fiber will call, see notice.c */
     uint64_t told_round; /* how often it has called those */
     PyObject *value; /* travels with a switch by hand: what a fiber's own switch returns, or what
                         one that starts will call; NULL: an exception travels */

@@ -24,9 +24,29 @@ static PyObject *hub_throw(PyObject *self, PyObject *args);
 extern const char fbl_dead_end_doc[];
 static PyObject *hub_is_dead_end(PyObject *self, PyObject *const *args, Py_ssize_t count);
 
-/* ---- watch_type.c: timers and watches that call back ---- */
+/* ---- notice.c: what timers and watches that call back have in common ---- */
+typedef struct {
+    PyObject_HEAD PyObject *hub; /* owned: whose turn it is told in */
+    PyObject *callback; /* owned: called with what it is told; NULL once cleared */
+    fbl_link told;     /* in thread.told from being told to the call */
+    uint64_t round;     /* thread.told_round when it was listed: later ones wait for the next */
+    unsigned ready;     /* what the callback will be told */
+} notice;
+
+static inline notice *notice_of(PyObject *self) { return (notice *)self; }
+static fbl_hub *notice_hub(PyObject *self);
+static void notice_tell(notice *self, unsigned ready);
+static void notice_forget(notice *self);
 static void notices_call(fbl_thread *thread);
 static void notices_release(fbl_thread *thread);
+static PyObject *notice_new(PyTypeObject *type, PyObject *hub, PyObject *callback);
+static PyObject *notice_get_pending(PyObject *self, void *unused);
+static int notice_traverse(PyObject *self, visitproc visit, void *arg);
+static int notice_clear(PyObject *self);
+static void notice_free(PyObject *self);
+static int notice_ref(PyObject *value);
+static int notice_may_start(PyObject *self);
+static PyObject *notice_started(PyObject *self);
 
 /* ---- timeout_type.c ---- */
 static void timeouts_release(fbl_thread *thread);

@@ -1,8 +1,8 @@
 """Watchers, as gevent's libraries use them: "call me in the hub when that happens".
 
-The idea: what waits natively (csrc: watch_type.c) needs no fiber: a timer is a place in the
-hub's heap, a watch an entry in the descriptor's list. Every other kind is a Python object that is
-told by somebody (a signal, another thread, a fork) and has the hub call its callback: watch_*.py.
+The idea: what waits natively (csrc: notice.c) needs no fiber: a timer is a place in the hub's heap,
+a watch an entry in the descriptor's list. Every other kind is a Python object that is told by
+somebody (a signal, another thread, a fork) and has the hub call its callback: watch_*.py.
 
 Invariants: an active watcher is in its loop's `active` set, and so alive. While it is active and
 `ref` is true it counts as something still to happen. A callback runs in the hub, where nothing may
