@@ -85,6 +85,7 @@
 #include "python/thread/overflow.c"
 #include "python/thread/signal_wake.c"
 #include "python/thread/handler.c"
+#include "python/thread/terminal.c"
 #include "python/thread/watchdog.c"
 #include "python/thread/end.c"
 #include "python/thread/fork.c"

@@ -64,6 +64,7 @@ typedef struct {
     uint64_t switch_count; /* the hub's */
     uint64_t since_ns; /* when it was seen first */
     bool is_told; /* that this one lasts too long */
+    bool is_ignored; /* it said so itself: nobody is told until it gives way */
 } fbl_watch;
 
 struct fbl_thread {

@@ -20,6 +20,9 @@ static void thread_close(fbl_thread *thread);
 static int thread_watch_end(fbl_thread *thread);
 static void thread_throw_to_main(fbl_thread *thread);
 
+/* ---- terminal.c ---- */
+static bool terminal_is_waited_for(unsigned long native_id);
+
 /* ---- watchdog.c ---- */
 extern bool fbl_watchdog_is_asleep;
 static void watchdog_hub_wakes(fbl_hub *hub);

@@ -7,7 +7,8 @@
  * all hubs do. So fibers pay nothing, and hubs a load at the end of each sleep.
  *
  * What is worth a report: somebody else of that thread could have run. It is made in the watching
- * thread while the fiber still goes on, so its stack is there to see.
+ * thread while the fiber still goes on, so its stack is there to see. Whoever waits for its user to
+ * type is not kept: his time is his own, and a report would come in the middle of his line.
  *
  *   watch_lock   guards the list of threads against the watching one, and all `watch_` fields
  *
@@ -45,17 +46,24 @@ static PyInterpreterState *watch_interpreter;
 static void watchdog_lock(void) { pthread_mutex_lock(&watch_lock); }
 static void watchdog_unlock(void) { pthread_mutex_unlock(&watch_lock); }
 
-/* Has one fiber had the thread for too long? Tells once for each time. */
+static bool watch_is_at_prompt(const fbl_thread *thread)
+{
+    return terminal_is_waited_for(thread->ts->native_thread_id);
+}
+
+/* Has one fiber had the thread for too long? Tells once for each time. Each look at a prompt begins
+ * anew: what is typed there may compute for a moment, and then be at the next one. */
 static bool watch_is_kept(fbl_thread *thread, uint64_t now_ns)
 {
     fbl_watch *watch = &thread->watch;
     uint64_t count = __atomic_load_n(&thread->hub.switch_count, __ATOMIC_RELAXED);
     bool is_new = watch->since_ns == 0;
-    if (is_new || thread->hub.is_blocked || count != watch->switch_count) {
-        *watch = (fbl_watch){count, now_ns, false};
+    bool gave_way = is_new || thread->hub.is_blocked || count != watch->switch_count;
+    if (gave_way || watch_is_at_prompt(thread)) {
+        *watch = (fbl_watch){count, now_ns, .is_ignored = !gave_way && watch->is_ignored};
         return false;
     }
-    if (watch->is_told || now_ns - watch->since_ns < watch_limit_ns)
+    if (watch->is_told || watch->is_ignored || now_ns - watch->since_ns < watch_limit_ns)
         return false;
     watch->is_told = true;
     return true;
@@ -157,7 +165,8 @@ static bool watch_is_worth_telling(const fbl_thread *kept, uint64_t switch_count
     bool is_there = false;
     for (fbl_link *link = fbl_all_threads.next; link != &fbl_all_threads; link = link->next)
         is_there = is_there || fbl_container_of(link, fbl_thread, threads) == kept;
-    if (!is_there || kept->hub.switch_count != switch_count || kept->hub.is_blocked)
+    if (!is_there || kept->hub.switch_count != switch_count || kept->hub.is_blocked ||
+        watch_is_at_prompt(kept))
         return false;
     const fbl_hub *hub = &kept->hub;
     return !fbl_list_is_empty(&hub->ready) || hub->fd_waiter_count > 0 ||
@@ -300,7 +309,7 @@ static PyObject *module_watchdog_ignore(PyObject *module, PyObject *is_ignored)
     if (flag < 0)
         return NULL;
     watchdog_lock();
-    thread->watch = (fbl_watch){thread->hub.switch_count, watch_now(), flag};
+    thread->watch = (fbl_watch){thread->hub.switch_count, watch_now(), .is_ignored = flag};
     watchdog_unlock();
     Py_RETURN_NONE;
 }
