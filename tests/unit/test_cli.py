@@ -149,6 +149,61 @@ def test_options_say_what_is_patched_and_served(
     assert run(*FIBRIL, *options, "program.py") == Finished(0, answer + "\n", "")
 
 
+STACKS = {
+    "the watchdog's report": """
+import sys
+import fibril
+from fibril import native
+from fibril.hub import set_blocking_limit
+class Lines:
+    text = ""
+    def write(self, text): self.text += text
+    def flush(self): pass
+def stack():
+    set_blocking_limit(0.02)
+    fibril.spawn(int)
+    sys.stderr = lines = Lines()
+    for _ in range(3000):
+        if lines.text: break
+        native.sleep(0.01)
+    print(lines.text.partition("most recent call last):")[2])
+stack()
+""",
+    "a LoopExit": """
+import fibril.event
+def stack():
+    try:
+        fibril.event.Event().wait()
+    except fibril.LoopExit as error:
+        print(error)
+stack()
+""",
+    "print_run_info": """
+import sys
+from fibril.util import print_run_info
+def stack():
+    print_run_info(file=sys.stdout)
+stack()
+""",
+}
+
+
+@pytest.mark.parametrize("what", STACKS)
+@pytest.mark.parametrize("how", [["program.py"], ["-m", "program"], ["."]])
+def test_a_stack_that_is_told_begins_in_the_program(
+    folder: Path, what: str, how: list[str]
+) -> None:
+    for name in ("program.py", "__main__.py"):
+        (folder / name).write_text(STACKS[what], encoding="utf-8")
+    out = run(*FIBRIL, *how).out
+    assert ".py" in out
+    assert "in stack" in out
+    assert "in <module>" in out
+    assert "runpy" not in out
+    assert os.path.join("fibril", "cli") not in out
+    assert os.path.join("fibril", "__main__.py") not in out
+
+
 def test_the_program_runs_in_the_main_fiber(folder: Path) -> None:
     (folder / "program.py").write_text(
         "import time, fibril\n"

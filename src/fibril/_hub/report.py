@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any, NamedTuple
@@ -22,10 +23,12 @@ from fibril import _core
 from fibril._core import Fiber, Hub, Task, getcurrent
 
 __all__ = [
+    "LEADING",
     "Parked",
     "describe",
     "doing",
     "explain",
+    "format_stack",
     "innermost_frame",
     "is_main",
     "name",
@@ -44,6 +47,9 @@ _core.set_files_passed_over(
     )
 )
 _STATES = {"running": "runs", "ready": "is ready to go on", "new": "has not begun"}
+_COMMAND = os.path.join(_PACKAGE, "cli", "")
+#: Where the files lie whose frames lead into a program that `fibril run` runs.
+LEADING = (_PACKAGE, "<frozen runpy>", "<frozen importlib")
 _GROUPS_MAX = 50
 _FRAMES_MAX = 8
 _REPR_MAX = 100
@@ -274,13 +280,32 @@ def innermost_frame(fiber: Fiber) -> FrameType | None:
     return frame
 
 
+def format_stack(frame: FrameType | None, limit: int | None = None) -> list[str]:
+    """Return what traceback.format_stack() does, from the program's own beginning on.
+
+    Switches: never. Threads: any.
+    """
+    pairs = ((frame, frame.f_lineno) for frame in _from_program(frame))
+    stack = traceback.StackSummary.extract(pairs, limit=limit)
+    stack.reverse()
+    return stack.format()
+
+
 def _frames(fiber: Fiber) -> list[FrameType]:
-    frame = innermost_frame(fiber)
+    return _from_program(innermost_frame(fiber))
+
+
+def _from_program(frame: FrameType | None) -> list[FrameType]:
+    """A frame and those that called it, but for what led into the program under `fibril run`."""
     frames: list[FrameType] = []
     while frame is not None:
         frames.append(frame)
         frame = frame.f_back
-    return frames
+    names = [frame.f_code.co_filename for frame in frames]
+    end = next((i for i, file in enumerate(names) if file.startswith(_COMMAND)), len(frames))
+    while end < len(frames) and end > 0 and names[end - 1].startswith(LEADING):
+        end -= 1
+    return frames[:end] or frames
 
 
 def _function(fiber: Fiber) -> str:

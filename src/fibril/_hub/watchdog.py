@@ -14,11 +14,10 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import traceback
 from types import FrameType
 
 from fibril import _core
-from fibril._hub.report import name
+from fibril._hub.report import format_stack, name
 
 __all__ = ["set_blocking_limit", "tell"]
 
@@ -67,9 +66,7 @@ def report_blocking(fiber: _core.Fiber, seconds: float, frame: FrameType | None)
     stream = sys.stderr
     if stream is None:
         return
-    stack = (
-        "".join(traceback.format_stack(frame)) if frame is not None else "  (no Python frames)\n"
-    )
+    stack = "".join(format_stack(frame)) or "  (no Python frames)\n"
     stream.write(
         f"fibril: {name(fiber)} has kept its thread for {seconds:.1f} s, and others could have "
         "run.\nIf it computes, call fibril.sleep(0) now and then; if it waits in a call that "

@@ -16,12 +16,10 @@ from types import ModuleType, TracebackType
 from typing import Any, NamedTuple
 
 from fibril import compat
+from fibril._hub.report import LEADING
 from fibril.cli.usage import UsageError
 
 __all__ = ["Request", "read_run", "run"]
-
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_OURS = (_PACKAGE, "<frozen runpy>", "<frozen importlib")
 
 
 class Request(NamedTuple):
@@ -135,7 +133,7 @@ def _run_file(module: ModuleType, path: str) -> None:
 def _begin_traceback_in_program(error: BaseException) -> None:
     """Have the interpreter print an error without the lines that led into the program."""
     traceback = error.__traceback__
-    while traceback and traceback.tb_frame.f_code.co_filename.startswith(_OURS):
+    while traceback and traceback.tb_frame.f_code.co_filename.startswith(LEADING):
         traceback = traceback.tb_next
     hook = sys.excepthook
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import sys
 import threading
-import traceback
 from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import Any, TextIO
 
 from fibril import _core
 from fibril._core import Fiber, Hub, Task, getcurrent
-from fibril._hub.report import Parked, doing, innermost_frame, is_main, name
+from fibril._hub.report import Parked, doing, format_stack, innermost_frame, is_main, name
 
 __all__ = ["FiberTree", "format_run_info", "print_run_info"]
 
@@ -76,7 +75,7 @@ def _thread_lines(with_stacks: bool, limit: int | None) -> Iterator[str]:
 
 
 def _stack_lines(frame: FrameType | None, limit: int | None) -> Iterator[str]:
-    for entry in traceback.format_stack(frame, limit) if frame is not None else ():
+    for entry in format_stack(frame, limit):
         yield from entry.rstrip("\n").split("\n")
 
 
