@@ -29,7 +29,7 @@ class Request(NamedTuple):
     target: str
     arguments: list[str]
     is_gevent: bool
-    is_patched: bool
+    patches: dict[str, bool] | None  # what patch_all() is given; None: it is not called
 
 
 def read_run(arguments: list[str]) -> Request:
@@ -57,7 +57,7 @@ def read_run(arguments: list[str]) -> Request:
         rest.pop(0)
     if not rest:
         raise UsageError("nothing to run. Give the path of a program, or -m and a module's name.")
-    return Request(is_module, rest[0], rest[1:], is_gevent, is_patched)
+    return Request(is_module, rest[0], rest[1:], is_gevent, {} if is_patched else None)
 
 
 def run(request: Request) -> int:
@@ -74,10 +74,8 @@ def run(request: Request) -> int:
         return 2
     if request.is_gevent:
         compat.install()
-    if request.is_patched:
-        from fibril import monkey
-
-        monkey.patch_all()
+    if request.patches is not None:
+        _patch(request.patches)
     sys.argv[:] = [request.target, *request.arguments]
     try:
         _run_program(request)
@@ -87,6 +85,14 @@ def run(request: Request) -> int:
         _begin_traceback_in_program(error)
         raise
     return 0
+
+
+def _patch(patches: dict[str, bool]) -> None:
+    from fibril import monkey
+
+    monkey.patch_all(**patches)
+    if patches.get("dns") and not patches.get("socket", True):  # patch_all() takes it for a part
+        monkey.patch_dns()
 
 
 def _run_program(request: Request) -> None:
