@@ -62,9 +62,12 @@ fbl_wake fbl_yield_wait(fbl_hub *hub)
 
 static fbl_wake fd_park_wait(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t deadline_ns)
 {
-    fbl_waiter waiter;
+    fbl_waiter reader, writer;
     fbl_fiber *self = hub->current;
-    fbl_waiter_add(&waiter, hub, direction == FBL_READ ? &entry->readers : &entry->writers);
+    if (direction & FBL_READ)
+        fbl_waiter_add(&reader, hub, &entry->readers);
+    if (direction & FBL_WRITE)
+        fbl_waiter_add(&writer, hub, &entry->writers);
     self->is_fd_wait = true;
     hub->fd_waiter_count++;
     fbl_wake why = fbl_park_wait(hub, deadline_ns);
@@ -73,13 +76,13 @@ static fbl_wake fd_park_wait(fbl_hub *hub, fbl_fd *entry, unsigned direction, ui
     return why;
 }
 
-/* Parks until the descriptor of ours may be tried again. The caller has just found it empty and
- * cleared its `ready` bit. A failure to register is told through `err`, with FBL_WAKE_NONE; what
- * cannot be polled (a regular file, -EPERM) is always ready. */
+/* Parks until the descriptor of ours may be tried again, in one of the directions. The caller has
+ * just found it empty and cleared its `ready` bits. A failure to register is told through `err`,
+ * with FBL_WAKE_NONE; what cannot be polled (a regular file, -EPERM) is always ready. */
 fbl_wake fbl_fd_wait(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t deadline_ns,
                      int *err)
 {
-    assert(direction == FBL_READ || direction == FBL_WRITE);
+    assert(direction != 0 && (direction & ~(unsigned)(FBL_READ | FBL_WRITE)) == 0);
     if (entry->ready & direction)
         return FBL_WAKE_FIRED;
     if (!entry->is_registered) {

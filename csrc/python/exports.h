@@ -30,6 +30,7 @@ static PyObject *module_sim_install(PyObject *module, PyObject *unused);
 static PyObject *module_sim_remove(PyObject *module, PyObject *unused);
 static PyObject *module_sim_feed(PyObject *module, PyObject *args);
 static fbl_keyword_function module_wait_read, module_wait_write; /* fd_wait.c */
+static fbl_keyword_function module_wait_readwrite;
 static PyObject *module_fd_forget(PyObject *module, PyObject *number);
 static PyTypeObject *timeout_type_prepare(void); /* timeout_type.c */
 static int hooks_import(void); /* queue_hooks.c */

@@ -192,6 +192,11 @@ static PyMethodDef module_methods[] = {
     {"wait_write", (PyCFunction)(void (*)(void))module_wait_write, METH_VARARGS | METH_KEYWORDS,
      "wait_write(fd, timeout=None, owned=False)\n--\n\nWait until fd is writable: True, or False "
      "after `timeout` seconds.\n\nSwitches: if it must wait. Threads: any. Raises OSError."},
+    {"wait_readwrite", (PyCFunction)(void (*)(void))module_wait_readwrite,
+     METH_VARARGS | METH_KEYWORDS,
+     "wait_readwrite(fd, timeout=None, owned=False)\n--\n\nWait until fd is readable or writable: "
+     "True, or False after `timeout` seconds.\n\nSwitches: if it must wait. Threads: any. Raises "
+     "OSError."},
     {"fd_forget", module_fd_forget, METH_O,
      "fd_forget(fd, /)\n--\n\nfd is about to be closed, or is new: who waits on it gets EBADF.\n\n"
      "Switches: never. Threads: any."},

@@ -46,10 +46,13 @@ from fibril._io.resolver import (
 )
 from fibril._io.retry import NATIVE, repeat, repeat_with_pauses
 from fibril._io.sendfile import send_file
-from fibril.timeout import Deadline
+from fibril.hub import get_hub
+from fibril.timeout import Timeout
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
+
+    from fibril._hub.watcher import Watcher
 
 __all__ = [
     *stdlib.__all__,
@@ -57,7 +60,11 @@ __all__ = [
     "EWOULDBLOCK",
     "SocketIO",
     "_GLOBAL_DEFAULT_TIMEOUT",
+    "cancel_wait",
+    "cancel_wait_ex",
+    "wait",
     "wait_read",
+    "wait_readwrite",
     "wait_write",
 ]
 
@@ -237,6 +244,45 @@ def wait_write(fileno: int, timeout: float | None = None, timeout_exc: Any = Non
     """
     if not _core.wait_write(fileno, timeout):
         raise timeout_exc or TimeoutError("timed out")
+
+
+def wait_readwrite(fileno: int, timeout: float | None = None, timeout_exc: Any = None) -> None:
+    """Wait until a descriptor is readable or writable, whichever is first; else as `wait_read`.
+
+    Switches: if it must wait. Threads: any.
+    """
+    if not _core.wait_readwrite(fileno, timeout):
+        raise timeout_exc or TimeoutError("timed out")
+
+
+class cancel_wait_ex(OSError):  # noqa: N801  # gevent's name
+    """What a cancelled wait raises: EBADF, as if the descriptor were closed."""
+
+    def __init__(self) -> None:
+        super().__init__(EBADF, "The wait was cancelled, or another task closed the descriptor")
+
+
+def wait(watcher: Watcher, timeout: float | None = None, timeout_exc: Any = None) -> None:
+    """Wait for a watcher of the hub's loop, as its `wait` does.
+
+    Raises `timeout_exc` (by default TimeoutError) after `timeout` seconds.
+
+    Switches: always. Threads: owner. Raises ConcurrentObjectUseError if the watcher is in use.
+
+    >>> import fibril
+    >>> from fibril import socket
+    >>> socket.wait(fibril.get_hub().loop.timer(0.01), timeout=10)
+    """
+    with Timeout(timeout, timeout_exc or TimeoutError("timed out")):
+        get_hub().wait(watcher)
+
+
+def cancel_wait(watcher: Watcher, error: Any = cancel_wait_ex) -> None:
+    """Raise `error` soon in the task that waits for the watcher, if one does.
+
+    Switches: never. Threads: owner.
+    """
+    get_hub().cancel_wait(watcher, error)
 
 
 @overload

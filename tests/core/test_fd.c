@@ -168,6 +168,37 @@ static void room_wakes_the_writer_and_not_the_reader(void)
     test_close();
 }
 
+static void one_wait_may_be_for_both_directions(void)
+{
+    int ends[2];
+    test_open(false);
+    make_sockets(ends);
+    fill(ends[0]);
+    for (int turn = 0; turn < 4; turn++) {
+        wait_call *call = turn % 2 == 1 ? begin_foreign(0, ends[0], FBL_READ | FBL_WRITE)
+                                        : begin(0, ends[0], FBL_READ | FBL_WRITE);
+        look();
+        CHECK(is_parked(0));
+        CHECK_EQUAL(test_hub.fd_waiter_count, 1);
+        if (turn < 2)
+            put(ends[1], "x");
+        else
+            take_all(ends[1]);
+        look();
+        CHECK_EQUAL(call->why, FBL_WAKE_FIRED);
+        CHECK(fbl_list_is_empty(&entry_of(ends[0])->readers));
+        CHECK(fbl_list_is_empty(&entry_of(ends[0])->writers));
+        take_all(ends[0]);
+        fill(ends[0]);
+    }
+    begin(0, ends[0], FBL_READ | FBL_WRITE);
+    close_ours(ends[0]);
+    look();
+    CHECK_EQUAL(calls[0].why, FBL_WAKE_CLOSED);
+    close_ours(ends[1]);
+    test_close();
+}
+
 /* One of them may be killed before it reads: so an edge wakes all. */
 static void an_edge_wakes_all_readers_in_order(void)
 {
@@ -571,6 +602,7 @@ int main(void)
     RUN(data_wakes_the_reader_and_stays_remembered);
     RUN(each_new_edge_is_told_once);
     RUN(room_wakes_the_writer_and_not_the_reader);
+    RUN(one_wait_may_be_for_both_directions);
     RUN(an_edge_wakes_all_readers_in_order);
     RUN(a_closed_peer_wakes_both_directions_and_is_a_hang_up);
     RUN(a_pipe_without_reader_wakes_its_writer);

@@ -527,6 +527,75 @@ def test_waiting_for_a_descriptor_times_out_with_the_given_exception(sim: Sim, p
         socket.wait_read(left.fileno(), 1)
     with pytest.raises(LookupError):
         socket.wait_read(left.fileno(), 1, LookupError())
+    with pytest.raises(TimeoutError, match="timed out"):
+        socket.wait_readwrite(left.fileno(), 1)
+
+
+def _fill(sock: socket.socket) -> None:
+    sock.setblocking(False)
+    for _ in range(10_000):
+        try:
+            sock.send(bytes(65536))
+        except BlockingIOError:
+            return
+    pytest.fail("it is never full")
+
+
+def test_a_descriptor_is_waited_for_in_both_directions(fresh: None, pair: Pair) -> None:
+    left, right = pair
+    socket.wait_readwrite(left.fileno())  # it can be written
+    _fill(left)
+    task = fibril.spawn(socket.wait_readwrite, left.fileno())
+    wait_all_parked()
+    assert "to read from or write to" in str(fibril.get_hub().waiting())
+    right.send(b"x")
+    task.get()
+    left.recv(1)
+    task = fibril.spawn(socket.wait_readwrite, left.fileno())
+    wait_all_parked()
+    assert not task.ready()
+    right.recv(1 << 24)
+    task.get(timeout=10)
+
+
+def test_closing_a_socket_ends_a_wait_for_both_directions(fresh: None, pair: Pair) -> None:
+    left, _ = pair
+    _fill(left)
+    task = fibril.spawn(socket.wait_readwrite, left.fileno())
+    wait_all_parked()
+    left.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        task.get()
+
+
+def test_a_watcher_is_waited_for_until_a_time(sim: Sim) -> None:
+    began = sim.now()
+    loop = fibril.get_hub().loop
+    socket.wait(loop.timer(1))
+    assert sim.now() == began + 1
+    watcher = loop.timer(100)
+    with pytest.raises(TimeoutError, match="timed out"):
+        socket.wait(watcher, 1)
+    with pytest.raises(LookupError):
+        socket.wait(watcher, 1, LookupError())
+    socket.wait(loop.timer(1), 5)
+    assert (sim.now() - began, watcher.active) == (4, False)
+
+
+def test_a_wait_for_a_watcher_is_cancelled_as_if_it_were_closed(sim: Sim, pair: Pair) -> None:
+    left, _ = pair
+    watcher = fibril.get_hub().loop.io(left.fileno(), 1)
+    task = fibril.spawn(socket.wait, watcher)
+    fibril.sleep(0)
+    socket.cancel_wait(watcher)
+    with pytest.raises(socket.cancel_wait_ex) as caught:
+        task.get()
+    assert (caught.value.errno, isinstance(caught.value, OSError)) == (socket.EBADF, True)
+    task = fibril.spawn(socket.wait, watcher)
+    fibril.sleep(0)
+    socket.cancel_wait(watcher, LookupError)
+    with pytest.raises(LookupError):
+        task.get()
 
 
 def test_a_socket_may_be_used_in_another_native_thread(fresh: None, pair: Pair) -> None:

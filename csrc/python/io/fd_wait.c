@@ -7,6 +7,13 @@
  */
 #include "python/io/fd_wait.h"
 
+/* For reports, by direction. */
+static const char *const FD_VERBS[] = {
+    [FBL_READ] = "to read from",
+    [FBL_WRITE] = "to write to",
+    [FBL_READ | FBL_WRITE] = "to read from or write to",
+};
+
 /* 0: ready; 1: the deadline; -1: an exception, EBADF if the descriptor was forgotten meanwhile. */
 static int fd_wait(fbl_thread *thread, int fd, unsigned direction, uint64_t deadline_ns,
                    bool is_owned)
@@ -22,7 +29,7 @@ static int fd_wait(fbl_thread *thread, int fd, unsigned direction, uint64_t dead
         return -1;
     if (fbl_unlikely(self->thrown != NULL))
         return fiber_raise_thrown(self);
-    self->core.verb = direction == FBL_READ ? "to read from" : "to write to";
+    self->core.verb = FD_VERBS[direction];
     self->core.subject = NULL;
     self->core.fd = fd;
     int err = 0;
@@ -71,6 +78,12 @@ static PyObject *module_wait_write(PyObject *module, PyObject *args, PyObject *k
 {
     (void)module;
     return fd_call_wait(args, kwargs, FBL_WRITE);
+}
+
+static PyObject *module_wait_readwrite(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    (void)module;
+    return fd_call_wait(args, kwargs, FBL_READ | FBL_WRITE);
 }
 
 static PyObject *module_fd_forget(PyObject *module, PyObject *number)
