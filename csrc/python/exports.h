@@ -17,6 +17,8 @@ extern PyTypeObject fbl_lifo_queue_type, fbl_priority_queue_type, fbl_channel_ty
 extern PyTypeObject fbl_timer_type, fbl_watch_type, fbl_handler_type;
 
 extern PyObject *fbl_hub_class;     /* what get_hub() makes; see set_hub_class */
+static PyObject *module_get_hub_if_exists(PyObject *module, PyObject *unused); /* hub_fiber.c */
+static PyObject *module_set_hub(PyObject *module, PyObject *hub);
 
 static fbl_fast_function module_spawn, module_spawn_later; /* task_life.c */
 static PyObject *module_join_killed(PyObject *module, PyObject *args); /* task_type.c */

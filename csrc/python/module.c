@@ -279,6 +279,8 @@ static PyMethodDef module_methods[] = {
     {"holder", module_holder, METH_O,
      "holder(subject, /)\n--\n\nThe fiber that has what is waited for; None: unknown; False: it "
      "has ended.\n\nSwitches: never. Threads: any."},
+    {"get_hub_if_exists", module_get_hub_if_exists, METH_NOARGS, "The thread's hub, or None."},
+    {"set_hub", module_set_hub, METH_O, "Make an object this thread's hub; see fibril.hub."},
     {"get_hub_class", module_get_hub_class, METH_NOARGS, "What get_hub() makes instances of."},
     {"set_hub_class", module_set_hub_class, METH_O, "What get_hub() makes instances of."},
     {"set_may_give_way", module_set_may_give_way, METH_O, "Asked before a fair turn is given."},

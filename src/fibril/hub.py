@@ -17,7 +17,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from types import TracebackType
-from typing import NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from fibril import _core, native
 from fibril._core import getcurrent, sleep
@@ -37,6 +37,9 @@ from fibril.errors import (
 from fibril.signal import signal_handler as signal
 from fibril.threadpool import ThreadPool, default_pool
 
+if TYPE_CHECKING:
+    from fibril._hub.loop import Loop
+
 __all__ = [
     "BlockingSwitchOutError",
     "GreenletExit",
@@ -47,10 +50,13 @@ __all__ = [
     "Waiter",
     "get_hub",
     "get_hub_class",
+    "get_hub_if_exists",
+    "get_loop",
     "getcurrent",
     "set_blocking_limit",
     "idle",
     "set_default_hub_class",
+    "set_hub",
     "set_standstill_limit",
     "signal",
     "sleep",
@@ -213,6 +219,34 @@ def get_hub() -> Hub:
     Switches: never. Threads: any.
     """
     return _core.get_hub()  # type: ignore[return-value]
+
+
+def get_hub_if_exists() -> Hub | None:
+    """Return the hub of this native thread; None if it has none yet.
+
+    Switches: never. Threads: any.
+    """
+    return _core.get_hub_if_exists()  # type: ignore[return-value]
+
+
+def set_hub(hub: Hub) -> None:
+    """Make an object of yours this native thread's hub, where it has none yet.
+
+    For a class of your own in one thread; set_default_hub_class() is for all of them. To set the
+    hub that the thread has is no error.
+
+    Switches: never. Threads: owner. Raises RuntimeError if the thread has another one, TypeError
+    for what is no hub.
+    """
+    _core.set_hub(hub)
+
+
+def get_loop() -> Loop:
+    """Return the loop of this native thread's hub.
+
+    Switches: never. Threads: any.
+    """
+    return get_hub().loop
 
 
 def idle(priority: int = 0) -> None:

@@ -323,6 +323,44 @@ def test_another_class_of_hub_may_be_made_the_default() -> None:
         set_default_hub_class(int)  # type: ignore[arg-type]
 
 
+def test_a_thread_without_a_hub_may_be_given_one(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
+        import fibril
+        from fibril import _core
+        from fibril.hub import Hub, get_hub, get_hub_if_exists, get_loop, set_hub
+        class Mine(Hub):
+            pass
+        print(get_hub_if_exists())
+        mine = Mine()
+        set_hub(mine)
+        set_hub(mine)
+        print(get_hub() is mine, get_hub_if_exists() is mine, get_loop() is mine.loop)
+        mine.loop.run_callback(print, "called")
+        fibril.spawn(fibril.sleep).join()
+        other = Mine()
+        for wrong in (other, None, fibril.getcurrent()):
+            try:
+                set_hub(wrong)
+            except (RuntimeError, TypeError) as error:
+                print(type(error).__name__, str(error).partition(":")[0])
+        def in_thread():
+            try:
+                set_hub(other)
+            except RuntimeError as error:
+                print(error)
+        import threading
+        thread = threading.Thread(target=in_thread)
+        thread.start()
+        thread.join()
+    """)
+    lines = out.splitlines()
+    assert lines[:3] == ["None", "True True True", "called"]
+    assert lines[3] == "RuntimeError cannot change this thread's hub"
+    assert lines[4].startswith("TypeError cannot take None for a hub")
+    assert lines[5].startswith("TypeError cannot take <")
+    assert lines[6].endswith("it is another thread's hub")
+
+
 def test_destroy_stops_the_watchers_and_the_hub_goes_on(sim: Sim) -> None:
     hub = get_hub()
     timer = hub.loop.timer(50)

@@ -158,3 +158,41 @@ static int hub_call_soon(fbl_thread *thread, PyObject *fn, PyObject *args)
         hub_wake(record);
     return rc;
 }
+
+/* ---- which object it is ---- */
+
+/* None where the thread has none yet. */
+static PyObject *module_get_hub_if_exists(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    const fbl_thread *thread = fbl_this_thread;
+    bool is_there = thread != NULL && thread->hub_fiber != NULL;
+    return Py_NewRef(is_there ? thread->hub_fiber->self : Py_None);
+}
+
+/* Makes an object that the program has made this thread's hub. There is no way back: fibers,
+ * watchers and callbacks of the thread know the one that it has. */
+static PyObject *module_set_hub(PyObject *module, PyObject *hub)
+{
+    (void)module;
+    fbl_thread *thread = thread_get();
+    if (thread == NULL)
+        return NULL;
+    if (!PyObject_TypeCheck(hub, &fbl_hub_type))
+        return errors_refuse(PyExc_TypeError, "cannot take %R for a hub: it is none", hub);
+    fbl_record *record = record_of(hub);
+    if (thread->hub_fiber == record)
+        Py_RETURN_NONE;
+    if (thread->hub_fiber != NULL) {
+        return errors_refuse(PyExc_RuntimeError,
+                             "cannot change this thread's hub: it has one already. Set it before "
+                             "anything asks for it, or name a class for all threads by "
+                             "set_default_hub_class().");
+    }
+    if (record->thread != thread || record_is_started(record))
+        return errors_refuse(PyExc_RuntimeError, "cannot set %R: it is another thread's hub", hub);
+    Py_INCREF(hub);
+    thread->hub_fiber = record;
+    Py_RETURN_NONE;
+}
