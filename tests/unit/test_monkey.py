@@ -267,6 +267,49 @@ def test_patch_item_keeps_the_original(interpreter: Interpreter) -> None:
     assert interpreter.out(text) == "3 3.141592653589793 True\n"
 
 
+def test_a_module_is_patched_from_another_and_a_name_is_removed(interpreter: Interpreter) -> None:
+    text = """
+        import math, types
+        from fibril import monkey
+        source = types.ModuleType("source")
+        source.pi, source.e, source.tau = 3, 2, 6
+        try:
+            monkey.patch_module(math, source)
+        except AttributeError as error:
+            print("__implements__" in str(error), monkey.is_anything_patched())
+        source.__implements__ = ["pi", "e"]
+        print(monkey.patch_module(math, source), math.pi, math.e, math.tau > 6.2)
+        def will(target, names, warn):
+            print("will", target.__name__, names, math.tau > 6.2)
+            names.append("pi")
+        source._gevent_will_monkey_patch = will
+        source._gevent_did_monkey_patch = lambda target, names, warn: print("did", names, math.tau)
+        source.pi = 4
+        print(monkey.patch_module(math, source, ["tau"]), math.pi)
+        print(monkey.get_original("math", ["pi", "tau"]))
+        del source._gevent_will_monkey_patch, source._gevent_did_monkey_patch
+        try:
+            monkey.patch_module(math, source, ["inf", "no_such"])
+        except AttributeError:
+            print(math.inf)
+        monkey.remove_item(math, "e")
+        monkey.remove_item(math, "e")
+        print(hasattr(math, "e"), monkey.get_original("math", "e"))
+        print(monkey.patch_builtins(), monkey.patch_contextvars(), monkey.patch_sys(stdin=False))
+        """
+    assert interpreter.out(text).splitlines() == [
+        "True False",
+        "True 3 2 True",
+        "will math ['tau'] True",
+        "did ['tau', 'pi'] 6",
+        "True 4",
+        "[3.141592653589793, 6.283185307179586]",
+        "inf",
+        "False 2.718281828459045",
+        "None None None",
+    ]
+
+
 def test_sleep_refuses_what_the_standard_librarys_refuses(interpreter: Interpreter) -> None:
     text = """
         import time

@@ -22,7 +22,7 @@ from typing import Any
 
 from fibril.monkey import patches
 from fibril.monkey.rebind import MonkeyPatchWarning, warn
-from fibril.monkey.saved import get_original, is_object_patched, put, saved
+from fibril.monkey.saved import get_original, is_object_patched, put, remove_item, saved
 
 __all__ = [
     "MonkeyPatchWarning",
@@ -31,8 +31,11 @@ __all__ = [
     "is_module_patched",
     "is_object_patched",
     "patch_all",
+    "patch_builtins",
+    "patch_contextvars",
     "patch_dns",
     "patch_item",
+    "patch_module",
     "patch_os",
     "patch_queue",
     "patch_select",
@@ -41,8 +44,10 @@ __all__ = [
     "patch_socket",
     "patch_ssl",
     "patch_subprocess",
+    "patch_sys",
     "patch_thread",
     "patch_time",
+    "remove_item",
     "saved",
 ]
 
@@ -191,6 +196,53 @@ def patch_subprocess() -> None:
 
     Switches: never. Threads: any.
     """
+
+
+def patch_builtins() -> None:
+    """Nothing: Python's imports lock one module each, as gevent's function of that name says, too.
+
+    Switches: never. Threads: any.
+    """
+
+
+def patch_contextvars() -> None:
+    """Nothing: each fiber has context variables of its own, as they are.
+
+    Switches: never. Threads: any.
+    """
+
+
+def patch_sys(stdin: bool = True, stdout: bool = True, stderr: bool = True) -> None:
+    """Nothing, as gevent's function of that name: the three standard streams block.
+
+    Switches: never. Threads: any.
+    """
+
+
+def patch_module(
+    target_module: ModuleType, source_module: ModuleType, items: Iterable[str] | None = None
+) -> bool:
+    """Put names of one module in the place of another's; returns True.
+
+    items: which; None for those that the source lists as `__implements__`. The originals are kept
+    for `get_original`. The source's functions `_gevent_will_monkey_patch(target, items, warn)` and
+    `_gevent_did_monkey_patch`, if it has them, are called before and afterwards.
+
+    Switches: never. Threads: any. Raises AttributeError if there is nothing of that name.
+    """
+    names = list(source_module.__implements__ if items is None else items)
+    _call_hook(source_module, "_gevent_will_monkey_patch", target_module, names)
+    replacements = {name: getattr(source_module, name) for name in names}
+    for name, replacement in replacements.items():
+        put(target_module, name, replacement)
+    _call_hook(source_module, "_gevent_did_monkey_patch", target_module, names)
+    return True
+
+
+def _call_hook(source: ModuleType, hook: str, target: ModuleType, names: list[str]) -> None:
+    function = getattr(source, hook, None)
+    if function is not None:
+        function(target, names, warn)
 
 
 def patch_item(module: ModuleType, attr: str, newitem: Any) -> None:

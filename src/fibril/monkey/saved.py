@@ -13,7 +13,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-__all__ = ["get_original", "is_object_patched", "put", "saved"]
+__all__ = ["get_original", "is_object_patched", "put", "remove_item", "saved"]
 
 saved: dict[str, dict[str, Any]] = {}
 
@@ -33,6 +33,16 @@ def put(module: ModuleType, name: str, replacement: Any) -> Any:
     saved.setdefault(module.__name__, {}).setdefault(name, original)
     setattr(owner, attribute, replacement)
     return original
+
+
+def remove_item(module: ModuleType, attr: str) -> None:
+    """Take a name away from a module, and keep what it was for `get_original`; no error if absent.
+
+    Switches: never. Threads: any.
+    """
+    if attr in vars(module):
+        saved.setdefault(module.__name__, {}).setdefault(attr, vars(module)[attr])
+        delattr(module, attr)
 
 
 def get_original(mod_name: str | list[str] | tuple[str, ...], item_name: Any) -> Any:
