@@ -16,14 +16,14 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from fibril import _core
 from fibril._core import Task, getcurrent
-from fibril.dispatch.mapping import GroupMappingMixin
+from fibril.dispatch.mapping import GroupMappingMixin, IMap, IMapUnordered
 from fibril.errors import GreenletExit
 from fibril.lock import DummySemaphore, Semaphore
 from fibril.queue import Full
 from fibril.task import joinall, kill
 from fibril.timeout import Timeout
 
-__all__ = ["Group", "GroupMappingMixin", "Pool", "PoolFull"]
+__all__ = ["Group", "GroupMappingMixin", "IMap", "IMapUnordered", "Pool", "PoolFull"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

@@ -2,12 +2,14 @@
 
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import fibril
-from fibril import GreenletExit, Task, Timeout, getcurrent, sleep, spawn
-from fibril.pool import Group, Pool, PoolFull
+from fibril import GreenletExit, Task, Timeout, getcurrent, sleep, spawn, spawn_later
+from fibril.event import AsyncResult
+from fibril.pool import Group, IMap, IMapUnordered, Pool, PoolFull
 from fibril.queue import Full
 from tests.conftest import Growth, Sim
 
@@ -289,6 +291,28 @@ def test_map_keeps_the_order_and_imap_unordered_does_not(sim: Sim) -> None:
     task = pool.map_async(abs, [-1], callback=numbers.extend)
     assert task.get() == [1]
     assert numbers[-1] == 1
+
+
+def test_an_iteration_over_results_may_be_made_without_a_pool(sim: Sim) -> None:
+    numbers = range(5)
+    assert list(IMap(_slow_at_first, numbers, spawn)) == list(numbers)
+    assert list(IMapUnordered(_slow_at_first, numbers, spawn, maxsize=5)) == list(numbers)[::-1]
+    assert list(IMap(len, [(1, 2)], spawn)) == [2]  # each item is one argument
+    pool = Pool(2)
+    assert isinstance(pool.imap(abs, numbers), IMap)
+    assert type(pool.imap_unordered(abs, numbers)) is IMapUnordered
+    with pytest.raises(TypeError):
+        IMap(abs, 7, spawn)  # type: ignore[arg-type]
+
+
+def test_an_iteration_over_results_takes_whatever_can_be_waited_for(sim: Sim) -> None:
+    def later(fn: Any, value: int) -> AsyncResult:
+        result = AsyncResult()
+        spawn_later(3 - value, result.set, fn(value))
+        return result
+
+    assert list(IMap(abs, [0, -1, 2], later)) == [0, 1, 2]
+    assert list(IMapUnordered(abs, [0, 1, 2], later)) == [2, 1, 0]
 
 
 @pytest.mark.parametrize("name", ["imap", "imap_unordered"])

@@ -17,7 +17,7 @@ from fibril._core import Task
 from fibril.lock import DummySemaphore, Semaphore
 from fibril.queue import Queue
 
-__all__ = ["GroupMappingMixin"]
+__all__ = ["GroupMappingMixin", "IMap", "IMapUnordered"]
 
 _A = TypeVar("_A")
 _R = TypeVar("_R")
@@ -55,11 +55,6 @@ class GroupMappingMixin:
     def _call_back(callback: Callable[[Any], Any], result: Any) -> None:
         """Where apply_cb() calls its callback: here, in a new task."""
         Task.spawn(callback, result)
-
-    @staticmethod
-    def _wait_for(spawned: Any) -> None:
-        """Wait until what spawn() returned is ready, whatever has become of it."""
-        spawned.join()
 
     def apply(
         self,
@@ -164,7 +159,8 @@ class GroupMappingMixin:
         >>> list(Pool(2).imap(pow, [2, 3], [3, 2]))
         [8, 9]
         """
-        return _OrderedResults(self, func, zip(*iterables, strict=False), maxsize)
+        arguments = zip(*iterables, strict=False)
+        return IMap(func, arguments, self.spawn, maxsize, is_zipped=True)
 
     def imap_unordered(
         self, func: Callable[..., _R], *iterables: Iterable[Any], maxsize: int | None = None
@@ -173,7 +169,8 @@ class GroupMappingMixin:
 
         Switches: in next(), if it must wait. Threads: owner.
         """
-        return _UnorderedResults(self, func, zip(*iterables, strict=False), maxsize)
+        arguments = zip(*iterables, strict=False)
+        return IMapUnordered(func, arguments, self.spawn, maxsize, is_zipped=True)
 
 
 class _PassValue:
@@ -193,31 +190,45 @@ class _End:
         self.error = error
 
 
-class _OrderedResults:
-    """What imap() returns. A task starts the calls, and queues each as it is started.
+class IMapUnordered:
+    """What imap_unordered() returns: the results of calls, in the order in which they come.
 
-    The task that is waited for stays in `_head`, so that a next() that is killed loses nothing.
+    spawn(func, item) is called for each item of the iterable, by a task, and gives what is waited
+    for: a task, or a result. maxsize: at most so many whose results were not taken; None: any
+    number. The one that is waited for stays in `_head`, so that a next() that is killed loses
+    nothing.
+
+    Switches: in next(), if it must wait. Threads: owner.
+
+    >>> import fibril
+    >>> from fibril.pool import IMapUnordered
+    >>> sorted(IMapUnordered(abs, [-1, -2], fibril.spawn))
+    [1, 2]
     """
+
+    _unread_count = 0  # calls that were started and whose results were not taken
 
     def __init__(
         self,
-        group: GroupMappingMixin,
         func: Callable[..., Any],
-        arguments: Iterator[tuple[Any, ...]],
-        maxsize: int | None,
+        iterable: Iterable[Any],
+        spawn: Callable[..., Any],
+        maxsize: int | None = None,
+        *,
+        is_zipped: bool = False,
     ) -> None:
+        arguments = iter(iterable) if is_zipped else zip(iterable, strict=False)
         self._room: Any = DummySemaphore() if maxsize is None else Semaphore(maxsize)
         self._queue: Any = Queue()
-        self._wait_for = group._wait_for
         self._turn = Semaphore(1)  # of who calls next()
         self._head: Any = None
-        self._feeder = Task.spawn(self._feed, group, func, arguments)
+        self._feeder = Task.spawn(self._feed, func, arguments, spawn)
 
     def _feed(
         self,
-        group: GroupMappingMixin,
         func: Callable[..., Any],
         arguments: Iterator[tuple[Any, ...]],
+        spawn: Callable[..., Any],
     ) -> None:
         end = _End()
         try:
@@ -227,43 +238,17 @@ class _OrderedResults:
                     given = next(arguments)
                 except StopIteration:
                     break
-                self._note(group.spawn(func, *given))
+                self._note(spawn(func, *given))
         except BaseException as error:  # of the iterable: raised by next(), where it was asked for
             end = _End(error)
         self._queue.put(end)
 
-    def _note(self, greenlet: Task) -> None:
-        self._queue.put(greenlet)
+    def _note(self, spawned: Any) -> None:
+        self._unread_count += 1
+        spawned.rawlink(self._queue.put)
 
     def __iter__(self) -> Iterator[Any]:
         return self
-
-    def __next__(self) -> Any:
-        with self._turn:
-            if self._head is None:
-                self._head = self._queue.get()
-            if isinstance(self._head, _End):
-                return self._finish(self._head)
-            self._wait_for(self._head)
-            done, self._head = self._head, None
-        self._room.release()
-        return done.get()
-
-    def _finish(self, end: _End) -> Any:
-        error, end.error = end.error, None
-        if error is not None:
-            raise error
-        raise StopIteration
-
-
-class _UnorderedResults(_OrderedResults):
-    """What imap_unordered() returns: each task is queued when it has ended."""
-
-    _unread_count = 0  # calls that were started and whose results were not taken
-
-    def _note(self, greenlet: Task) -> None:
-        self._unread_count += 1
-        greenlet.rawlink(self._queue.put)
 
     def __next__(self) -> Any:
         with self._turn:
@@ -277,3 +262,43 @@ class _UnorderedResults(_OrderedResults):
                 return self._finish(self._head)
         self._room.release()
         return done.get()
+
+    def _finish(self, end: _End) -> Any:
+        error, end.error = end.error, None
+        if error is not None:
+            raise error
+        raise StopIteration
+
+
+class IMap(IMapUnordered):
+    """What imap() returns: as IMapUnordered, the results in the order of their items.
+
+    Switches: in next(), if it must wait. Threads: owner.
+
+    >>> import fibril
+    >>> from fibril.pool import IMap
+    >>> list(IMap(abs, [-1, -2], fibril.spawn))
+    [1, 2]
+    """
+
+    def _note(self, spawned: Any) -> None:
+        self._queue.put(spawned)
+
+    def __next__(self) -> Any:
+        with self._turn:
+            if self._head is None:
+                self._head = self._queue.get()
+            if isinstance(self._head, _End):
+                return self._finish(self._head)
+            _wait_for(self._head)
+            done, self._head = self._head, None
+        self._room.release()
+        return done.get()
+
+
+def _wait_for(spawned: Any) -> None:
+    """Until it is ready, whatever has become of it: a task, or the result of a call elsewhere."""
+    if isinstance(spawned, Task):
+        spawned.join()
+    else:
+        spawned.wait()

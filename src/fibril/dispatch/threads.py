@@ -211,10 +211,6 @@ class ThreadPool(GroupMappingMixin):
     def _call_back(callback: Callable[[Any], Any], result: Any) -> None:
         callback(result)
 
-    @staticmethod
-    def _wait_for(spawned: Any) -> None:
-        spawned.wait()
-
     def _submit(self, call: Call) -> None:
         self._calls[call] = None
         try:
