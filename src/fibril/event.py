@@ -6,6 +6,7 @@ waits for it and its links are the event's, so each of these is one step, in wha
 
 from __future__ import annotations
 
+from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, Self, overload
@@ -15,7 +16,7 @@ from fibril._core import Event
 from fibril._typing import T
 from fibril.timeout import Timeout
 
-__all__ = ["AsyncResult", "Event"]
+__all__ = ["AbstractLinkable", "AsyncResult", "Event"]
 
 
 class _Link:
@@ -215,3 +216,71 @@ class AsyncResult(Linked, Generic[T]):
         if self.ready():
             state = f"value={self._value!r}" if self.successful() else repr(self._exception)
         return f"<{type(self).__name__} at {id(self):#x} {state}>"
+
+
+class AbstractLinkable(Linked, metaclass=ABCMeta):
+    """What tells links when it is ready: for classes of your own, which `wait` and `iwait` take.
+
+    A subclass says in ready() whether it is, and calls _notify_links() when it has become so.
+    Events, semaphores and results count as instances.
+
+    Switches: never. Threads: any.
+
+    >>> import fibril
+    >>> from fibril.event import AbstractLinkable
+    >>> class Door(AbstractLinkable):
+    ...     is_open = False
+    ...     def ready(self):
+    ...         return self.is_open
+    ...     def open(self):
+    ...         self.is_open = True
+    ...         self._notify_links()
+    >>> door = Door()
+    >>> opened = fibril.spawn(door.open)
+    >>> fibril.wait([door]) == [door]
+    True
+    """
+
+    def __init__(self, hub: _core.Hub | None = None) -> None:
+        pass  # gevent's argument: here any hub may use it
+
+    @property
+    def _event(self) -> Event:  # type: ignore[override]
+        """Tells those who are linked now; another one is made when it has."""
+        return vars(self).setdefault("_links", Event())  # type: ignore[no-any-return]
+
+    @abstractmethod
+    def ready(self) -> bool:
+        """Whether links are told at once."""
+
+    def rawlink(self, callback: Callable[[Self], Any]) -> None:
+        """Have this thread's hub call callback(self) once it is ready; soon if it is.
+
+        callback: must not block.
+
+        Switches: never. Threads: any.
+        """
+        super().rawlink(callback)
+        if self.ready():
+            self._notify_links()
+
+    def _notify_links(self) -> None:
+        """It has become ready: each link is told once."""
+        told = vars(self).pop("_links", None)
+        if told is not None:
+            told.set()
+
+    @property
+    def hub(self) -> _core.Hub:
+        """The hub of the thread that asks."""
+        return self._event.hub
+
+    @property
+    def linkcount(self) -> int:
+        """How many links it has."""
+        return self._event.linkcount
+
+
+AbstractLinkable.register(Event)
+AbstractLinkable.register(AsyncResult)
+AbstractLinkable.register(_core.Semaphore)

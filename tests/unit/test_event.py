@@ -11,7 +11,8 @@ import pytest
 import fibril
 from fibril import Timeout, sleep, spawn
 from fibril.dispatch.executor import Future
-from fibril.event import AsyncResult, Event
+from fibril.event import AbstractLinkable, AsyncResult, Event
+from fibril.lock import BoundedSemaphore, RLock, Semaphore
 from tests.conftest import Sim
 
 
@@ -200,3 +201,41 @@ def test_an_error_in_a_link_is_told_with_the_function(
     told = capsys.readouterr().err
     assert "ZeroDivisionError: True" in told
     assert f"{fail!r} failed with ZeroDivisionError" in told
+
+
+# ---- links of one's own ----
+
+
+class Door(AbstractLinkable):
+    is_open = False
+
+    def ready(self) -> bool:
+        return self.is_open
+
+    def open(self) -> None:
+        self.is_open = True
+        self._notify_links()
+
+
+def test_an_object_of_ones_own_is_waited_for(sim: Sim) -> None:
+    door, other = Door(), Door()
+    fibril.spawn_later(1, door.open)
+    assert fibril.wait([door, other], timeout=2) == [door]
+    assert (door.linkcount, other.linkcount, sim.now()) == (0, 0, 2)
+    assert fibril.wait([door]) == [door]  # it is open
+    told: list[Door] = []
+    other.rawlink(told.append)
+    other.rawlink(told.append)
+    other.unlink(told.append)
+    other.open()
+    other.open()
+    fibril.sleep(0)
+    assert told == [other]
+
+
+def test_what_has_links_counts_as_such() -> None:
+    linkables = [Event(), AsyncResult(), Semaphore(), BoundedSemaphore(), Door()]
+    assert all(isinstance(each, AbstractLinkable) for each in linkables)
+    assert not any(isinstance(each, AbstractLinkable) for each in (RLock(), 1, fibril.getcurrent()))
+    with pytest.raises(TypeError, match="abstract"):
+        AbstractLinkable()  # type: ignore[abstract]
