@@ -19,7 +19,13 @@ import ssl as stdlib
 from _socket import socket as _native
 from collections.abc import Callable
 from ssl import *  # noqa: F403
-from ssl import SSLWantReadError, SSLWantWriteError
+from ssl import (
+    CERT_NONE,
+    PROTOCOL_TLS_CLIENT,
+    PROTOCOL_TLS_SERVER,
+    SSLWantReadError,
+    SSLWantWriteError,
+)
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
@@ -32,7 +38,8 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-__all__ = [*(name for name in vars(stdlib) if not name.startswith("_")), "cooperate"]
+_EXTRA = ["cooperate", "wrap_socket"]  # the second was the standard library's until 3.11
+__all__ = [*{*(name for name in vars(stdlib) if not name.startswith("_")), *_EXTRA}]
 
 _P = ParamSpec("_P")
 _Context = TypeVar("_Context", bound=stdlib.SSLContext)
@@ -201,6 +208,40 @@ def cooperate(context: _Context) -> _Context:
     """
     context.sslsocket_class = SSLSocket
     return context
+
+
+def wrap_socket(
+    sock: Any,
+    keyfile: Any = None,
+    certfile: Any = None,
+    server_side: bool = False,
+    *,
+    cert_reqs: stdlib.VerifyMode = CERT_NONE,
+    ssl_version: int | None = None,
+    ca_certs: Any = None,
+    ciphers: str | None = None,
+    **options: Any,
+) -> Any:
+    """A TLS socket from a plain one, without asking whether the peer is whom we wanted.
+
+    For programs that are that old; others make a context. keyfile, certfile, ca_certs: paths.
+    options: `do_handshake_on_connect` and `suppress_ragged_eofs`, as for `SSLContext.wrap_socket`.
+
+    Switches: if it must wait. Threads: any. Raises ValueError where a certificate is missing.
+    """
+    if certfile is None and (server_side or keyfile is not None):
+        raise ValueError("cannot wrap a server's socket, or use a key, without a certfile")
+    usual = PROTOCOL_TLS_SERVER if server_side else PROTOCOL_TLS_CLIENT
+    context = SSLContext(usual if ssl_version is None else ssl_version)
+    context.check_hostname = False
+    context.verify_mode = cert_reqs
+    if ca_certs is not None:
+        context.load_verify_locations(ca_certs)
+    if certfile is not None:
+        context.load_cert_chain(certfile, keyfile)
+    if ciphers is not None:
+        context.set_ciphers(ciphers)
+    return context.wrap_socket(sock, server_side, **options)
 
 
 @overload
