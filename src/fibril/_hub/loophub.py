@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fibril import _core, native
@@ -24,6 +23,7 @@ if TYPE_CHECKING:  # what few programs ask for is imported when one does
     from fibril._hub.loop import Loop
     from fibril._hub.monitor import PeriodicMonitor
     from fibril._hub.watcher import Watcher
+    from fibril._io.resolver import Resolver
 
 __all__ = ["LoopHub", "after_fork"]
 
@@ -51,6 +51,7 @@ class LoopHub(_core.Hub):
         self.main_hub = threading.get_native_id() == os.getpid()
         self._loop: Loop | None = None
         self._joiner: Waiter | None = None
+        self._resolver: Resolver | None = None
         #: What start_periodic_monitoring_thread() has returned, or None.
         self.periodic_monitoring_thread: PeriodicMonitor | None = None
 
@@ -77,11 +78,13 @@ class LoopHub(_core.Hub):
         return self.poller
 
     @property
-    def resolver(self) -> ModuleType:
-        """What looks names up: the functions of fibril._io.resolver."""
-        from fibril._io import resolver
+    def resolver(self) -> Resolver:
+        """What looks names up."""
+        from fibril._io.resolver import Resolver
 
-        return resolver
+        if self._resolver is None:
+            self._resolver = Resolver(self)
+        return self._resolver
 
     def switch(self, *args: Any, **kwargs: Any) -> Any:
         """Switch to the hub by hand: whoever is to go on must be switched to, by a callback.

@@ -23,6 +23,8 @@ from fibril.dispatch.workers import Workers
 from fibril.event import AsyncResult
 
 __all__ = [
+    "BlockingResolver",
+    "Resolver",
     "getaddrinfo",
     "gethostbyaddr",
     "gethostbyname",
@@ -188,3 +190,42 @@ def numeric_address(sock: _socket.socket, address: Any) -> Any:
 
 
 _family = vars(_socket.socket)["family"].__get__  # the plain number: an enum member costs 1 µs
+
+
+# ---- gevent's objects ----
+
+
+class Resolver:
+    """The functions of this module as an object, which a hub's `resolver` is.
+
+    Switches: if it must wait. Threads: any.
+
+    >>> from fibril._io.resolver import Resolver
+    >>> Resolver().gethostbyname("127.0.0.1")
+    '127.0.0.1'
+    """
+
+    def __init__(self, hub: _core.Hub | None = None) -> None:
+        pass  # the threads that look names up are the process's
+
+    getaddrinfo = staticmethod(getaddrinfo)
+    gethostbyname = staticmethod(gethostbyname)
+    gethostbyname_ex = staticmethod(gethostbyname_ex)
+    gethostbyaddr = staticmethod(gethostbyaddr)
+    getnameinfo = staticmethod(getnameinfo)
+
+    def close(self) -> None:
+        """Nothing: other hubs use the same threads."""
+
+
+class BlockingResolver(Resolver):
+    """The standard library's own functions, which keep the native thread until they are done.
+
+    Switches: never. Threads: any.
+    """
+
+    getaddrinfo = staticmethod(stdlib.getaddrinfo)
+    gethostbyname = staticmethod(_socket.gethostbyname)
+    gethostbyname_ex = staticmethod(_socket.gethostbyname_ex)
+    gethostbyaddr = staticmethod(_socket.gethostbyaddr)
+    getnameinfo = staticmethod(_socket.getnameinfo)
