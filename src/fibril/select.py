@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     W = TypeVar("W", bound=FileDescriptorLike, default=Never)
     X = TypeVar("X", bound=FileDescriptorLike, default=Never)
 
-__all__ = [*(name for name in vars(stdlib) if not name.startswith("_"))]
+__all__ = [*(name for name in vars(stdlib) if not name.startswith("_")), "SelectResult"]
 
 _POLL_MS_MAX = 2**31 - 1  # the kernel's limit
 
@@ -150,6 +150,19 @@ def select(
         return found if any(found) else None
 
     return _until_ready(ask, events, timeout) or found
+
+
+class SelectResult:
+    """gevent's object for one `select`.
+
+    Switches: always; with timeout 0 only a task that does nothing else. Threads: any.
+    """
+
+    def select(
+        self, rlist: Any, wlist: Any, timeout: float | None
+    ) -> tuple[list[Any], list[Any], list[Any]]:
+        """select(rlist, wlist, [], timeout)."""
+        return select(rlist, wlist, [], timeout)
 
 
 class poll:  # noqa: N801

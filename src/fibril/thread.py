@@ -11,7 +11,7 @@ Do not add: what is built of these in the standard library.
 """
 
 import contextvars
-from _thread import TIMEOUT_MAX, error, exit, interrupt_main, stack_size
+from _thread import TIMEOUT_MAX, error, exit, get_native_id, interrupt_main, stack_size
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -24,10 +24,13 @@ __all__ = [
     "LockType",
     "RLock",
     "_local",
+    "allocate",
     "allocate_lock",
     "error",
     "exit",
+    "exit_thread",
     "get_ident",
+    "get_native_id",
     "interrupt_main",
     "lock",
     "stack_size",
@@ -45,7 +48,8 @@ def _check_timeout(blocking: bool, timeout: float) -> None:
         raise OverflowError("timeout value is too large")
 
 
-allocate_lock = lock = LockType
+allocate = allocate_lock = lock = LockType
+exit_thread = exit
 
 
 class RLock(_core.RLock):

@@ -43,6 +43,7 @@ ROOMS = {
     "src/fibril/cli": (600, "the command"),
     "src/fibril/compat": (900, "serving the names of others"),
     "src/fibril/compat/gevent": (2000, "gevent's modules, thin"),
+    "src/fibril/compat/gevent/resolver": (50, "of these, what looks names up"),
     "src/fibril/compat/greenlet": (300, "greenlet's"),
     "src/fibril/dispatch": (1800, "where a call runs"),
     "src/fibril/inspect": (2000, "what tools see"),

@@ -138,6 +138,46 @@ def test_after_the_patch_all_modules_are_attributes(interpreter: Interpreter) ->
     assert interpreter.out(INSTALL + _plain(text)) == "[]\n"
 
 
+def test_the_smaller_modules_mean_what_gevents_do(interpreter: Interpreter) -> None:
+    text = """
+        import signal, socket, ssl, sys, threading, time, types
+        import fibril, fibril.pool, fibril.socket, fibril.ssl
+        import gevent.core, gevent.hub, gevent.monkey
+        import gevent.resolver.blocking, gevent.resolver.thread
+        import gevent.select, gevent.signal, gevent.socket, gevent.ssl, gevent.thread, gevent.time
+        import gevent._hub_local, gevent._imap, gevent.contextvars, gevent.threading
+        core = gevent.core
+        assert core.get_version() == f"fibril-{fibril.__version__}"
+        assert fibril.get_hub().loop.backend in core.supported_backends()
+        assert isinstance(fibril.get_hub().loop.io(0, core.READWRITE), core.io)
+        assert getattr(core, "async") is core.async_
+        assert gevent.time.monotonic is time.monotonic and gevent.time.sleep is not time.sleep
+        assert gevent.signal.SIGUSR1 is signal.SIGUSR1 and gevent.signal.signal is signal.signal
+        assert gevent.ssl._DEFAULT_CIPHERS == ssl._DEFAULT_CIPHERS
+        assert gevent.ssl._create_stdlib_context is fibril.ssl._create_stdlib_context
+        context = gevent.ssl._create_default_https_context()
+        assert context.sslsocket_class is fibril.ssl.SSLSocket
+        assert gevent.hub.MAIN_THREAD_IDENT == gevent.hub.get_thread_ident()
+        assert gevent._hub_local.get_hub_if_exists() is fibril.get_hub()
+        assert gevent._imap.IMap is fibril.pool.IMap
+        assert gevent.threading.Thread is threading.Thread
+        left, right = gevent.socket.socketpair()
+        result = gevent.select.SelectResult()
+        assert result.select([left], [right], 5) == ([], [right], [])
+        for kind in (gevent.resolver.thread.Resolver, gevent.resolver.blocking.Resolver):
+            resolver = kind(fibril.get_hub())
+            assert resolver.getaddrinfo("127.0.0.1", 1) == socket.getaddrinfo("127.0.0.1", 1)
+            assert resolver.gethostbyname("127.0.0.1") == "127.0.0.1"
+            resolver.close()
+        target = types.ModuleType("target")
+        for source in (gevent.socket, gevent.ssl, gevent.select, gevent.time, gevent.thread):
+            assert gevent.monkey.patch_module(target, source)
+        assert target.socket is fibril.socket.socket and target.sleep is gevent.time.sleep
+        print("all")
+        """
+    assert interpreter.out(INSTALL + _plain(text)) == "all\n"
+
+
 def test_looking_for_a_name_that_is_not_there_is_no_error(interpreter: Interpreter) -> None:
     text = """
         import gevent

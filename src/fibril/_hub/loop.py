@@ -32,10 +32,28 @@ from fibril._hub.watch_turn import (
 )
 from fibril._hub.watcher import IOWatcher, TimerWatcher, Watcher
 
-__all__ = ["Callback", "Loop"]
+__all__ = ["Callback", "Loop", "backends", "version"]
 
 # By which libev knows its pollers.
 _LIBEV_NUMBERS = {"epoll": 4}
+
+
+def version() -> str:
+    """Which loop this is, where gevent says which libev.
+
+    Switches: never. Threads: any.
+    """
+    import fibril
+
+    return f"fibril-{fibril.__version__}"
+
+
+def backends() -> list[str]:
+    """The names of what a hub may ask the kernel by.
+
+    Switches: never. Threads: any.
+    """
+    return list(_LIBEV_NUMBERS)
 
 
 class ErrorHandler(Protocol):

@@ -1,5 +1,5 @@
 """gevent.event, served by fibril."""
 
-from fibril.event import AsyncResult, Event
+from fibril.event import AbstractLinkable, AsyncResult, Event
 
-__all__ = ["AsyncResult", "Event"]
+__all__ = ["AbstractLinkable", "AsyncResult", "Event"]

@@ -3,6 +3,7 @@
 from fibril.errors import (
     BlockingSwitchOutError,
     ConcurrentObjectUseError,
+    GreenletExit,
     HubDestroyed,
     InvalidSwitchError,
     InvalidThreadUseError,
@@ -12,6 +13,7 @@ from fibril.errors import (
 __all__ = [
     "BlockingSwitchOutError",
     "ConcurrentObjectUseError",
+    "GreenletExit",
     "HubDestroyed",
     "InvalidSwitchError",
     "InvalidThreadUseError",

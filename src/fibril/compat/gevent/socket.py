@@ -1,4 +1,45 @@
 """gevent.socket, served by fibril."""
 
+from errno import (
+    EAGAIN,
+    EALREADY,
+    ECONNREFUSED,
+    EHOSTUNREACH,
+    EINPROGRESS,
+    EINVAL,
+    EISCONN,
+)
+from os import strerror
+
+from fibril import Timeout, get_hub
 from fibril.socket import *  # noqa: F403
-from fibril.socket import __all__ as __all__
+from fibril.socket import _GLOBAL_DEFAULT_TIMEOUT as timeout_default
+from fibril.socket import __all__ as _fibril_names
+
+__implements__ = [
+    "SocketType",
+    "create_connection",
+    "fromfd",
+    "getaddrinfo",
+    "getfqdn",
+    "gethostbyaddr",
+    "gethostbyname",
+    "gethostbyname_ex",
+    "getnameinfo",
+    "socket",
+    "socketpair",
+]
+__all__ = [
+    *_fibril_names,
+    "EAGAIN",
+    "EALREADY",
+    "ECONNREFUSED",
+    "EHOSTUNREACH",
+    "EINPROGRESS",
+    "EINVAL",
+    "EISCONN",
+    "Timeout",
+    "get_hub",
+    "strerror",
+    "timeout_default",
+]

@@ -1,7 +1,15 @@
 """gevent.ssl, served by fibril."""
 
+import ssl as _stdlib
+from socket import AF_INET
+
+from fibril import ssl as _fibril
+from fibril.socket import _GLOBAL_DEFAULT_TIMEOUT as timeout_default
 from fibril.ssl import *  # noqa: F403
 from fibril.ssl import __all__ as _fibril_names
-from fibril.ssl import _create_unverified_context
 
-__all__ = [*_fibril_names, "_create_unverified_context"]
+__implements__ = ["SSLContext", "SSLSocket", "get_server_certificate", "wrap_socket"]
+# gevent's module has the private names of the standard library's, too.
+_PRIVATE = [name for name in vars(_stdlib) if name.startswith("_") and name[1] != "_"]
+globals().update({name: getattr(_fibril, name, vars(_stdlib)[name]) for name in _PRIVATE})
+__all__ = [*_fibril_names, *_PRIVATE, "AF_INET", "timeout_default"]

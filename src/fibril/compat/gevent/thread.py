@@ -1,4 +1,40 @@
 """gevent.thread, served by fibril."""
 
+import _thread
+
+from fibril import GreenletExit, LoopExit, getcurrent, sleep
+from fibril import Task as Greenlet
+from fibril.hub import get_hub_if_exists
+from fibril.lock import BoundedSemaphore
+from fibril.monkey.thread_3_13 import Handle as _ThreadHandle
+from fibril.monkey.thread_3_13 import make_handle as _make_thread_handle
+from fibril.monkey.thread_3_13 import start_joinable_thread
 from fibril.thread import *  # noqa: F403
-from fibril.thread import __all__ as __all__
+from fibril.thread import __all__ as _fibril_names
+
+__implements__ = [
+    "LockType",
+    "_local",
+    "allocate_lock",
+    "exit",
+    "get_ident",
+    "stack_size",
+    "start_new_thread",
+]
+__all__ = [
+    *_fibril_names,
+    "BoundedSemaphore",
+    "Greenlet",
+    "GreenletExit",
+    "LoopExit",
+    "_ThreadHandle",
+    "_make_thread_handle",
+    "get_hub_if_exists",
+    "getcurrent",
+    "sleep",
+    "start_joinable_thread",
+]
+
+if hasattr(_thread, "daemon_threads_allowed"):  # since 3.12
+    daemon_threads_allowed = _thread.daemon_threads_allowed
+    __all__ += ["daemon_threads_allowed"]

@@ -1,0 +1,3 @@
+"""gevent.resolver, served by fibril."""
+
+__all__: list[str] = []
