@@ -135,9 +135,11 @@ class socket(stdlib.socket):  # noqa: N801
         try:
             return connect(self, address)
         except OSError as error:
-            if isinstance(error, stdlib.gaierror):
-                raise
-            return error.errno or EAGAIN  # a timeout of ours has no number
+            if isinstance(error, TimeoutError) and error.errno is None:
+                return EAGAIN  # a timeout of ours
+            if isinstance(error, stdlib.gaierror) or error.errno is None:
+                raise  # of the address
+            return error.errno
 
     def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
         """Receive bytes and the sender's address."""

@@ -25,7 +25,8 @@ class Lookups:
         self.error: Exception | None = None
 
     def getaddrinfo(self, host: Any, port: Any, *options: int) -> Any:
-        if not str(host).endswith(".invalid") or options[-1] & stdlib.AI_NUMERICHOST:
+        name = host.decode() if isinstance(host, bytes) else str(host)
+        if not name.endswith(".invalid") or options[-1] & stdlib.AI_NUMERICHOST:
             self.threads.append(native.get_ident())
             return self.real(host, port, *options)
         self.names.append(host)

@@ -16,6 +16,7 @@ import socket as stdlib
 from _socket import AF_INET, AF_INET6, AI_NUMERICHOST, EAI_NONAME, NI_NUMERICHOST
 from collections.abc import Callable
 from functools import partial
+from operator import index
 from typing import Any, Literal
 
 from fibril import _core
@@ -85,8 +86,8 @@ def _look_up(name: str, *args: Any) -> Any:
     return copy.copy(lookup.value)
 
 
-def _is_numeric(host: Any, family: int = 0) -> bool:
-    if host is None or host in ("", "<broadcast>"):
+def _is_numeric(host: str | bytes, family: int) -> bool:
+    if host in _SPECIAL:
         return True
     try:
         _socket.getaddrinfo(host, None, family, 0, 0, AI_NUMERICHOST)
@@ -97,6 +98,7 @@ def _is_numeric(host: Any, family: int = 0) -> bool:
 
 def _find_addresses(host: Any, port: Any, *options: int) -> list[Any]:
     family, kind, proto, flags = options
+    flags = index(flags)
     try:
         return _socket.getaddrinfo(host, port, family, kind, proto, flags | AI_NUMERICHOST)
     except stdlib.gaierror as error:
@@ -135,14 +137,21 @@ def _member(enum: Any, number: int) -> Any:
         return number
 
 
+def _ask(name: str, host: Any, *, is_address: bool = False) -> Any:
+    """_socket.<name>(host): what it will refuse at once it is given as it is, words and all."""
+    if isinstance(host, bytearray) and 0 not in host:
+        host = bytes(host)  # it may change while the look-up lasts
+    if not isinstance(host, str | bytes) or (not is_address and _is_numeric(host, AF_INET)):
+        return getattr(_socket, name)(host)
+    return _look_up(name, host)
+
+
 def gethostbyname(hostname: str, /) -> str:
     """An IPv4 address of a host, as `socket.gethostbyname` gives and raises it.
 
     Switches: if it must wait, which a numeric host never does. Threads: any.
     """
-    if _is_numeric(hostname, AF_INET):
-        return _socket.gethostbyname(hostname)
-    return _look_up("gethostbyname", hostname)  # type: ignore[no-any-return]
+    return _ask("gethostbyname", hostname)  # type: ignore[no-any-return]
 
 
 def gethostbyname_ex(hostname: str, /) -> tuple[str, list[str], list[str]]:
@@ -150,9 +159,7 @@ def gethostbyname_ex(hostname: str, /) -> tuple[str, list[str], list[str]]:
 
     Switches: if it must wait, which a numeric host never does. Threads: any.
     """
-    if _is_numeric(hostname, AF_INET):
-        return _socket.gethostbyname_ex(hostname)
-    return _look_up("gethostbyname_ex", hostname)  # type: ignore[no-any-return]
+    return _ask("gethostbyname_ex", hostname)  # type: ignore[no-any-return]
 
 
 def gethostbyaddr(ip_address: str, /) -> tuple[str, list[str], list[str]]:
@@ -160,7 +167,7 @@ def gethostbyaddr(ip_address: str, /) -> tuple[str, list[str], list[str]]:
 
     Switches: always. Threads: any.
     """
-    return _look_up("gethostbyaddr", ip_address)  # type: ignore[no-any-return]
+    return _ask("gethostbyaddr", ip_address, is_address=True)  # type: ignore[no-any-return]
 
 
 def getnameinfo(sockaddr: Any, flags: int, /) -> tuple[str, str]:
@@ -168,7 +175,7 @@ def getnameinfo(sockaddr: Any, flags: int, /) -> tuple[str, str]:
 
     Switches: if it must wait, which it never does with NI_NUMERICHOST. Threads: any.
     """
-    if flags & NI_NUMERICHOST or not isinstance(sockaddr, tuple):
+    if index(flags) & NI_NUMERICHOST or not isinstance(sockaddr, tuple):
         return _socket.getnameinfo(sockaddr, flags)
     return _look_up("getnameinfo", sockaddr, flags)  # type: ignore[no-any-return]
 
@@ -180,15 +187,32 @@ def numeric_address(sock: _socket.socket, address: Any) -> Any:
 
     Switches: if it must wait, which a numeric host never does. Threads: any.
     """
-    if not isinstance(address, tuple) or not address:
-        return address
     family = _family(sock)
-    if family not in (AF_INET, AF_INET6) or _is_numeric(address[0], family):
+    if family not in _LENGTHS or not isinstance(address, tuple):
         return address
-    found = _look_up("getaddrinfo", address[0], None, family, 0, 0, 0)
+    host = _name_in(address) if len(address) in _LENGTHS[family] else None
+    if host is None or _is_numeric(host, family):
+        return address
+    found = _look_up("getaddrinfo", host, None, family, 0, 0, 0)
     return (found[0][4][0], *address[1:])
 
 
+def _name_in(address: tuple[Any, ...]) -> bytes | None:
+    """The host that `connect` would look up; None where it refuses the address before it does."""
+    host = address[0]
+    try:
+        numbers = [index(each) for each in address[1:]]
+        if isinstance(host, str):  # as CPython does: not all that is ASCII can be encoded
+            host = host.encode("ascii" if host.isascii() else "idna")
+    except (TypeError, UnicodeError):
+        return None
+    is_name = isinstance(host, bytes | bytearray) and 0 not in host
+    return bytes(host) if is_name and abs(numbers[0]) < _INT_MAX else None
+
+
+_SPECIAL = ("", "<broadcast>", b"", b"<broadcast>", "255.255.255.255", b"255.255.255.255")
+_LENGTHS = {AF_INET: (2,), AF_INET6: (2, 3, 4)}  # of addresses
+_INT_MAX = 2**31
 _family = vars(_socket.socket)["family"].__get__  # the plain number: an enum member costs 1 µs
 
 
