@@ -127,7 +127,10 @@ class AsyncResult(Linked, Generic[T]):
         if not (self._event.wait(timeout) if block else self._event.is_set()):
             raise Timeout(timeout)
         if self._exception is not None:
-            raise self._exception.with_traceback(self._traceback)
+            try:
+                raise self._exception.with_traceback(self._traceback)
+            finally:
+                del self  # the exception has this frame now, and we have the exception: no cycle
         return self._value  # type: ignore[return-value]  # set, if only to None
 
     result = get

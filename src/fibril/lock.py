@@ -162,7 +162,10 @@ class Condition:
             except BaseException as error:
                 struck = error
         if struck is not None:
-            raise struck
+            try:
+                raise struck
+            finally:
+                del struck  # it has this frame now: no cycle
 
     def _take(self, saved: Any) -> None:
         if hasattr(self._lock, "_acquire_restore"):

@@ -156,9 +156,11 @@ class Group(GroupMappingMixin):
         """
         members = list(self.greenlets) if raise_error else []
         is_empty = self._empty.wait(timeout)
-        failed = [member for member in members if member.ready() and not member.successful()]
+        failed = [each for each in members if each.ready() and not each.successful()]
+        members.clear()  # the exception will have this frame: no cycle
+        del failed[1:]  # all were looked at: see fibril.testing.unseen
         if failed:
-            failed[0].get()
+            failed.pop().get()
         return is_empty
 
     def kill(
@@ -184,6 +186,7 @@ class Group(GroupMappingMixin):
                 raise
         finally:
             limit.cancel()
+            del limit  # if it struck, it has this frame: no cycle
 
     def killone(
         self,

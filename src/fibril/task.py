@@ -43,18 +43,31 @@ def joinall(
     [1, 2, 4, 8]
     """
     tasks = listed(greenlets, "joinall")
+    del greenlets  # what is raised will have this frame: no cycle
     if raise_error or count is not None or not all(isinstance(task, Task) for task in tasks):
-        return collect(tasks, timeout, count, _raise_first if raise_error else None)
+        return _join_in_order_of_end(tasks, timeout, raise_error, count)
     deadline = Deadline(timeout)
     for task in tasks:
         task.join(deadline.remaining_s())
     return [task for task in tasks if task.ready()]
 
 
-def _raise_first(ended: Iterable[Task]) -> None:
-    failed = [task for task in ended if not task.successful()]  # all are looked at: see unseen.py
-    if failed:
-        failed[0].get()
+def _join_in_order_of_end(
+    tasks: list[_Joined], timeout: float | None, raise_error: bool, count: int | None
+) -> list[_Joined]:
+    ended = collect(tasks, timeout, count, _has_failed if raise_error else None)
+    failed = [task for task in ended if not task.successful()] if raise_error else []
+    if failed:  # all were looked at: see fibril.testing.unseen
+        # What is raised has the frames that hold these: no cycle.
+        tasks.clear()
+        ended.clear()
+        del failed[1:]
+        failed.pop().get()
+    return ended
+
+
+def _has_failed(ended: Iterable[Task]) -> bool:
+    return any(not task.successful() for task in ended)
 
 
 def kill(greenlet: Fiber, exception: Any = GreenletExit) -> None:

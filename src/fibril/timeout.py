@@ -113,6 +113,7 @@ def with_timeout(
         raise
     finally:
         timeout.cancel()
+        del timeout  # if it struck, it has this frame: no cycle
 
 
 class Deadline:

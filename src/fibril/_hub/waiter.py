@@ -98,7 +98,10 @@ class Waiter(Generic[T]):
         waits already.
         """
         if self._exception is not _NONE:
-            return _result(self.value, self._exception)  # type: ignore[no-any-return]
+            try:
+                return _result(self.value, self._exception)  # type: ignore[no-any-return]
+            finally:
+                del self  # the exception has this frame now, and we have the exception: no cycle
         if self.greenlet is not None:
             raise ConcurrentObjectUseError(
                 f"cannot wait on {self!r}: another fiber waits on it. Give each its own Waiter."
@@ -116,7 +119,10 @@ class Waiter(Generic[T]):
             if self._handover is handover:
                 self._handover = None
         assert handover.outcome is not None
-        return _result(*handover.outcome)  # type: ignore[no-any-return]
+        try:
+            return _result(*handover.outcome)  # type: ignore[no-any-return]
+        finally:
+            del handover  # likewise
 
     def __call__(self, source: Any) -> None:
         """As a link: take over the result of a task or an AsyncResult."""
@@ -138,4 +144,7 @@ class Waiter(Generic[T]):
 def _result(value: Any, exception: Any) -> Any:
     if exception is None:
         return value
-    return _core.getcurrent().throw(*exception)
+    try:
+        return _core.getcurrent().throw(*exception)
+    finally:
+        del exception  # it has this frame now: no cycle

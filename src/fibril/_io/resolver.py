@@ -55,7 +55,7 @@ def _answer(lookup: AsyncResult, key: object, call: Callable[[], Any]) -> None:
     try:
         tell = partial(lookup.set, call())
     except BaseException as error:
-        tell = partial(lookup.set_exception, error)
+        tell = partial(lookup.set_exception, copy.copy(error))  # its traceback has us: no cycle
     # Taken out before it is told: who asks after the answer asks anew. Two threads that asked at
     # the same moment may each have put in one of their own, so it may be the other's.
     if _lookups.get(key) is lookup:

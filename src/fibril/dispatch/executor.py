@@ -59,7 +59,10 @@ class Future(Linked, futures.Future[T]):
         Switches: if it must wait. Raises TimeoutError; CancelledError if it was cancelled.
         """
         self._event.wait(timeout)
-        return super().result(0)
+        try:
+            return super().result(0)
+        finally:
+            del self  # what it raises has this frame, and we have that: no cycle
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what the call raises, None if it does not; wait for it if need be.

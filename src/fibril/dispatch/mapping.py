@@ -261,13 +261,17 @@ class IMapUnordered:
             else:
                 return self._finish(self._head)
         self._room.release()
-        return done.get()
+        try:
+            return done.get()
+        finally:
+            del done  # what it raises has this frame: no cycle
 
     def _finish(self, end: _End) -> Any:
         error, end.error = end.error, None
-        if error is not None:
-            raise error
-        raise StopIteration
+        try:
+            raise StopIteration if error is None else error
+        finally:
+            del error  # it has this frame: no cycle
 
 
 class IMap(IMapUnordered):
@@ -293,7 +297,10 @@ class IMap(IMapUnordered):
             _wait_for(self._head)
             done, self._head = self._head, None
         self._room.release()
-        return done.get()
+        try:
+            return done.get()
+        finally:
+            del done  # what it raises has this frame: no cycle
 
 
 def _wait_for(spawned: Any) -> None:
