@@ -109,6 +109,17 @@ def block_is_struck() -> None:
         sleep(9)
 
 
+def wait_for_a_watcher_ends() -> None:
+    watcher = get_hub().loop.timer(9)
+    get_hub().loop.run_callback(get_hub().cancel_wait, watcher, Failure)
+    get_hub().wait(watcher)
+
+
+def path_is_watched() -> None:
+    with get_hub().loop.stat("/") as watcher:
+        watcher.start(int)
+
+
 def socket_is_late() -> None:
     left, right = socket.socketpair()
     with left, right:
@@ -163,6 +174,8 @@ WAYS: dict[str, Callable[[], object]] = {
     "with_timeout fails": lambda: with_timeout(9, fail),
     "a waiter": lambda: thrown_at(Waiter()).get(),
     "a later waiter": lambda: to_be_thrown_at(Waiter()).get(),
+    "a watcher": wait_for_a_watcher_ends,
+    "a path": path_is_watched,
     "a semaphore": lambda: taken().acquire(timeout=SOON_S),
     "a semaphore is struck": lambda: with_timeout(SOON_S, taken().acquire),
     "a condition is struck": condition_is_struck,

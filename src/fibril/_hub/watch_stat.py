@@ -39,7 +39,7 @@ class StatWatcher(Watcher):
         self.interval = float(interval)
         self.attr: os.stat_result | None = None
         self.prev: os.stat_result | None = None
-        self._native = _core.Timer(loop.hub, self._look)
+        self._native: _core.Timer | None = None  # while active: it has us
 
     def _stat(self) -> os.stat_result | None:
         try:
@@ -52,20 +52,25 @@ class StatWatcher(Watcher):
             self.interval = _STAT_INTERVAL_S
         self.interval = max(self.interval, _STAT_INTERVAL_S_MIN)
         self.attr = self.prev = self._stat()
-        self._native.ref = self._ref
-        self._native.start(self.interval)
+        self._native = native = _core.Timer(self.loop.hub, self._look)
+        native.ref = self._ref
+        native.start(self.interval)
 
     def _end(self) -> None:
-        self._native.cancel()
+        if self._native is not None:
+            self._native.cancel()
+        self._native = None
 
     def _count(self, change: int) -> None:
-        self._native.ref = self._ref
+        if self._native is not None:
+            self._native.ref = self._ref
 
     def _forked(self) -> None:
         """The clock goes on."""
 
     def _look(self, ready: int) -> None:
-        self._native.start(self.interval)
+        if self._native is not None:
+            self._native.start(self.interval)
         now = self._stat()
         if _told(now) == _told(self.attr):
             return

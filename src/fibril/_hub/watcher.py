@@ -327,7 +327,7 @@ class TimerWatcher(Watcher):
         super().__init__(loop, ref, priority)
         self._after_s = float(after)
         self._repeat_s = float(repeat)
-        self._native = _core.Timer(loop.hub, self._due)
+        self._native: _core.Timer | None = None  # while active: it has us
 
     def start(self, callback: Callable[..., Any], *args: Any, update: bool | None = None) -> None:
         """Call callback(*args) in the hub when it is time.
@@ -343,32 +343,37 @@ class TimerWatcher(Watcher):
             self._take(callback, args)
             return
         super().start(callback, *args)
-        self._native.start(self._repeat_s)
+        if self._native is not None:
+            self._native.start(self._repeat_s)
 
     def _begin(self) -> None:
-        self._native.ref = self._ref
-        self._native.start(self._after_s)
+        self._native = native = _core.Timer(self.loop.hub, self._due)
+        native.ref = self._ref
+        native.start(self._after_s)
 
     def _end(self) -> None:
-        self._native.cancel()
+        if self._native is not None:
+            self._native.cancel()
+        self._native = None
 
     def _count(self, change: int) -> None:
-        self._native.ref = self._ref
+        if self._native is not None:
+            self._native.ref = self._ref
 
     def _forked(self) -> None:
         """The clock goes on."""
 
     def _due(self, ready: int) -> None:
-        if self._repeat_s > 0.0:
-            self._native.again(self._repeat_s)
-        else:
+        if self._repeat_s == 0.0 or self._native is None:
             self._deactivate()
+        else:
+            self._native.again(self._repeat_s)
         self._call(self._args or ())
 
     @property
     def pending(self) -> bool:
         """It is time, and the hub has not called yet."""
-        return self._is_posted or self._native.pending
+        return self._is_posted or (self._native is not None and self._native.pending)
 
     @property
     def at(self) -> float:
