@@ -36,12 +36,14 @@ def refusal() -> str | None:
         return f"fibril runs on {known}; this is {here}. {remedy}"
     if "t" in getattr(sys, "abiflags", ""):
         return f"fibril needs a Python with the GIL; this {here} has none. Use the ordinary build."
-    machine = os.uname().machine if hasattr(os, "uname") else "machine"
-    if sys.platform != "linux" or machine not in _MACHINES:
-        return f"fibril runs on Linux on x86-64 and aarch64; this is {sys.platform} {machine}."
+    machines = [os.uname().machine] if hasattr(os, "uname") else []  # Windows does not say
+    if sys.platform != "linux" or not set(_MACHINES).issuperset(machines):
+        system = " ".join([sys.platform, *machines])
+        return f"fibril runs on Linux on x86-64 and aarch64; this is {system}."
     if sys.maxsize < 1 << 32:
         return (
-            f"fibril needs 64 bits; this {here} has 32. Use a Python that is built for {machine}."
+            f"fibril needs 64 bits; this {here} has 32. Use a Python that is built for "
+            f"{machines[0]}."
         )
     return None
 

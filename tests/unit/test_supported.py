@@ -60,6 +60,12 @@ def test_another_system_is_refused_by_name(monkeypatch):
     assert "this is darwin" in supported.refusal()
 
 
+def test_a_system_that_does_not_name_its_machine_is_refused(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.delattr(os, "uname")
+    assert supported.refusal() == "fibril runs on Linux on x86-64 and aarch64; this is win32."
+
+
 def test_a_python_of_32_bits_is_refused(monkeypatch):
     monkeypatch.setattr(sys, "maxsize", (1 << 31) - 1)
     assert "fibril needs 64 bits; this CPython" in supported.refusal()
