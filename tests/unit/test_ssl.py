@@ -359,13 +359,13 @@ def test_tls_sockets_leave_nothing_behind(fresh: None, world: World, growth: Any
 def test_the_older_way_to_wrap_a_socket(fresh: None, world: World) -> None:
     left, right = socket.socketpair()
     task = fibril.spawn(ssl.wrap_socket, left, certfile=world.certificate, server_side=True)
-    with ssl.wrap_socket(right, cert_reqs=ssl.CERT_REQUIRED, ca_certs=world.authority) as client:
-        with task.get() as server:
-            assert (type(client), type(server)) == (ssl.SSLSocket, ssl.SSLSocket)
-            reader = fibril.spawn(client.recv, 5)
-            fibril.sleep(0)  # it waits, and we go on
-            server.sendall(b"hello")
-            assert reader.get() == b"hello"
+    client = ssl.wrap_socket(right, cert_reqs=ssl.CERT_REQUIRED, ca_certs=world.authority)
+    with client, task.get() as server:
+        assert (type(client), type(server)) == (ssl.SSLSocket, ssl.SSLSocket)
+        reader = fibril.spawn(client.recv, 5)
+        fibril.sleep(0)  # it waits, and we go on
+        server.sendall(b"hello")
+        assert reader.get() == b"hello"
     for wrong in ({"server_side": True}, {"keyfile": world.certificate}):
         with pytest.raises(ValueError, match="certfile"):
             ssl.wrap_socket(left, **wrong)

@@ -98,24 +98,30 @@ PROMPTS = {
     "breakpoint": ("breakpoint()\nfibril", "(Pdb) "),
     "code.interact": ("import code; code.interact(local=vars())", ">>> "),
     "poll": (
-        "import select\np = select.poll(); p.register(0, 1); p.register(2, 0)\n"
-        "while True: print('say:', flush=True); p.poll(); exec(sys.stdin.readline())",
+        (
+            "import select\np = select.poll(); p.register(0, 1); p.register(2, 0)\n"
+            "while True: print('say:', flush=True); p.poll(); exec(sys.stdin.readline())"
+        ),
         "say:",
     ),
     "select": (
-        "import select\n"
-        "while True: print('say:', flush=True); select.select([0], [], []); "
-        "exec(sys.stdin.readline())",
+        (
+            "import select\n"
+            "while True: print('say:', flush=True); select.select([0], [], []); "
+            "exec(sys.stdin.readline())"
+        ),
         "say:",
     ),
     "asyncio": (
-        "import asyncio\n"
-        "def read(): exec(sys.stdin.readline()); print('say:', flush=True)\n"
-        "async def main():\n"
-        "    asyncio.get_running_loop().add_reader(0, read)\n"
-        "    print('say:', flush=True)\n"
-        "    await asyncio.Event().wait()\n"
-        "asyncio.run(main())",
+        (
+            "import asyncio\n"
+            "def read(): exec(sys.stdin.readline()); print('say:', flush=True)\n"
+            "async def main():\n"
+            "    asyncio.get_running_loop().add_reader(0, read)\n"
+            "    print('say:', flush=True)\n"
+            "    await asyncio.Event().wait()\n"
+            "asyncio.run(main())"
+        ),
         "say:",
     ),
 }

@@ -97,7 +97,7 @@ def name(fiber: Fiber, hub: Hub | None = None) -> str:
 def _thread_of(task: Task) -> str | None:
     """What `threading` calls it, if it is a Thread that runs as a task."""
     threading: Any = sys.modules.get("threading")
-    thread = None if threading is None else threading._active.get(id(task))
+    thread: Any = None if threading is None else threading._active.get(id(task))
     is_dummy = thread is None or isinstance(thread, threading._DummyThread)
     return None if is_dummy else f"thread {thread.name!r}"
 
