@@ -203,6 +203,7 @@ WAYS: dict[str, Callable[[], object]] = {
 }
 
 
+@pytest.mark.fibril_unseen_ok("of those that fail together one is told")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_failure_leaves_no_cycle(fresh: None, way: str) -> None:
     get_hub().exception_stream = None

@@ -71,8 +71,8 @@ class GroupMappingMixin:
         args, kwds = tuple(args or ()), kwds or {}
         if self._is_own_worker():
             return func(*args, **kwds)
-        spawned: Task[_R] = self.spawn(func, *args, **kwds)
-        return spawned.get()
+        result: _R = self.spawn(func, *args, **kwds).get()  # no name for the task: no cycle
+        return result
 
     def apply_cb(
         self,

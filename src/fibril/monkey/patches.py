@@ -48,7 +48,10 @@ if sys.version_info >= (3, 14):
     _THREADS = "fibril.monkey.thread_3_14"
 
 PARTS: dict[str, list[Patch]] = {
-    "time": _functions("time", "fibril.time", "sleep"),
+    "time": [
+        *_functions("time", "fibril.time", "sleep"),
+        *_functions("time", "fibril.monkey.idents", "pthread_getcpuclockid"),
+    ],
     "dns": _functions(
         "socket",
         "fibril._io.resolver",
@@ -101,7 +104,6 @@ PARTS: dict[str, list[Patch]] = {
         Patch("_threading_local", "local", "fibril.local", "local"),
         *_functions("signal", "fibril.monkey.idents", "pthread_kill"),
         *_functions("_signal", "fibril.monkey.idents", "pthread_kill"),
-        *_functions("time", "fibril.monkey.idents", "pthread_getcpuclockid"),
         Patch("logging", "LogRecord.__init__", "fibril.monkey.log_records", "init_record"),
         *(Patch(*line) for line in importlib.import_module(_THREADS).PATCHES),
     ],
