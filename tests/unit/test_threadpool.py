@@ -14,7 +14,7 @@ import pytest
 import fibril
 from fibril import native
 from fibril.event import AsyncResult
-from fibril.threadpool import ThreadPool
+from fibril.threadpool import ThreadPool, ThreadPoolExecutor
 from tests.conftest import Interpreter
 
 pytestmark = pytest.mark.loses("the pool and its threads: those wait 5 s for more work")
@@ -164,14 +164,42 @@ def test_what_a_job_held_is_let_go(fresh: None) -> None:
     until(lambda: gc.collect() >= 0 and gone() is None)
 
 
-def test_waiting_for_a_native_thread_is_no_dead_end(fresh: None) -> None:
+def submit_to_executor(call: Callable[[], object]) -> Any:
+    return ThreadPoolExecutor(1).submit(call)
+
+
+def spawn_in_pool(call: Callable[[], object]) -> Any:
+    return ThreadPool(1).spawn(call)
+
+
+@pytest.mark.parametrize("begin", [spawn_in_pool, submit_to_executor])
+@pytest.mark.parametrize("is_waited_for", [False, True])
+def test_a_call_under_way_is_no_dead_end(
+    fresh: None, gate: Gate, begin: Callable[..., Any], is_waited_for: bool
+) -> None:
+    hub = fibril.get_hub()
+    result = begin(gate.pass_through)
+    waiting = fibril.spawn(fibril.wait, [result] if is_waited_for else [])
+    fibril.spawn_later(0.001, gate.open)
+    fibril.sleep(0)
+    assert hub.statistics()["expected"] == 1  # so nobody says that it looks like one
+    assert hub.join()
+    assert result.done()
+    assert waiting.ready()
+    assert hub.statistics()["expected"] == 0
+
+
+def test_a_call_may_end_after_the_thread_that_spawned_it(
+    fresh: None, gate: Gate, capsys: pytest.CaptureFixture[str]
+) -> None:
     pool = ThreadPool(1)
-    gate = native.allocate_lock()
-    gate.acquire()
-    result = pool.spawn(gate.acquire)
-    fibril.spawn_later(0.001, gate.release)
-    assert result.get() is True
-    until(lambda: fibril.get_hub().statistics()["expected"] == 0)
+    thread = threading.Thread(target=pool.spawn, args=(gate.pass_through,))
+    thread.start()
+    thread.join()
+    gate.open()
+    assert pool.join(20)
+    assert pool.apply(int) == 0
+    assert capsys.readouterr().err == ""
 
 
 # From 3.12 on a fork beside other threads is warned of; from 3.15 on that is an error here.

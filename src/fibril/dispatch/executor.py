@@ -161,7 +161,7 @@ class ThreadPoolExecutor(futures.ThreadPoolExecutor):
         call = _Submitted(self._pool, fn, args, kwargs)
         future = call.begin(self)
         try:
-            self._pool._submit(call)
+            self._pool._submit(call, _core.get_hub())
         except RuntimeError:
             if self._pool._workers.is_closed:
                 raise RuntimeError("cannot schedule new futures after shutdown") from None

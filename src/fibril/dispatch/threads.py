@@ -56,7 +56,7 @@ class ThreadPool(GroupMappingMixin):
         renew_after_fork(self)
 
     def _begin(self) -> None:
-        self._calls: dict[Call, None] = {}  # unfinished
+        self._calls: dict[Call, Any] = {}  # unfinished; whose hub expects their end, if one does
         self._room = Allowance(self._maxsize + 1)  # for calls that were spawned
         self._is_empty = _core.Event()  # set when the last call has finished
 
@@ -155,7 +155,7 @@ class ThreadPool(GroupMappingMixin):
             self._room.give_back()
             raise
         result = call.begin()
-        self._submit(call)
+        self._submit(call, _core.get_hub())
         return result
 
     def apply(
@@ -211,8 +211,11 @@ class ThreadPool(GroupMappingMixin):
     def _call_back(callback: Callable[[Any], Any], result: Any) -> None:
         callback(result)
 
-    def _submit(self, call: Call) -> None:
-        self._calls[call] = None
+    def _submit(self, call: Call, hub: Any = None) -> None:
+        """hub: expects its end; None: who waits sees to that, and may be killed before it ends."""
+        if hub is not None:
+            hub.expect(1)
+        self._calls[call] = hub
         try:
             self._workers.submit(call)
         except BaseException:
@@ -234,9 +237,11 @@ class ThreadPool(GroupMappingMixin):
         return is_ours
 
     def _forget(self, call: Call) -> None:
-        self._calls.pop(call, None)
+        hub = self._calls.pop(call, None)  # None as well if this is a child that the call forked
         if not self._calls:
             self._is_empty.set()
+        if hub is not None:
+            _expect_no_more(hub)  # last: who waits for the call or the pool goes on before a join()
 
     # ---- the end ----
 
@@ -267,6 +272,13 @@ class ThreadPool(GroupMappingMixin):
         for call in list(self._calls):
             if self._withdraw(call):
                 call.cancel(CancelledError(f"{self!r} was killed before it began the call."))
+
+
+def _expect_no_more(hub: Any) -> None:
+    try:
+        hub.expect(-1)
+    except ValueError:
+        pass  # the thread that handed the call in has ended, and expects nothing any more
 
 
 def _count(number: Any, name: str) -> int:
