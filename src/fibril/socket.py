@@ -31,11 +31,11 @@ from socket import (
     SOL_SOCKET,
     SocketIO,
 )
-from types import FunctionType
 from typing import TYPE_CHECKING, Any, ParamSpec, overload
 
 from fibril import _core, native
 from fibril._io.connect import connect
+from fibril._io.names import reading
 from fibril._io.resolver import (
     getaddrinfo,
     gethostbyaddr,
@@ -303,18 +303,15 @@ def _with_our_names(function: Callable[_P, str]) -> Callable[_P, str]: ...
 
 def _with_our_names(function: Any) -> Any:
     """The standard library's function, reading our names where they differ from its own."""
-    ours = {
-        "socket": socket,
-        "getaddrinfo": getaddrinfo,
-        "gethostbyaddr": gethostbyaddr,
-    }
-    names = {**vars(stdlib), **ours}
-    copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__)
-    copy.__kwdefaults__ = function.__kwdefaults__
-    copy.__doc__ = function.__doc__
-    return copy
+    return reading(_names, function)
 
 
+_names: dict[str, Any] = {
+    **vars(stdlib),
+    "socket": socket,
+    "getaddrinfo": getaddrinfo,
+    "gethostbyaddr": gethostbyaddr,
+}
 create_connection = _with_our_names(stdlib.create_connection)
 create_server = _with_our_names(stdlib.create_server)
 fromfd = _with_our_names(stdlib.fromfd)

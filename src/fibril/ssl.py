@@ -26,11 +26,11 @@ from ssl import (
     SSLWantReadError,
     SSLWantWriteError,
 )
-from types import FunctionType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from fibril import _core
 from fibril import socket as _socket
+from fibril._io.names import reading
 from fibril.timeout import Deadline
 
 if TYPE_CHECKING:
@@ -254,10 +254,7 @@ def _with_our_names(function: Callable[_P, str]) -> Callable[_P, str]: ...
 
 def _with_our_names(function: Any) -> Any:
     """A function of the standard library that finds our classes where it looks for its own."""
-    copy = FunctionType(function.__code__, _names, function.__name__, function.__defaults__)
-    copy.__kwdefaults__ = function.__kwdefaults__
-    copy.__doc__ = function.__doc__
-    return copy
+    return reading(_names, function)
 
 
 _names: dict[str, Any] = {
