@@ -21,9 +21,9 @@ import tempfile
 import textwrap
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -115,6 +115,43 @@ def quiet_signals(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     """pytest-timeout's handler runs in the main thread: it wakes nobody in other threads."""
     if "fresh" in request.fixturenames:
         monkeypatch.setattr("fibril.hub._may_be_woken_by_signal", lambda: False)
+
+
+# ---- calls in other native threads ----
+
+
+def until(is_met: Callable[[], object]) -> None:
+    """Give native threads the time that they need; 20 s at most."""
+    for _ in range(20_000):
+        if is_met():
+            return
+        fibril.sleep(0.001)
+    pytest.fail("waited for 20 s")
+
+
+class Gate:
+    """Calls of pass_through() wait here until it is opened."""
+
+    def __init__(self) -> None:
+        self.lock = native.allocate_lock()
+        self.lock.acquire()
+        self.arrived: list[Any] = []
+
+    def pass_through(self, value: Any = None) -> Any:
+        self.arrived.append(value)
+        with self.lock:
+            return value
+
+    def open(self) -> None:
+        if self.lock.locked():
+            self.lock.release()
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.open()
 
 
 # ---- fresh interpreters ----

@@ -3,7 +3,6 @@
 import concurrent.futures
 import threading
 import weakref
-from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from concurrent.futures.thread import BrokenThreadPool
 from typing import Any
@@ -13,17 +12,9 @@ import pytest
 import fibril
 from fibril import native
 from fibril.threadpool import ThreadPoolExecutor
-from tests.conftest import Growth, Interpreter
-from tests.unit.test_threadpool import Gate, until
+from tests.conftest import Gate, Growth, Interpreter, until
 
 pytestmark = pytest.mark.loses("threads, which end a moment after the test")
-
-
-@pytest.fixture
-def gate() -> Iterator[Gate]:
-    gate = Gate()
-    yield gate
-    gate.open()
 
 
 def test_it_is_the_standard_librarys(fresh: None) -> None:

@@ -4,7 +4,6 @@ import contextvars
 import gc
 import threading
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,17 +11,9 @@ import pytest
 import fibril
 from fibril import native
 from fibril.threadpool import ThreadPool
-from tests.conftest import Growth, Interpreter
-from tests.unit.test_threadpool import Gate, until
+from tests.conftest import Gate, Growth, Interpreter, until
 
 pytestmark = pytest.mark.loses("the pool and its threads: those wait 5 s for more work")
-
-
-@pytest.fixture
-def gate() -> Iterator[Gate]:
-    gate = Gate()
-    yield gate
-    gate.open()
 
 
 def one(gate: Gate) -> ThreadPool:

@@ -10,6 +10,7 @@ import pytest
 import fibril
 from fibril import native, socket
 from fibril._io import resolver
+from tests.conftest import until
 
 ADDRESS = [(2, 1, 6, "", ("192.0.2.1", 80))]
 
@@ -44,15 +45,6 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lookups]:
     yield made
     if made.gate.locked():
         made.gate.release()
-
-
-def until(is_met: Any) -> None:
-    """Give native threads the time that they need; 20 s at most."""
-    for _ in range(20_000):
-        if is_met():
-            return
-        fibril.sleep(0.001)
-    pytest.fail("waited for 20 s")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", b"127.0.0.1", None, "fe80::1%1"])

@@ -6,7 +6,7 @@ import re
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,43 +15,9 @@ import fibril
 from fibril import native
 from fibril.event import AsyncResult
 from fibril.threadpool import ThreadPool, ThreadPoolExecutor
-from tests.conftest import Interpreter
+from tests.conftest import Gate, Interpreter, until
 
 pytestmark = pytest.mark.loses("the pool and its threads: those wait 5 s for more work")
-
-
-def until(is_met: Callable[[], bool]) -> None:
-    """Give native threads the time that they need; 20 s at most."""
-    for _ in range(20_000):
-        if is_met():
-            return
-        fibril.sleep(0.001)
-    pytest.fail("waited for 20 s")
-
-
-class Gate:
-    """Calls of pass_through() wait here until it is opened."""
-
-    def __init__(self) -> None:
-        self.lock = native.allocate_lock()
-        self.lock.acquire()
-        self.arrived: list[Any] = []
-
-    def pass_through(self, value: Any = None) -> Any:
-        self.arrived.append(value)
-        with self.lock:
-            return value
-
-    def open(self) -> None:
-        if self.lock.locked():
-            self.lock.release()
-
-
-@pytest.fixture
-def gate() -> Iterator[Gate]:
-    gate = Gate()
-    yield gate
-    gate.open()
 
 
 def test_apply_returns_what_the_function_returns_in_another_thread(fresh: None) -> None:

@@ -7,8 +7,7 @@ import pytest
 from fibril import native
 from fibril.dispatch.workers import Allowance, Workers
 from fibril.event import Event
-from tests.conftest import Interpreter
-from tests.unit.test_threadpool import until
+from tests.conftest import Interpreter, until
 
 pytestmark = pytest.mark.loses("threads and what they hold: those wait 5 s for more work")
 
