@@ -8,7 +8,6 @@ For pytest, which else would complain of a plugin's package that it finds import
 for example: PYTEST_DONT_REWRITE.
 """
 
-import importlib
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -98,7 +97,9 @@ else:
 
     def __getattr__(name: str) -> ModuleType:
         if name in _MODULES:
-            return importlib.import_module(f"fibril.{name}")
+            from importlib import import_module
+
+            return import_module(f"fibril.{name}")
         raise AttributeError(f"module 'fibril' has no attribute {name!r}")
 
 

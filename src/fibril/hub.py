@@ -35,10 +35,11 @@ from fibril.errors import (
     LoopExit,
 )
 from fibril.signal import signal_handler as signal
-from fibril.threadpool import ThreadPool, default_pool
+from fibril.threadpool import default_pool
 
 if TYPE_CHECKING:
     from fibril._hub.loop import Loop
+    from fibril.threadpool import ThreadPool
 
 __all__ = [
     "BlockingSwitchOutError",
@@ -71,6 +72,19 @@ _SIM_HINT = (
 )
 
 
+class _ThreadPoolClass:
+    """Stands for ThreadPool among Hub's attributes, and imports it when it is first asked for."""
+
+    _class: type[ThreadPool] | None = None
+
+    def __get__(self, hub: Hub | None, owner: type[Hub]) -> type[ThreadPool]:
+        if self._class is None:
+            from fibril.threadpool import ThreadPool
+
+            self._class = ThreadPool
+        return self._class
+
+
 class Hub(LoopHub):
     """One per native thread: who is ready, who waits. Get it with get_hub().
 
@@ -83,7 +97,7 @@ class Hub(LoopHub):
     SYSTEM_ERROR: tuple[type[BaseException], ...] = (KeyboardInterrupt, SystemExit, SystemError)
 
     #: What makes the default pool of native threads, and how many it may have.
-    threadpool_class: type[ThreadPool] = ThreadPool
+    threadpool_class: type[ThreadPool] = _ThreadPoolClass()  # type: ignore[assignment]
     threadpool_size = 10
     _threadpool: ThreadPool | None = None
 

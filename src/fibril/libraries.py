@@ -17,12 +17,14 @@ import errno
 import functools
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from importlib.machinery import ModuleSpec
 from types import FunctionType, ModuleType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fibril import _core, native
-from fibril.lock import RLock
+from fibril._core import RLock
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
 
 __all__ = ["follow_stack_limit", "keep_thread_locals", "one_at_a_time", "replace_locks"]
 

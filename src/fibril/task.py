@@ -7,10 +7,10 @@ links used (fibril._hub.waiting).
 
 from __future__ import annotations
 
+from _weakref import ref
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
-from weakref import ref
 
 from fibril import _core
 from fibril._core import Fiber, Task, getcurrent, sleep

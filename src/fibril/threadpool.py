@@ -1,6 +1,7 @@
 """Native threads that run what would block: fibers hand calls over and wait for the results.
 
-The pools themselves are in fibril.dispatch: threads (how many), call (one of them), workers.
+The pools themselves are in fibril.dispatch: threads (how many), call (one of them), workers. They
+come when they are first asked for: a program that offloads nothing does not load them.
 """
 
 from __future__ import annotations
@@ -9,16 +10,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from fibril import _core
-from fibril.dispatch.result import ThreadResult
-from fibril.dispatch.threads import ThreadPool, default_pool
 
 if TYPE_CHECKING:
     from fibril.dispatch.executor import ThreadPoolExecutor
+    from fibril.dispatch.result import ThreadResult
+    from fibril.dispatch.threads import ThreadPool
 
 __all__ = ["ThreadPool", "ThreadPoolExecutor", "ThreadResult", "default_pool", "offload"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+_default: dict[str, ThreadPool] = {}  # one for the process, made when somebody first asks
 
 
 def offload(fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -43,12 +45,38 @@ def offload(fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
     return pool.apply(fn, args, kwargs)
 
 
+def default_pool(make: Callable[..., ThreadPool], maxsize: int) -> ThreadPool:
+    """The pool that all hubs of the process share; make(maxsize, idle_task_timeout=…) if need be.
+
+    One for the process, where gevent has one for each hub: it is the process that the limit on
+    threads protects, a pool works for any thread, and a thread that ends leaves nothing behind.
+
+    Switches: never. Threads: any.
+    """
+    pool = _default.get("pool")
+    if pool is None:
+        from fibril.dispatch.workers import IDLE_S
+
+        pool = _default.setdefault("pool", make(maxsize, idle_task_timeout=IDLE_S))
+    return pool
+
+
 if not TYPE_CHECKING:
+    _MODULES = {
+        "ThreadPool": "threads",
+        "ThreadPoolExecutor": "executor",  # which imports concurrent.futures
+        "ThreadResult": "result",
+    }
 
     def __getattr__(name: str) -> object:
-        """ThreadPoolExecutor, when asked for: concurrent.futures imports much."""
-        if name == "ThreadPoolExecutor":
-            from fibril.dispatch.executor import ThreadPoolExecutor
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
 
-            return ThreadPoolExecutor
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"fibril.dispatch.{_MODULES[name]}"), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -86,16 +86,42 @@ def test_checkers_are_told_of_each_module_that_comes_when_it_is_used() -> None:
     assert sorted(names) == sorted(fibril._MODULES)
 
 
-def test_a_bare_import_loads_little(interpreter: Interpreter) -> None:
-    """What few programs use comes when it is used first."""
-    out = interpreter.out("""
+# What a bare import loads: whoever adds to this makes each program that imports fibril wait for it.
+# traceback, _hub.report and _hub.watchdog are there before anything fails: where no descriptor is
+# left, they could not be read any more to say so.
+OURS = """
+    fibril _core _supported _typing errors hub libraries native os signal task threadpool timeout
+    _hub _hub.arrival _hub.fairness _hub.handlers _hub.loophub _hub.report _hub.stack_size
+    _hub.standstill _hub.waiter _hub.waiting _hub.watchdog
+"""
+STANDARD = """
+    __future__ _queue _socket atexit errno functools heapq select signal threading traceback types
+    typing
+"""
+
+
+def test_a_bare_import_loads_this_and_no_more(interpreter: Interpreter) -> None:
+    program = """
         import sys
+        before = set(sys.modules)
+        import {}
+        print(*sorted(set(sys.modules) - before))
+    """
+    standard = interpreter.out(program.format(", ".join(STANDARD.split()))).split()
+    loaded = interpreter.out(program.format("fibril")).split()
+    ours = sorted(name.removeprefix("fibril.") for name in loaded if name.startswith("fibril"))
+    assert ours == sorted(OURS.split())
+    assert [name for name in loaded if not name.startswith("fibril")] == standard
+
+
+def test_what_a_bare_import_leaves_out_comes_when_it_is_used(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
         import fibril
-        late = "platform socket ssl selectors asyncio subprocess logging"
-        late += " fibril._hub.loop fibril._hub.monitor fibril._hub.watcher fibril._io.resolver"
-        late += " fibril.pool fibril.socket fibril.util fibril.testing fibril.monkey"
-        print([name for name in late.split() if name in sys.modules])
+        from fibril import threadpool
+        print("ThreadPoolExecutor" in dir(threadpool), fibril.pool.Pool.__name__)
+        print(type(fibril.get_hub().resolver).__module__)
         fibril.get_hub().loop.timer(0.001)
-        print(type(fibril.get_hub().resolver).__module__, fibril.pool.Pool.__name__)
+        print(fibril.hub.Hub.threadpool_class is threadpool.ThreadPool, fibril.offload(int))
+        print(hasattr(threadpool, "no_such_name"))
     """)
-    assert out == "[]\nfibril._io.resolver Pool\n"
+    assert out == "True Pool\nfibril._io.resolver\nTrue 0\nFalse\n"

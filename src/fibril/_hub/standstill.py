@@ -10,7 +10,6 @@ Do not add: an end to it. A server may wait for its signal for months.
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import threading
@@ -73,7 +72,7 @@ def set_standstill_limit(seconds: float) -> float:
     0
     """
     global _limit_s
-    if not (seconds >= 0 and math.isfinite(seconds)):
+    if not 0 <= seconds < float("inf"):
         raise ValueError(f"cannot wait {seconds!r} seconds before a report: give 0 or more.")
     former, _limit_s = _limit_s, seconds
     return former

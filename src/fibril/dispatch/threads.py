@@ -16,11 +16,11 @@ from typing import Any, ParamSpec, TypeVar
 from fibril import _core
 from fibril.dispatch.call import Call, SpawnedCall, WaitedCall
 from fibril.dispatch.mapping import GroupMappingMixin
-from fibril.dispatch.workers import IDLE_S, Allowance, Workers, renew_after_fork
+from fibril.dispatch.workers import Allowance, Workers, renew_after_fork
 from fibril.event import AsyncResult
 from fibril.timeout import Deadline
 
-__all__ = ["ThreadPool", "default_pool"]
+__all__ = ["ThreadPool"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -287,20 +287,3 @@ def _count(number: Any, name: str) -> int:
     if number < 0:
         raise ValueError(f"cannot make {name} {number!r}: it must not be negative.")
     return number
-
-
-_default: dict[str, ThreadPool] = {}  # one for the process, made when somebody first asks
-
-
-def default_pool(make: Callable[..., ThreadPool], maxsize: int) -> ThreadPool:
-    """The pool that all hubs of the process share; make(maxsize, idle_task_timeout=…) if need be.
-
-    One for the process, where gevent has one for each hub: it is the process that the limit on
-    threads protects, a pool works for any thread, and a thread that ends leaves nothing behind.
-
-    Switches: never. Threads: any.
-    """
-    pool = _default.get("pool")
-    if pool is None:
-        pool = _default.setdefault("pool", make(maxsize, idle_task_timeout=IDLE_S))
-    return pool
