@@ -17,7 +17,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 from fibril import _core
 from fibril._core import Fiber, Hub, Task, getcurrent
@@ -55,12 +55,15 @@ _FRAMES_MAX = 8
 _REPR_MAX = 100
 
 
-class Parked(NamedTuple):
+class Parked:  # no NamedTuple: from 3.14 on the first of those in a program imports ast
     """A fiber that is away: what it waits for, and on what."""
 
-    fiber: Fiber
-    verb: str | None
-    subject: Any
+    __slots__ = ("fiber", "subject", "verb")
+
+    def __init__(self, fiber: Fiber, verb: str | None, subject: Any) -> None:
+        self.fiber = fiber
+        self.verb = verb
+        self.subject = subject
 
 
 def describe(context: object) -> str:
