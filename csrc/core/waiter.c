@@ -31,6 +31,7 @@ static void fiber_hold(fbl_fiber *fiber)
 static void fiber_append_ready(fbl_fiber *fiber)
 {
     fbl_hub *hub = fiber->hub;
+    assert(!fbl_fiber_is_ready(fiber)); /* those behind it would be lost */
     fbl_list_append(&hub->ready, &fiber->ready);
     if (fbl_unlikely(hub->is_blocked))
         fbl_hub_notify(hub);
