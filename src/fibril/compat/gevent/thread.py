@@ -12,6 +12,10 @@ from fibril.monkey.thread_3_13 import start_joinable_thread
 from fibril.thread import *  # noqa: F403
 from fibril.thread import __all__ as _fibril_names
 
+# Of the native thread: since 3.12, and 3.14.
+_NEWER = [name for name in ("daemon_threads_allowed", "set_name") if hasattr(_thread, name)]
+globals().update({name: vars(_thread)[name] for name in _NEWER})
+
 __implements__ = [
     "LockType",
     "_local",
@@ -33,8 +37,5 @@ __all__ = [
     "getcurrent",
     "sleep",
     "start_joinable_thread",
+    *_NEWER,
 ]
-
-if hasattr(_thread, "daemon_threads_allowed"):  # since 3.12
-    daemon_threads_allowed = _thread.daemon_threads_allowed
-    __all__ += ["daemon_threads_allowed"]
