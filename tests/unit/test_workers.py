@@ -1,12 +1,16 @@
 """Workers: a line of jobs and native threads that come and go, and an allowance that changes."""
 
 import gc
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from fibril import native
 from fibril.dispatch.workers import Allowance, Workers
 from fibril.event import Event
+from fibril.lock import Semaphore
 from tests.conftest import Interpreter, until
 
 pytestmark = pytest.mark.loses("threads and what they hold: those wait 5 s for more work")
@@ -141,6 +145,138 @@ def test_an_allowance_may_be_lowered_below_what_is_out() -> None:
     assert not allowance.is_exceeded()
     allowance.give_back()
     assert (allowance.take(), allowance.take()) == (True, False)
+
+
+def test_a_permit_may_come_back_while_one_is_taken_anyway() -> None:
+    allowance = Allowance(1)
+    assert allowance.take()
+
+    class Late(Semaphore):
+        """When it is found empty another native thread gives a permit back, just then."""
+
+        def acquire(self, *args: Any, **kwargs: Any) -> bool:
+            has_one = super().acquire(*args, **kwargs)
+            if not has_one:
+                allowance.give_back()
+            return has_one
+
+    allowance.free = Late(0)
+    allowance.take_anyway()
+    allowance.free = Semaphore(allowance.free.counter)
+    assert allowance.free.counter - len(allowance._owed) == 0  # one is out, as there may be
+    allowance.give_back()
+    assert not allowance.is_exceeded()
+    assert (allowance.take(), allowance.take()) == (True, False)
+
+
+# ---- what comes between two steps of another thread ----
+
+
+class Moments(dict[Any, None]):
+    """The idle threads of some workers; `step` is called once, at a moment of a thread's wait."""
+
+    def __init__(self, moment: str, step: Callable[[], object]) -> None:
+        super().__init__()
+        self.moment = moment
+        self.step: Callable[[], object] | None = step
+
+    def come(self, moment: str) -> None:
+        step = self.step
+        if moment == self.moment and step is not None:
+            self.step = None
+            step()
+
+    def __setitem__(self, worker: Any, none: None) -> None:
+        self.come("before it is listed")
+        super().__setitem__(worker, none)
+        self.come("when it is listed")
+
+    def pop(self, worker: Any, *default: Any) -> Any:
+        self.come("when its time is over")
+        return super().pop(worker, *default)
+
+
+@pytest.mark.parametrize(
+    ("moment", "idle_s"),
+    [("before it is listed", None), ("when it is listed", None), ("when its time is over", 0.001)],
+)
+def test_a_job_that_comes_while_its_only_thread_falls_asleep_is_run(
+    moment: str, idle_s: float | None
+) -> None:
+    workers = Workers(1, idle_s)
+    ran: list[str] = []
+    was_idle: list[bool] = []
+
+    def late() -> None:
+        was_idle.append(native.get_ident() in native.idle_threads)
+        ran.append("late")
+
+    workers._idle = Moments(moment, lambda: workers.submit(late))
+    workers.submit(lambda: ran.append("first"))
+    until(lambda: ran == ["first", "late"])
+    assert was_idle == [False]
+    workers.close()
+    until(lambda: workers.thread_count == 0)
+
+
+def test_the_ring_for_a_thread_whose_time_was_over_does_not_end_its_next_wait() -> None:
+    workers = Workers(1, idle_s=0.001)
+    was_idle: list[bool] = []
+
+    def ask() -> None:
+        was_idle.append(native.get_ident() in native.idle_threads)
+
+    class Line(OrderedDict[Any, None]):
+        looks = 0
+
+        def popitem(self, last: bool = True) -> tuple[Any, None]:
+            self.looks += 1
+            if self.looks == 5:  # after that wait, if the ring ended it: there is a job, just now
+                self[ask] = None
+            return super().popitem(last)
+
+    workers._line = Line()
+    workers._idle = Moments("when its time is over", lambda: workers.submit(int))
+    workers.submit(list)
+    until(lambda: workers._idle.step is None and workers.thread_count == 0)
+    workers.submit(int)  # the fifth look, if there was none
+    until(lambda: was_idle)
+    assert was_idle == [False]
+
+
+def test_a_thread_that_falls_asleep_while_they_are_closed_ends() -> None:
+    workers = Workers(1, idle_s=None)
+    workers._idle = Moments("before it is listed", workers.close)
+    workers.submit(int)
+    until(lambda: workers.thread_count == 0)
+
+
+def test_a_job_that_comes_while_its_only_thread_leaves_is_run() -> None:
+    workers = Workers(1, idle_s=0.001)
+    ran: list[str] = []
+
+    class Places(Allowance):
+        def give_back(self) -> None:
+            if ran == ["first"]:
+                workers.submit(lambda: ran.append("late"))
+            super().give_back()
+
+    workers._places = Places(1)
+    workers.submit(lambda: ran.append("first"))
+    until(lambda: ran == ["first", "late"])
+    until(lambda: workers.thread_count == 0)
+
+
+def test_a_thread_that_is_too_many_hands_its_job_to_one_that_may_stay() -> None:
+    workers = Workers(2, idle_s=None)
+    workers.set_thread_count(2)
+    until(lambda: len(workers._idle) == 2)
+    workers._places.change(-1)  # and before they are told, there is a job for one of them
+    ran: list[int] = []
+    workers.submit(lambda: ran.append(1))
+    until(lambda: ran == [1] and workers.thread_count == 1)
+    workers.close()
+    until(lambda: workers.thread_count == 0)
 
 
 # ---- fork ----

@@ -38,6 +38,10 @@ class Allowance:
     Switches: never, except acquire. Threads: any.
     """
 
+    # What is free less what is owed is right at every moment, whoever comes between two steps. A
+    # permit that comes back between the two of take_anyway() is free and owed at once: one more may
+    # be taken then, until the next that comes back makes up for both.
+
     def __init__(self, count: int) -> None:
         self.free = _core.Semaphore(count)
         self._owed: list[None] = []
@@ -120,10 +124,14 @@ class Workers:
 
         Raises RuntimeError if there is no thread and none can be started.
         """
+        # In the line before a thread is looked for: one that becomes idle meanwhile looks at the
+        # line after it has said so, hence either it finds the job, or we find the thread.
         self._line[job] = None
         try:
             self._find_thread()
         except BaseException:
+            # A thread that somebody else has just started may have it by now: only who takes a job
+            # out of the line may refuse it.
             if not self._threads and self.withdraw(job):
                 raise
             # The threads that there are will come to it.
@@ -139,10 +147,14 @@ class Workers:
             self._start()
 
     def _wake(self) -> bool:
+        # Only who takes a thread out of the dict rings its bell, so it is rung once for each sleep.
+        # Looked and taken in one step: between two of them somebody else may take the last one.
         try:
             worker, _ = self._idle.popitem()
         except KeyError:
             return False
+        # By us and before it wakes: a hub that looks for a dead end meanwhile must not take a
+        # thread that has work for an idle one.
         native.idle_threads.discard(worker.ident)
         worker.bell.release()
         return True
@@ -196,7 +208,7 @@ class Workers:
 
     def close(self) -> None:
         """Let each thread end when the line is empty. Jobs that come later are run as well."""
-        self.is_closed = True
+        self.is_closed = True  # first: who becomes idle after the count below sees it by himself
         self._wake_all()
 
     def _wake_all(self) -> None:
@@ -209,6 +221,8 @@ class Workers:
         """Start a thread, whose place has been taken."""
         worker = _Worker(self._line)
         self._threads.add(worker)
+        # The interpreter counts a thread from its first step on. A hub that looked for a dead end
+        # between its start and that step would find nobody who could wake it.
         native.starting_threads.add(worker)
         try:
             native.start_new_thread(self._live, (worker,))
@@ -222,12 +236,12 @@ class Workers:
         worker.ident = native.get_ident()
         native.worker_threads.add(worker.ident)
         self._idents.add(worker.ident)
-        native.starting_threads.discard(worker)
+        native.starting_threads.discard(worker)  # last: now it is counted
         has_left = False
         try:
             while (job := self._next_job(worker)) is not None:
                 job()
-                del job
+                del job  # or it would be kept until the next one comes
             has_left = True
         finally:
             native.worker_threads.discard(worker.ident)
@@ -248,7 +262,7 @@ class Workers:
             if self._places.is_exceeded():
                 if self._leave(worker):
                     return None
-                continue
+                continue  # there may be more again, just now, and there is work
             try:
                 return self._line.popitem(last=False)[0]
             except KeyError:
@@ -275,24 +289,33 @@ class Workers:
         self._places.give_back()
         if not self._line:
             return True
+        # Somebody handed it in between our look at the line and give_back(), when there was no
+        # place for a thread of its own. If the place is gone already, who took it comes to the
+        # line. But if there are too many threads nobody took it, and the job may be what we were
+        # woken for: then an idle one that may stay must have it.
         if self._places.take():
             self._threads.add(worker)
             return False
-        self._wake()  # somebody who may stay
+        self._wake()
         return True
 
     def _wait(self, worker: _Worker) -> bool:
         """Wait for the bell; False after a while without it."""
+        # In this order: who finds us in the dict takes us out of the set as well. Added after that,
+        # we would count as idle while we work, and a dead end be seen that is none.
         native.idle_threads.add(worker.ident)
         self._idle[worker] = None
         limit_s = -1 if self.idle_s is None else self.idle_s
+        # Looked at again: what was handed in before we were in the dict found nobody to wake.
         is_needed = self._line or self._is_ending()
         if not is_needed and worker.bell.acquire(True, limit_s):
             return True
         if self._idle.pop(worker, self) is None:
             native.idle_threads.discard(worker.ident)
             return bool(is_needed)
-        worker.bell.acquire()  # somebody has just chosen this thread
+        # Somebody chose this thread between the end of our wait and that pop, and rings. That must
+        # be waited for: it would end the next wait at once, and we would work and count as idle.
+        worker.bell.acquire()
         return True
 
     def _is_ending(self) -> bool:
