@@ -188,6 +188,35 @@ def test_an_initializer_that_fails_breaks_the_executor(
     executor.shutdown()
 
 
+def test_a_call_that_is_handed_in_just_when_the_initializer_fails_is_broken_too(
+    fresh: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun: list[int] = []
+    late: list[Any] = []
+
+    def begin() -> None:
+        begun.append(1)
+        raise ZeroDivisionError
+
+    class Mine(ThreadPoolExecutor):
+        def _refuse_if_broken(self) -> None:
+            """It was not, when it was asked."""
+
+        def _fail_all(self, why: str) -> None:
+            super()._fail_all(why)
+            late.append(self.submit(int))
+
+    executor = Mine(1, initializer=begin)
+    first = executor.submit(int)
+    until(lambda: late)
+    for future in (first, late[0]):
+        with pytest.raises(BrokenThreadPool, match="initializer failed"):
+            future.result()
+    assert begun == [1]
+    assert "Exception in initializer" in caplog.text
+    executor.shutdown()
+
+
 def test_calls_leave_nothing_behind(fresh: None, growth: Growth) -> None:
     executor = ThreadPoolExecutor(1)
 

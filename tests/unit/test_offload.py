@@ -10,6 +10,8 @@ import pytest
 
 import fibril
 from fibril import native
+from fibril.dispatch.call import WaitedCall
+from fibril.event import Event
 from fibril.threadpool import ThreadPool
 from tests.conftest import Gate, Growth, Interpreter, until
 
@@ -162,6 +164,33 @@ def test_what_it_raises_just_before_its_task_is_killed_is_printed_once(
     fibril.sleep(0)
     printed = capsys.readouterr().err
     assert printed.count("ZeroDivisionError: on purpose") == int(task.successful())
+
+
+@pytest.mark.parametrize("moment", ["before it is settled", "when it is", "amid the task's steps"])
+def test_what_fails_just_when_its_task_leaves_is_printed_once(
+    fresh: None, capsys: pytest.CaptureFixture[str], moment: str
+) -> None:
+    class Moment(Event):
+        def set(self) -> None:  # the thread's first step; its second is to look who has left
+            if moment == "before it is settled":
+                call._drop(fibril.get_hub())
+            super().set()
+            if moment == "when it is":
+                call._drop(fibril.get_hub())
+
+        def is_set(self) -> bool:  # the task's second step
+            if moment == "amid the task's steps":
+                call.fail(ZeroDivisionError("on purpose"))
+            return super().is_set()
+
+    call = WaitedCall(ThreadPool(1), divmod, (1, 0), {})
+    call._settled = Moment()
+    if moment == "amid the task's steps":
+        call._drop(fibril.get_hub())
+    else:
+        call.fail(ZeroDivisionError("on purpose"))
+    fibril.sleep(0)
+    assert capsys.readouterr().err.count("ZeroDivisionError: on purpose") == 1
 
 
 def test_a_dropped_call_of_a_thread_that_has_ended_is_printed_too(

@@ -355,6 +355,23 @@ def test_maxsize_bounds_what_is_started_and_not_taken(sim: Sim, name: str) -> No
 
 
 @pytest.mark.parametrize("name", ["imap", "imap_unordered"])
+def test_an_item_is_asked_for_when_there_is_room_for_it(sim: Sim, name: str) -> None:
+    asked: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(3):
+            asked.append(number)
+            yield number
+
+    results = getattr(Pool(3), name)(abs, items(), maxsize=1)
+    sleep(1)
+    assert asked == [0]
+    assert next(results) == 0
+    sleep(1)
+    assert asked == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["imap", "imap_unordered"])
 def test_a_next_that_is_killed_loses_no_result(sim: Sim, name: str) -> None:
     results = getattr(Pool(2), name)(_slow_at_first, [8, 7])
     for _ in range(3):

@@ -120,6 +120,34 @@ def test_destroying_it_between_outcome_and_delivery_is_in_time() -> None:
     assert receiver.told == []
 
 
+def test_destroying_it_amid_the_outcome_is_no_error() -> None:
+    slot = vars(ThreadResult)["_watcher"]
+
+    class Raced(ThreadResult):
+        """The hub's thread destroys it as soon as the native thread has read the watcher."""
+
+        __slots__ = ("may_be_destroyed",)
+
+        @property
+        def _watcher(self) -> Any:
+            watcher = slot.__get__(self)
+            if getattr(self, "may_be_destroyed", False):
+                self.may_be_destroyed = False
+                self.destroy_in_main_thread()
+            return watcher
+
+        @_watcher.setter
+        def _watcher(self, watcher: Any) -> None:
+            slot.__set__(self, watcher)
+
+    receiver = Receiver()
+    result = Raced(receiver, fibril.get_hub(), lambda: None)
+    result.may_be_destroyed = True
+    result.set(7)
+    fibril.sleep(0)
+    assert receiver.told == []
+
+
 def test_nothing_is_kept_afterwards() -> None:
     class Value:
         pass

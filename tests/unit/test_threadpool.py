@@ -428,6 +428,45 @@ def test_kill_cancels_what_has_not_begun(
     assert "pass_through" not in told
 
 
+def test_a_call_that_is_put_in_the_line_just_after_a_kill_is_refused(
+    fresh: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = ThreadPool(0)
+    submit = pool._workers.submit
+
+    def late(call: Any) -> None:
+        pool.kill()
+        submit(call)
+
+    monkeypatch.setattr(pool._workers, "submit", late)
+    with pytest.raises(RuntimeError, match="it was killed"):
+        pool.spawn(int)
+    assert (len(pool), pool.free_count()) == (0, 1)
+
+
+def test_a_call_that_ends_before_who_made_it_goes_on_is_finished(
+    fresh: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = ThreadPool(1)
+    monkeypatch.setattr(pool._workers, "submit", lambda call: call())
+    assert pool.spawn(int).get() == 0
+    assert (len(pool), pool.join(0)) == (0, True)
+
+
+def test_a_call_has_given_its_place_back_when_it_counts_as_finished(fresh: None) -> None:
+    free: list[int] = []
+
+    class Mine(ThreadPool):
+        def _forget(self, call: Any) -> None:
+            free.append(self.free_count())
+            super()._forget(call)
+
+    pool = Mine(1)
+    pool.spawn(int)
+    assert pool.join(20)
+    assert free == [2]
+
+
 def test_kill_lets_threads_without_work_end(fresh: None) -> None:
     pool = ThreadPool(3)
     pool.size = 3

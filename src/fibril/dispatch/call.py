@@ -47,6 +47,7 @@ class Call:
         try:
             self._run()
         finally:
+            # In this order: when join() returns, the call's place is free and nothing of it kept.
             self.let_go()
             self._pool._forget(self)
 
@@ -121,12 +122,16 @@ class WaitedCall(Call):
             raise self._errors.pop()[1]
         return self._value
 
+    # Who waits may leave just when the native thread tells. Each says its own first and then looks
+    # at the other's: the first "dropped" and then "settled?", the second "settled" and then
+    # "dropped?". So at least one of them discards; where both do, the list gives the error to one.
+
     def _drop(self, hub: Any) -> None:
         if self._pool._withdraw(self):
             self.let_go()
             return
         self._dropped_by = hub
-        if self._settled.is_set():  # else whoever sets it sees that it was dropped
+        if self._settled.is_set():
             self._discard()
 
     def succeed(self, value: Any) -> None:
@@ -149,7 +154,7 @@ class WaitedCall(Call):
         try:
             fn, error = self._errors.pop()
         except IndexError:
-            return  # there is none, or who waited and who made the call both saw it, and met here
+            return  # there is none, or the other one has it
         _report(self._dropped_by, fn, error)
 
 

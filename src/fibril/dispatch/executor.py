@@ -101,6 +101,8 @@ class _Submitted(Call):
             super()._run()
 
     def _make(self) -> Any:
+        # Asked again in the thread: submit() may have asked just before an initializer failed in
+        # another one, and put the call in the line just after _fail_all() emptied that.
         if self._executor._broken:
             raise BrokenThreadPool(self._executor._broken)
         return super()._make()
@@ -190,7 +192,7 @@ class ThreadPoolExecutor(futures.ThreadPoolExecutor):
     def _cancel_all(self) -> None:
         calls: Any = list(self._pool._calls)
         for call in calls:
-            if (future := call._future) is not None:
+            if (future := call._future) is not None:  # else it has ended since it was listed
                 future.cancel()
 
     def _refuse_if_broken(self) -> None:
@@ -201,7 +203,7 @@ class ThreadPoolExecutor(futures.ThreadPoolExecutor):
         """In a native thread, before a call: call the initializer, if that has not been done."""
         if self._start_thread is None or hasattr(self._begun, "is_done"):
             return
-        self._begun.is_done = True
+        self._begun.is_done = True  # first: also one that fails is called once
         initializer, initargs = self._start_thread
         try:
             initializer(*initargs)
@@ -210,7 +212,7 @@ class ThreadPoolExecutor(futures.ThreadPoolExecutor):
             self._fail_all("A thread initializer failed, the thread pool is not usable anymore")
 
     def _fail_all(self, why: str) -> None:
-        self._broken = why
+        self._broken = why  # first: who asks from now on puts nothing in the line
         for call in list(self._pool._calls):
             if self._pool._withdraw(call):
                 call.cancel(BrokenThreadPool(why))

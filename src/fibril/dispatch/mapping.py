@@ -233,7 +233,7 @@ class IMapUnordered:
         end = _End()
         try:
             while True:
-                self._room.acquire()
+                self._room.acquire()  # before the item is asked for: making one may cost something
                 try:
                     given = next(arguments)
                 except StopIteration:
@@ -252,6 +252,7 @@ class IMapUnordered:
 
     def __next__(self) -> Any:
         with self._turn:
+            # The end is in the queue as soon as the last call is started, before most results.
             while self._head is None or self._unread_count > 0:
                 done = self._queue.get()
                 if not isinstance(done, _End):

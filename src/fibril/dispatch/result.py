@@ -101,6 +101,8 @@ class ThreadResult:
 
     def _tell(self) -> None:
         self._is_known = True
+        # Read once: in the hub's thread destroy_in_main_thread() may let it go at any time. Who was
+        # closed meanwhile tells nobody.
         watcher = self._watcher
         if watcher is not None:
             watcher.send()

@@ -61,7 +61,7 @@ class ThreadPool(GroupMappingMixin):
         self._is_empty = _core.Event()  # set when the last call has finished
 
     def __del__(self) -> None:
-        if "_workers" in vars(self):
+        if "_workers" in vars(self):  # else __init__ has refused its arguments
             self._workers.close()
 
     def __len__(self) -> int:
@@ -215,6 +215,8 @@ class ThreadPool(GroupMappingMixin):
         """hub: expects its end; None: who waits sees to that, and may be killed before it ends."""
         if hub is not None:
             hub.expect(1)
+        # Before it is in the line: a thread may make the call, and forget it, before our next step.
+        # Listed after that, it would count as unfinished for ever.
         self._calls[call] = hub
         try:
             self._workers.submit(call)
