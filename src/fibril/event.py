@@ -98,6 +98,7 @@ class AsyncResult(Linked, Generic[T]):
 
         Switches: never. Threads: any.
         """
+        # Before the event is set: who finds that set, in whatever native thread, finds the value.
         self._value = value
         if self._exception is not None:
             self._exception = self._traceback = None

@@ -77,6 +77,7 @@ class Condition:
         """
         self._check("wait")
         waiter = Event()
+        # Before the lock is given up: who takes it then, and notifies, must find us.
         self._waiters[waiter] = None
         saved = self._give_up()
         try:

@@ -74,6 +74,7 @@ def _repeat(
     """call(*args) until it does not ask to wait; `what` is named when the time is over."""
     deadline = Deadline(timeout)
     while True:
+        # Each time: while we waited, another task may have set a timeout, and so the C level's.
         _take_over(sock)
         try:
             return call(*args)

@@ -212,6 +212,24 @@ def test_waits_leave_nothing_behind(sim: Sim, growth: Growth) -> None:
     growth.refuse(use)
 
 
+def test_who_notifies_as_soon_as_the_lock_is_given_up_finds_who_waits(sim: Sim) -> None:
+    class Given(Semaphore):
+        """Another native thread takes it at once, and notifies."""
+
+        def release(self) -> Any:
+            super().release()
+            if not told:
+                told.append(self.acquire())
+                changed.notify()
+                super().release()
+
+    told: list[bool] = []
+    changed = Condition(Given(1))
+    with changed:
+        assert changed.wait(timeout=1) is True
+    assert told == [True]
+
+
 class Hasty(OrderedDict[Any, None]):
     """Whenever one has looked at it, another native thread takes out what is there."""
 

@@ -239,3 +239,20 @@ def test_what_has_links_counts_as_such() -> None:
     assert not any(isinstance(each, AbstractLinkable) for each in (RLock(), 1, fibril.getcurrent()))
     with pytest.raises(TypeError, match="abstract"):
         AbstractLinkable()  # type: ignore[abstract]
+
+
+def test_who_finds_a_result_set_finds_the_value(sim: Sim) -> None:
+    found: list[Any] = []
+
+    class Read(Event):
+        """Another native thread reads the result as soon as it is set."""
+
+        def set(self) -> None:
+            super().set()
+            found.append((result.value, result.exception))
+
+    result: AsyncResult[int] = AsyncResult()
+    result._event = Read()
+    result.set(7)
+    result.set_exception(error := LookupError())
+    assert found == [(7, None), (None, error)]

@@ -1,5 +1,6 @@
 """TLS: the standard library's sockets and errors, and others run while one waits."""
 
+import _socket
 import socket as stdlib_socket
 import ssl as stdlib
 from collections.abc import Callable, Iterator
@@ -201,6 +202,26 @@ def test_the_timeout_that_is_seen_is_the_one_that_was_set(fresh: None, connect: 
     with pytest.raises(ValueError, match="out of range"):
         client.settimeout(-1)
     assert client.gettimeout() == 2.5
+
+
+def test_a_timeout_that_is_set_while_another_waits_lets_the_c_level_wait_no_more_than_before(
+    fresh: None, connect: Any
+) -> None:
+    server, client = connect()
+    at_c_level: list[float | None] = []
+
+    def read() -> bytes:
+        at_c_level.append(_socket.socket.gettimeout(server))
+        if len(at_c_level) == 1:
+            raise ssl.SSLWantReadError
+        return b"read"
+
+    reading = fibril.spawn(ssl._repeat, server, "read", None, read)
+    fibril.sleep(0)
+    server.settimeout(20)
+    client.send(b"x")
+    assert reading.get() == b"read"
+    assert at_c_level == [0, 0]
 
 
 def test_a_handshake_may_be_asked_for_later(fresh: None, world: World) -> None:

@@ -86,6 +86,16 @@ def test_what_was_handed_to_a_fiber_that_is_killed_before_it_runs_is_kept(sim: S
     assert waiter.get() == "value"
 
 
+def test_of_what_a_killed_fiber_has_not_seen_the_latest_is_kept(sim: Sim) -> None:
+    waiter = Waiter()
+    task = spawn(waiter.get)
+    sleep(0)
+    waiter.switch("first")
+    waiter.switch("second")
+    task.kill()
+    assert waiter.get() == "second"
+
+
 def test_a_fiber_that_was_killed_is_not_waited_with_any_more(sim: Sim) -> None:
     waiter = Waiter()
     task = spawn(waiter.get)

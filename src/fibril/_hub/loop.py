@@ -117,7 +117,7 @@ class Loop:
         self.turns = Turns(hub)
         #: Its handle_error is told of errors in callbacks: the hub, unless set.
         self.error_handler: ErrorHandler | None = None
-        self._balance = 0  # ref() less unref()
+        self._balance = 0  # ref() less unref(), for the hub of a forked child, which begins with 0
 
     # ---- factories ----
 

@@ -196,6 +196,7 @@ class LoopHub(_core.Hub):
         self._joiner = waiter = Waiter(self)
         if timeout is None:
             return bool(waiter.get())
+        # ref=False: one that counts would itself be something that is left to happen.
         with self.loop.timer(timeout, ref=False) as timer:
             timer.start(waiter.switch, False)
             return bool(waiter.get())
@@ -203,7 +204,7 @@ class LoopHub(_core.Hub):
     def _tell_joiner(self) -> bool:
         """Nothing is left to happen. Was anybody waiting for just that?"""
         joiner, self._joiner = self._joiner, None
-        if joiner is None or joiner.greenlet is None:
+        if joiner is None or joiner.greenlet is None:  # or it has left: its time is over, or killed
             return False
         joiner.switch(True)
         return True

@@ -84,6 +84,7 @@ class Waiter(Generic[T]):
         self._hand_over(None, throw_args)
 
     def _hand_over(self, value: Any, exception: Any) -> None:
+        # Taken out now, though its fiber has not run yet: what comes next is for the next get().
         handover, self._handover = self._handover, None
         if handover is None:
             self.value, self._exception = value, exception
@@ -111,6 +112,8 @@ class Waiter(Generic[T]):
         try:
             handover.news.wait()
         except BaseException:
+            # Handed over and not seen: kept as if it had come early. There is one place, and if
+            # something has come since, that has it.
             if handover.outcome is not None and not self.ready():
                 self.value, self._exception = handover.outcome
             raise
