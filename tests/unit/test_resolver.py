@@ -10,6 +10,7 @@ import pytest
 import fibril
 from fibril import native, socket
 from fibril._io import resolver
+from fibril.dispatch.workers import Workers
 from tests.conftest import until
 
 ADDRESS = [(2, 1, 6, "", ("192.0.2.1", 80))]
@@ -117,6 +118,47 @@ def test_who_is_killed_while_waiting_does_not_spoil_it_for_others(
     lookups.gate.release()
     assert second.get() == ADDRESS
     assert fibril.get_hub().statistics()["expected"] == 0
+
+
+def test_where_no_thread_can_be_started_the_next_who_asks_is_not_kept_waiting(
+    fresh: None, lookups: Lookups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resolver, "_workers", Workers(1))
+        patch.setattr(native, "start_new_thread", refuse)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            resolver.getaddrinfo("example.invalid", 80)
+    assert fibril.get_hub().statistics()["expected"] == 0
+    assert resolver.getaddrinfo("example.invalid", 80) == ADDRESS
+
+
+def test_of_two_who_begin_to_ask_at_once_each_is_answered(
+    fresh: None, lookups: Lookups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Twice(dict[Any, Any]):
+        """Another native thread asks the same just when it was seen that nobody does."""
+
+        others: list[Any] = []  # noqa: RUF012
+
+        def get(self, key: Any, default: Any = None) -> Any:
+            found = super().get(key, default)
+            if found is None and not self.others:
+                self.others.append(None)
+                self.others[0] = fibril.spawn(resolver.getaddrinfo, "example.invalid", 80)
+                fibril.sleep(0)
+            return found
+
+    lookups.gate.acquire()
+    asked = Twice()
+    monkeypatch.setattr(resolver, "_lookups", asked)
+    task = fibril.spawn(resolver.getaddrinfo, "example.invalid", 80)
+    until(lambda: len(lookups.names) == 2)
+    lookups.gate.release()
+    assert [task.get(), asked.others[0].get()] == [ADDRESS, ADDRESS]
+    assert asked == {}
 
 
 def test_a_look_up_under_way_is_no_dead_end(fresh: None, lookups: Lookups) -> None:

@@ -17,7 +17,7 @@ from _socket import AF_INET, AF_INET6, AI_NUMERICHOST, EAI_NONAME, NI_NUMERICHOS
 from collections.abc import Callable
 from functools import partial
 from operator import index
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from fibril import _core
 from fibril.dispatch.workers import Workers
@@ -51,7 +51,7 @@ os.register_at_fork(after_in_child=_lookups.clear)  # their threads stayed in th
 
 
 def _answer(lookup: AsyncResult, key: object, call: Callable[[], Any]) -> None:
-    """In a worker: make the call, tell everybody who waits for its answer."""
+    """Make the call, in a worker, or say why none can; tell everybody who waits for its answer."""
     try:
         tell = partial(lookup.set, call())
     except BaseException as error:
@@ -61,6 +61,10 @@ def _answer(lookup: AsyncResult, key: object, call: Callable[[], Any]) -> None:
     if _lookups.get(key) is lookup:
         del _lookups[key]
     tell()
+
+
+def _refuse(error: BaseException) -> NoReturn:
+    raise error
 
 
 def _look_up(name: str, *args: Any) -> Any:
@@ -74,7 +78,10 @@ def _look_up(name: str, *args: Any) -> Any:
         lookup = AsyncResult()
         if key is not None:
             _lookups[key] = lookup
-        _workers.submit(partial(_answer, lookup, key, partial(getattr(_socket, name), *args)))
+        try:
+            _workers.submit(partial(_answer, lookup, key, partial(getattr(_socket, name), *args)))
+        except RuntimeError as error:  # no thread can be started: others may wait for it already
+            _answer(lookup, key, partial(_refuse, error))
     hub = _core.get_hub()
     hub.expect(1)  # the answer: so it is no dead end, and hub.join() waits for it
     try:
