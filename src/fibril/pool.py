@@ -78,16 +78,32 @@ class Group(GroupMappingMixin):
         if isinstance(greenlet, Task):  # a bare fiber tells nobody of its end: see discard()
             greenlet.rawlink(self._leave)
         self.greenlets.add(greenlet)
-        self._empty.clear()
+        self._tell_whether_empty()
 
-    def _leave(self, greenlet: Task) -> None:
-        """Called once when a member has ended, or by discard."""
-        if greenlet not in self.greenlets:
-            return
-        self.greenlets.discard(greenlet)
+    def _leave(self, greenlet: Task) -> bool:
+        """Called when a member has ended, and by discard. Was it one still?
+
+        Both may come at once, in two native threads. Asked and taken out in one step, so that one
+        of them is told yes, and gives back the place that it has in a pool.
+        """
+        try:
+            self.greenlets.remove(greenlet)
+        except KeyError:
+            return False
         self._dying.discard(greenlet)
-        if not self.greenlets:
-            self._empty.set()
+        self._tell_whether_empty()
+        return True
+
+    def _tell_whether_empty(self) -> None:
+        # Another native thread may add or take out a member between our question and what we tell.
+        # It tells before we do, and then we tell what is not true any more: so it is asked again.
+        told = None
+        while told is not (is_empty := not self.greenlets):
+            if is_empty:
+                self._empty.set()
+            else:
+                self._empty.clear()
+            told = is_empty
 
     def add(self, greenlet: Task) -> None:
         """Take in a task, which another may have started; no effect if it is a member.
@@ -261,11 +277,11 @@ class Pool(Group):
         else:
             self._admit(greenlet)
 
-    def _leave(self, greenlet: Task) -> None:
-        is_member = greenlet in self.greenlets
-        super()._leave(greenlet)
-        if is_member:
+    def _leave(self, greenlet: Task) -> bool:
+        was_member = super()._leave(greenlet)
+        if was_member:
             self._places.release()
+        return was_member
 
     def start(self, greenlet: Task, blocking: bool = True, timeout: float | None = None) -> None:
         """Take in a task that has not started, as add() does, and start it.

@@ -8,7 +8,7 @@ import pytest
 
 import fibril
 from fibril import GreenletExit, Task, Timeout, getcurrent, sleep, spawn, spawn_later
-from fibril.event import AsyncResult
+from fibril.event import AsyncResult, Event
 from fibril.pool import Group, IMap, IMapUnordered, Pool, PoolFull
 from fibril.queue import Full
 from tests.conftest import Growth, Sim
@@ -33,6 +33,61 @@ def test_a_group_begins_with_the_tasks_it_is_given(sim: Sim) -> None:
     group = Group(tasks)
     assert set(group) == set(tasks)
     assert group.join() is True
+
+
+@pytest.mark.parametrize("step", ["set", "clear"])
+def test_two_threads_may_add_and_leave_at_once(sim: Sim, step: str) -> None:
+    class Late(Event):
+        """Another native thread comes between the question and what is done about it."""
+
+        def set(self) -> None:
+            if step == "set" and not late:
+                late.append(group.spawn(sleep, 5))
+            super().set()
+
+        def clear(self) -> None:
+            if step == "clear" and not late:
+                late.extend(group)
+                group.discard(late[0])
+            super().clear()
+
+    late: list[Task] = []
+    group = Group()
+    group._empty = Late()
+    group.spawn(sleep, 1)
+    sleep(2)
+    assert (len(late), len(group)) == (1, 1 if step == "set" else 0)
+    assert group._empty.is_set() is (step == "clear")
+    assert group.join() is True
+    assert sim.now() == pytest.approx(6 if step == "set" else 2)
+
+
+def test_a_member_that_ends_just_when_it_is_discarded_gives_its_place_back_once(sim: Sim) -> None:
+    class Raced(set[Task]):
+        """Another native thread discards a member just when it is looked for, or taken out."""
+
+        discards: list[Task] = []  # noqa: RUF012
+
+        def come(self, member: Any) -> None:
+            if member in self.discards:
+                self.discards.remove(member)
+                pool.discard(member)
+
+        def __contains__(self, member: object) -> bool:
+            is_there = super().__contains__(member)
+            self.come(member)
+            return is_there
+
+        def remove(self, member: Task) -> None:
+            self.come(member)
+            super().remove(member)
+
+    pool = Pool(2)
+    members = pool.greenlets = Raced()
+    task = pool.spawn(sleep, 1)
+    members.discards.append(task)
+    sleep(2)
+    assert (pool.free_count(), len(pool), members.discards) == (2, 0, [])
 
 
 def test_join_ends_with_false_when_its_time_is_over(sim: Sim) -> None:
