@@ -117,7 +117,7 @@ class socket(stdlib.socket):  # noqa: N801
         while True:
             fd, address = _accept_fd(self)
             peer = kind(_family(self), _type(self), self.proto, fd)
-            if address is not None:
+            if address is not None:  # of a kind that the native part knows
                 return peer, address
             try:
                 return peer, peer.getpeername()

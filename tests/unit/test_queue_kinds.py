@@ -300,6 +300,33 @@ def test_at_once_drops_what_there_is_and_frees_who_joins(sim: Sim, kind: type[Qu
         items.get()
 
 
+def test_a_put_that_waits_for_its_turn_when_the_queue_is_shut_down_is_refused(sim: Sim) -> None:
+    class Slow(Hooked):
+        def _put(self, item: Any) -> None:
+            sleep(1)
+            super()._put(item)
+
+    items = Slow()
+    tasks = [spawn(items.put, "first"), spawn(items.put, "late")]
+    sleep(0)
+    tasks.append(spawn(items.shutdown, immediate=True))
+    fibril.joinall(tasks)
+    assert [type(task.exception) for task in tasks] == [type(None), ShutDown, type(None)]
+    assert items.qsize() == 0
+
+
+def test_what_is_dropped_with_the_old_items_finds_the_new_ones(sim: Sim) -> None:
+    class Item:
+        def __del__(self) -> None:
+            found.append(items.qsize())
+
+    found: list[int] = []
+    items: Queue[Any] = Queue()
+    items.put(Item())
+    items.queue = deque([1, 2])  # type: ignore[assignment]  # as a subclass's _init() does
+    assert found == [2]
+
+
 @every_joinable
 def test_a_getter_that_has_its_item_keeps_it_over_a_shutdown(sim: Sim, kind: type[Queue]) -> None:
     items = kind()

@@ -38,7 +38,7 @@ static int queue_admit(queue_object *queue)
             return -1;
         ring_append(queue, putter->item);
         putter->item = NULL;
-        queue->unfinished++;
+        queue->unfinished++; /* now: whoever gets it may call task_done() before the putter runs */
         fbl_waiter_fire(&putter->core);
     }
     return 0;

@@ -132,8 +132,8 @@ static int hooked_promise_wait(const hooked_wish *wish, fbl_thread *thread)
         rc = hooked_enter_wait(wish->self, thread);
     if (rc == 0)
         (*wish->promised)--;
-    else if (waiter.is_fired && !fbl_waiter_fire_first(wish->list)) /* passes it on */
-        (*wish->promised)--;
+    else if (waiter.is_fired && !fbl_waiter_fire_first(wish->list)) /* passes it on, or: */
+        (*wish->promised)--; /* nobody waits any more, so it is there for newcomers */
     return rc;
 }
 
@@ -189,6 +189,7 @@ static int hooked_call_wait(hooked_wish *wish, PyObject *timeout)
     fbl_thread *thread = thread_get();
     if (thread == NULL || seconds_to_deadline(thread, timeout, &wish->deadline_ns) < 0)
         return -1;
+    /* Who may not wait for an item may have to wait for the gate, or in one of the methods. */
     fbl_call none = {wish->self, NULL, 0, NULL};
     fbl_call *call = wish->call != NULL ? wish->call : &none;
     fbl_record *record = call_begin(thread, call);

@@ -48,6 +48,8 @@ static int queue_options_read_given(queue_options *options, PyObject *const *arg
     return options->block < 0 ? -1 : 0;
 }
 
+/* Most calls have none: not to look for any saves 96 of the 1,429 instructions of a put and a get
+ * (3.11). */
 static inline int queue_options_read(queue_options *options, PyObject *const *args,
                                      Py_ssize_t count, PyObject *names)
 {
@@ -76,7 +78,7 @@ static PyObject *queue_refuse_timeout(void)
 static PyObject *queue_answer_wait(int rc, PyObject *late_class, PyObject *answer)
 {
     if (rc == QUEUE_LATE) {
-        spin_poll_wait();
+        spin_poll_wait(); /* only who has found nothing may be polling */
         PyErr_SetNone(late_class);
     } else if (rc == QUEUE_SHUT) {
         PyErr_SetNone(shutdown_class);
@@ -196,7 +198,7 @@ static PyObject *queue_shutdown(PyObject *self, PyObject *const *args, Py_ssize_
     int immediate = arguments_read(&call, names, known, &flag) < 0 ? -1 : PyObject_IsTrue(flag);
     if (immediate < 0)
         return NULL;
-    queue->is_shutdown = true;
+    queue->is_shutdown = true; /* first: who waits at the gate may be in before we drain */
     waiters_close(&queue->getters);
     waiters_close(&queue->putters);
     if (immediate && queue->hooks != NULL && hooked_drain_wait(self) < 0)
