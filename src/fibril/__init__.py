@@ -18,14 +18,14 @@ from fibril._hub.stack_size import on_main_stack, stack_size
 from fibril._hub.waiting import iwait, wait
 from fibril.errors import FiberError, GreenletExit, LoopExit
 from fibril.hub import get_hub, idle
-from fibril.libraries import watch as _watch_libraries
+from fibril.libraries import install_finder as _install_finder
 from fibril.os import fork, reinit
 from fibril.signal import signal_handler
 from fibril.task import joinall, kill, killall, spawn_raw
 from fibril.threadpool import offload
 from fibril.timeout import Timeout, with_timeout
 
-_watch_libraries()
+_install_finder()
 
 __version__ = "0.1.0.dev0"
 

@@ -7,7 +7,7 @@ remedies are here, each for a library by name. Known libraries are seen to when 
 or at once if they were before.
 
 Invariants: a library that is not imported costs nothing, and none is imported from here. Who
-imports fibril gets a finder at the front of sys.meta_path, which finds nothing: it watches for
+imports fibril gets a finder at the front of sys.meta_path, which finds nothing: it looks out for
 names. Do not add: a library that is right under threads only by luck.
 """
 
@@ -415,7 +415,7 @@ def _enter_java_on_main_stack(module: ModuleType) -> None:
     _core.on_main_stack(_JavaTables.enter_on_main_stack)
 
 
-def watch() -> None:
+def install_finder() -> None:
     """Apply what is known, now and to what will be imported. Called when fibril is.
 
     Switches: never. Threads: any.

@@ -66,7 +66,7 @@ def _until_change(ask: Callable[[], Found], events: dict[int, int], deadline: De
         return _until_found(ask, deadline)  # no descriptor is left
     try:
         for fd, mask in events.items():
-            _watch(changes, fd, mask)
+            _put_in(changes, fd, mask)
         # A descriptor that is ready already counts as changed when it is put in.
         while _core.wait_read(changes.fileno(), deadline.remaining_s()):
             changes.poll(0)  # from here on only new changes count
@@ -89,7 +89,7 @@ def _until_found(ask: Callable[[], Found], deadline: Deadline) -> Found:
     return found
 
 
-def _watch(changes: stdlib.epoll, fd: int, mask: int) -> None:
+def _put_in(changes: stdlib.epoll, fd: int, mask: int) -> None:
     try:
         changes.register(fd, mask | EPOLLET)
     except PermissionError:
@@ -173,24 +173,24 @@ class poll:  # noqa: N801
     """
 
     def __init__(self) -> None:
-        self._native = native.poll()
+        self._stdlib = native.poll()
         self._events: dict[int, int] = {}
 
     def register(
         self, fd: FileDescriptorLike, eventmask: int = POLLIN | POLLPRI | POLLOUT, /
     ) -> None:
         """Ask for some events of a descriptor."""
-        self._native.register(fd, eventmask)
+        self._stdlib.register(fd, eventmask)
         self._events[_fd(fd)] = eventmask
 
     def modify(self, fd: FileDescriptorLike, eventmask: int, /) -> None:
         """Ask for other events of a descriptor that is registered."""
-        self._native.modify(fd, eventmask)
+        self._stdlib.modify(fd, eventmask)
         self._events[_fd(fd)] = eventmask
 
     def unregister(self, fd: FileDescriptorLike, /) -> None:
         """Ask for nothing more of a descriptor that is registered."""
-        self._native.unregister(fd)
+        self._stdlib.unregister(fd)
         del self._events[_fd(fd)]
 
     def poll(self, timeout: float | None = None, /) -> list[tuple[int, int]]:
@@ -198,11 +198,11 @@ class poll:  # noqa: N801
         if timeout is not None and timeout > _POLL_MS_MAX:
             raise OverflowError("timeout is too large")
         _give_way(timeout)
-        found = self._native.poll(0)
+        found = self._stdlib.poll(0)
         if found or timeout == 0:
             return found
         limit_s = None if timeout is None or timeout < 0 else timeout / 1000
-        return _until_ready(lambda: self._native.poll(0), self._events, limit_s)
+        return _until_ready(lambda: self._stdlib.poll(0), self._events, limit_s)
 
 
 class epoll:  # noqa: N801
@@ -213,7 +213,7 @@ class epoll:  # noqa: N801
     """
 
     def __init__(self, sizehint: int = -1, flags: int = 0) -> None:
-        self._native = native.epoll(sizehint, flags)
+        self._stdlib = native.epoll(sizehint, flags)
 
     @classmethod
     def fromfd(cls, fd: int, /) -> Self:
@@ -224,49 +224,49 @@ class epoll:  # noqa: N801
     def around(cls, object: stdlib.epoll) -> Self:
         """The cooperative face of an object of the standard library's own class."""
         self = cls.__new__(cls)
-        self._native = object
+        self._stdlib = object
         return self
 
     @property
     def closed(self) -> bool:
         """Whether the descriptor is closed."""
-        return self._native.closed
+        return self._stdlib.closed
 
     def fileno(self) -> int:
         """The number of the epoll descriptor itself."""
-        return self._native.fileno()
+        return self._stdlib.fileno()
 
     def close(self) -> None:
         """Close the descriptor; who waits in `poll` gets OSError (EBADF)."""
-        if not self._native.closed:
-            _core.fd_forget(self._native.fileno())
-        self._native.close()
+        if not self._stdlib.closed:
+            _core.fd_forget(self._stdlib.fileno())
+        self._stdlib.close()
 
     def register(
         self, fd: FileDescriptorLike, eventmask: int = EPOLLIN | EPOLLPRI | EPOLLOUT
     ) -> None:
         """Ask for some events of a descriptor."""
-        self._native.register(fd, eventmask)
+        self._stdlib.register(fd, eventmask)
 
     def modify(self, fd: FileDescriptorLike, eventmask: int) -> None:
         """Ask for other events of a descriptor that is registered."""
-        self._native.modify(fd, eventmask)
+        self._stdlib.modify(fd, eventmask)
 
     def unregister(self, fd: FileDescriptorLike) -> None:
         """Ask for nothing more of a descriptor."""
-        self._native.unregister(fd)
+        self._stdlib.unregister(fd)
 
     def poll(self, timeout: float | None = None, maxevents: int = -1) -> list[tuple[int, int]]:
         """The descriptors that are ready, each with its events; waits up to `timeout` seconds."""
         deadline = Deadline(None if timeout is None or timeout < 0 else timeout)
         _give_way(timeout)
-        while not (found := self._native.poll(0, maxevents)) and timeout != 0:
-            if not _core.wait_read(self._native.fileno(), deadline.remaining_s()):
+        while not (found := self._stdlib.poll(0, maxevents)) and timeout != 0:
+            if not _core.wait_read(self._stdlib.fileno(), deadline.remaining_s()):
                 break
         return found
 
     def __enter__(self) -> Self:
-        self._native.__enter__()
+        self._stdlib.__enter__()
         return self
 
     def __exit__(
