@@ -68,7 +68,7 @@ error_listeners: list[Callable[..., object]] = []
 
 _SIM_HINT = (
     "In this simulated world nothing comes from outside: descriptors are ready when they are fed, "
-    "and native threads\nand signals are waited for only where a wake-up is promised (Hub.expect)."
+    "and native threads\nand signals are waited for only where a wake-up is expected (Hub.expect)."
 )
 
 

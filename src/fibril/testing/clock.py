@@ -55,7 +55,7 @@ class SimClock:
     In its block the hub has a simulated clock and asks no kernel. As soon as every task is parked,
     the clock jumps to the next deadline; who has the same deadline runs in the order of asking.
     Descriptors are ready when feed() says so. While a native thread works on something that was
-    promised (a threadpool's work, a name to resolve; Hub.expect), time stands still until it is
+    expected (a threadpool's work, a name to resolve; Hub.expect), time stands still until it is
     done. Where nothing can happen any more, the main fiber gets LoopExit.
 
     Entering: refused with RuntimeError in such a world already, or while somebody waits for real
