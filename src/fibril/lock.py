@@ -99,7 +99,7 @@ class Condition:
         deadline = Deadline(timeout)
         while not (result := predicate()):
             if not self.wait(deadline.remaining_s()):
-                return predicate()
+                return predicate()  # once more: the lock was free meanwhile, and it may be true now
         return result
 
     def notify(self, n: int = 1) -> None:

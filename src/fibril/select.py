@@ -54,6 +54,7 @@ def _until_ready(ask: Callable[[], Found], events: dict[int, int], timeout: floa
             is_over = not wait(fd, deadline.remaining_s())
             if (found := ask()) or is_over:
                 return found
+            # It was told of something that was not asked for, and would be again at each wait.
     return _until_change(ask, events, deadline)
 
 

@@ -106,6 +106,7 @@ class socket(stdlib.socket):  # noqa: N801
         self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None
     ) -> None:
         _stdlib_init(self, family, type, proto, fileno)
+        # Who still waits for that number waits for one that was closed behind the hubs' back.
         _core.fd_forget(NATIVE.fileno(self))
 
     def accept(self) -> tuple[socket, Any]:

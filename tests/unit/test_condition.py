@@ -78,6 +78,13 @@ def test_wait_for_waits_until_it_is_true(sim: Sim) -> None:
     assert sim.now() >= 8
 
 
+def test_wait_for_asks_once_more_when_its_time_is_over(sim: Sim) -> None:
+    changed, items = Condition(), []
+    fibril.spawn_later(1, items.append, "one")  # and nobody is notified
+    with changed:
+        assert changed.wait_for(lambda: list(items), timeout=2) == ["one"]
+
+
 @pytest.mark.parametrize("lock", [RLock, lambda: Semaphore(1)])
 def test_without_the_lock_it_refuses(sim: Sim, lock: type[RLock]) -> None:
     changed = Condition(lock())

@@ -114,7 +114,7 @@ class LoopHub(_core.Hub):
                 f"cannot wait for {watcher!r}: it is in use. Give each waiting fiber its own."
             )
         waiter = Waiter(self)
-        watcher.start(waiter.switch, waiter)
+        watcher.start(waiter.switch, waiter)  # the token by which its callback is known
         try:
             result = waiter.get()
         finally:

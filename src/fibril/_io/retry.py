@@ -73,6 +73,7 @@ def repeat(sock: _socket.socket, event: int, flags: int, call: Callable[[int], _
     Switches: if it must wait. Threads: any.
     """
     timeout = NATIVE.gettimeout(sock)
+    # The queue of errors is never waited for, whatever the socket's mode: the kernel says EAGAIN.
     if timeout == 0 or (timeout is None and flags & (MSG_DONTWAIT | MSG_ERRQUEUE)):
         return call(flags)
     deadline = Deadline(timeout)

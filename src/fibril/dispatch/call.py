@@ -69,7 +69,7 @@ class Call:
             sys.settrace(trace)
             return self._context.run(self._fn, *self._args, **self._kwargs)
         finally:
-            sys.settrace(None)
+            sys.settrace(None)  # the thread goes on, with calls of others
             sys.setprofile(None)
 
     def let_go(self) -> None:
@@ -185,6 +185,7 @@ class SpawnedCall(Call):
 
     def fail(self, error: BaseException) -> None:
         """In a native thread: the call has raised."""
+        # In this order: the hub prints it before those of its fibers go on who wait for the result.
         _report(self._hub, self._fn, error)
         self._result.set_exception(error)
 

@@ -268,7 +268,7 @@ class IMapUnordered:
             del done  # what it raises has this frame: no cycle
 
     def _finish(self, end: _End) -> Any:
-        error, end.error = end.error, None
+        error, end.error = end.error, None  # raised once: who asks again is told that it is over
         try:
             raise StopIteration if error is None else error
         finally:
