@@ -199,10 +199,11 @@ def interpreter(tmp_path: Path) -> Interpreter:
 # ---- leaks ----
 
 
-def _settle() -> None:
+def collect() -> None:
+    """Collect, and let the hub unwind what was handed to it."""
     for _ in range(3):
         gc.collect()
-        fibril.sleep(0)  # what the collector handed to the hub unwinds now
+        fibril.sleep(0)
     gc.collect()
 
 
@@ -224,7 +225,7 @@ class Growth:
         def repeat() -> None:
             for _ in range(times):
                 function()
-            _settle()
+            collect()
 
         fibril.get_hub().call_soon(int)  # from now on its fiber has a stack
         repeat()

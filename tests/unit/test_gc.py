@@ -14,7 +14,7 @@ from fibril import Fiber, GreenletExit, Task, getcurrent, sleep, spawn, spawn_la
 from fibril.event import AsyncResult, Event
 from fibril.lock import Semaphore
 from fibril.queue import Queue
-from tests.conftest import Growth, Sim
+from tests.conftest import Growth, Sim, collect
 
 LONG = 1000
 
@@ -25,13 +25,6 @@ class Failure(Exception):
 
 class Canary:
     """Something whose death shows."""
-
-
-def collect() -> None:
-    """Collects, and lets the hub unwind what was handed to it."""
-    for _ in range(3):
-        gc.collect()
-        sleep(0)
 
 
 # ---- dropped fibers unwind ----

@@ -20,7 +20,7 @@ import pytest
 from fibril import Fiber, getcurrent, sleep, spawn
 from fibril.event import Event
 from fibril.lock import Semaphore
-from tests.conftest import Sim
+from tests.conftest import Sim, collect
 
 
 class Box:
@@ -382,9 +382,7 @@ def collected(begin: Callable[[Callable[[], None]], object]) -> bool:
     steps: list[int] = []
     begin(lambda: steps.append(1))
     sleep(0)
-    for _ in range(3):
-        gc.collect()
-        sleep(0)
+    collect()
     return bool(steps)
 
 
@@ -546,7 +544,5 @@ def test_ten_thousand_parked_tasks_in_cycles_are_collected(sim: Sim) -> None:
     for _ in range(10_000):
         spawn(work)
     sleep(0)
-    for _ in range(3):
-        gc.collect()
-        sleep(0)
+    collect()
     assert unwound == [10_000]

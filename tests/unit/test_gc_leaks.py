@@ -1,6 +1,5 @@
 """What is left behind: references, memory, stacks; long lines of objects; kills at every point."""
 
-import gc
 import random
 import sys
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from fibril import (
 from fibril.event import AsyncResult, Event
 from fibril.lock import RLock, Semaphore
 from fibril.queue import Full, Queue
-from tests.conftest import Growth, Interpreter, Sim
+from tests.conftest import Growth, Interpreter, Sim, collect
 
 LONG = 1000
 
@@ -33,13 +32,6 @@ class Failure(Exception):
 
 class Canary:
     """Something whose references are counted."""
-
-
-def collect() -> None:
-    """Collects, and lets the hub unwind what was handed to it."""
-    for _ in range(3):
-        gc.collect()
-        sleep(0)
 
 
 # ---- references ----
