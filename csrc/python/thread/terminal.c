@@ -15,9 +15,9 @@
  */
 #include "python/thread/thread.h"
 
-#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -48,16 +48,44 @@ static FILE *terminal_open(unsigned long native_id, const char *name)
     return fopen(path, "re");
 }
 
+/* The value of a digit; 16: it is none. */
+static unsigned digit_value(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return (unsigned)(digit - '0');
+    return digit >= 'a' && digit <= 'f' ? (unsigned)(digit - 'a') + 10 : 16;
+}
+
+/* Reads a number, behind blanks; returns what is behind it, NULL if there is none. The C library's
+ * functions for that would tie what is built on a newer system to it (glibc 2.38). */
+static const char *number_read(const char *text, unsigned base, uint64_t *value)
+{
+    while (text != NULL && *text == ' ')
+        text++;
+    if (text == NULL || digit_value(*text) >= base)
+        return NULL;
+    if (base == 16 && text[0] == '0' && text[1] == 'x')
+        text += 2;
+    for (*value = 0; digit_value(*text) < base; text++)
+        *value = *value * base + digit_value(*text);
+    return text;
+}
+
+/* A line begins with the call's number and its arguments, or says "running". */
 static terminal_call terminal_call_of(unsigned long native_id)
 {
-    terminal_call call = {.number = -1};
+    terminal_call none = {.number = -1}, call = none;
+    char line[256];
     FILE *file = terminal_open(native_id, "syscall");
     if (file == NULL)
-        return call;
-    if (fscanf(file, "%ld %" SCNx64 " %" SCNx64, &call.number, &call.args[0], &call.args[1]) != 3)
-        call.number = -1; /* it says "running" */
+        return none;
+    uint64_t number = 0;
+    const char *rest = number_read(fgets(line, sizeof line, file), 10, &number);
+    rest = number_read(rest, 16, &call.args[0]);
+    rest = number_read(rest, 16, &call.args[1]);
     fclose(file);
-    return call;
+    call.number = (long)number;
+    return rest == NULL ? none : call;
 }
 
 /* Copies from where any thread of this process may be changing it; false: it is not there. */
@@ -103,10 +131,12 @@ static bool terminal_is_watched(unsigned long native_id, int epoll_fd)
     FILE *file = terminal_open(native_id, name);
     bool is_found = false;
     while (file != NULL && !is_found && fgets(line, sizeof line, file) != NULL) {
-        int fd;
-        unsigned events;
-        is_found = sscanf(line, "tfd: %d events: %x", &fd, &events) == 2 &&
-                   (events & POLLIN) != 0 && isatty(fd);
+        uint64_t fd = 0, events = 0;
+        const char *fd_at = strstr(line, "tfd:"), *events_at = strstr(line, "events:");
+        is_found = fd_at != NULL && events_at != NULL &&
+                   number_read(fd_at + strlen("tfd:"), 10, &fd) != NULL &&
+                   number_read(events_at + strlen("events:"), 16, &events) != NULL &&
+                   (events & POLLIN) != 0 && isatty((int)fd);
     }
     if (file != NULL)
         fclose(file);
