@@ -15,14 +15,6 @@
 
 #define INTERRUPT_NS 5000000u /* for so long main may go on without a wait */
 
-static bool thrown_has(const fbl_record *record, const PyObject *exception)
-{
-    for (Py_ssize_t i = 0; record->thrown != NULL && i < PyList_GET_SIZE(record->thrown); i++)
-        if (PyList_GET_ITEM(record->thrown, i) == exception)
-            return true;
-    return false;
-}
-
 /* Called before an instruction of whoever runs. Once main has waited it has met the exception, or
  * will when it is back. A queue that is full (32 calls) leaves it to main's next wait. */
 static int interrupt_meet(void *unused)
@@ -31,9 +23,11 @@ static int interrupt_meet(void *unused)
     fbl_thread *thread = fbl_this_thread;
     if (thread == NULL || thread->interrupt == NULL || !record_is_running(thread->main))
         return 0;
-    bool is_pending = thrown_has(thread->main, thread->interrupt);
-    if (is_pending && fbl_hub_now(&thread->hub) < thread->interrupt_ns)
-        return (void)Py_AddPendingCall(interrupt_meet, NULL), 0;
+    bool is_pending = thrown_find(thread->main, thread->interrupt) >= 0;
+    if (is_pending && fbl_hub_now(&thread->hub) < thread->interrupt_ns) {
+        (void)Py_AddPendingCall(interrupt_meet, NULL);
+        return 0;
+    }
     PyObject *exception = thread->interrupt;
     thread->interrupt = NULL;
     if (is_pending) {

@@ -388,6 +388,16 @@ static int fiber_throw_later(fbl_record *record, PyObject *exception)
     return 0;
 }
 
+/* Which of the exceptions that were left for a fiber it is; -1: none. */
+static Py_ssize_t thrown_find(const fbl_record *record, const PyObject *exception)
+{
+    Py_ssize_t count = record->thrown == NULL ? 0 : PyList_GET_SIZE(record->thrown);
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (PyList_GET_ITEM(record->thrown, i) == exception)
+            return i;
+    return -1;
+}
+
 /* The running fiber was left an exception that it has not met, and need not meet any more. Only the
  * running one may: a fiber that was woken to meet it has nothing else to go on with. */
 static void fiber_take_back(fbl_record *record, PyObject *exception)
@@ -395,13 +405,9 @@ static void fiber_take_back(fbl_record *record, PyObject *exception)
     fbl_thread *thread = fbl_this_thread;
     if (thread == NULL || thread_current(thread) != record || record->thrown == NULL)
         return;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(record->thrown); i++) {
-        if (PyList_GET_ITEM(record->thrown, i) != exception)
-            continue;
-        if (PyList_SetSlice(record->thrown, i, i + 1, NULL) < 0)
-            PyErr_Clear(); /* shrinking a list allocates nothing */
-        break;
-    }
+    Py_ssize_t place = thrown_find(record, exception);
+    if (place >= 0 && PyList_SetSlice(record->thrown, place, place + 1, NULL) < 0)
+        PyErr_Clear(); /* shrinking a list allocates nothing */
     if (PyList_GET_SIZE(record->thrown) == 0)
         Py_CLEAR(record->thrown);
 }
