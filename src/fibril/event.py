@@ -274,15 +274,8 @@ class AbstractLinkable(Linked, metaclass=ABCMeta):
         if told is not None:
             told.set()
 
-    @property
-    def hub(self) -> _core.Hub:
-        """The hub of the thread that asks."""
-        return self._event.hub
-
-    @property
-    def linkcount(self) -> int:
-        """How many links it has."""
-        return self._event.linkcount
+    hub = AsyncResult.hub
+    linkcount = AsyncResult.linkcount
 
 
 AbstractLinkable.register(Event)
