@@ -560,3 +560,35 @@ def test_timers_wakeup_descriptors_and_restarted_calls_keep_their_meaning(
     """)
     )
     assert out == "-1\nTrue True\n"
+
+
+def test_what_a_handler_throws_at_a_fiber_that_is_being_unwound_waits_for_its_next_wait(
+    interpreter: Interpreter,
+) -> None:
+    """Only its end is raised where it was interrupted, and it has met that."""
+    out = interpreter.out(
+        program("""
+        @handle
+        def handler():
+            fibril.kill(victim, Stop)
+
+        def dropped(back):
+            global victim
+            try:
+                back.switch()
+            finally:
+                victim = fibril.getcurrent()
+                try:
+                    ring()
+                    print("it goes on")
+                    fibril.sleep(0)
+                except Stop:
+                    print("and meets it")
+
+        def work():
+            fibril.Fiber(dropped).switch(fibril.getcurrent())
+
+        fibril.spawn(work).join()
+    """)
+    )
+    assert out == "it goes on\nand meets it\n"

@@ -51,18 +51,21 @@ static PyObject *fiber_arrive_first(fbl_thread *thread)
     return value;
 }
 
-/* Raises the first of the exceptions that others left for the fiber, which has one. Returns -1. */
-static int fiber_raise_thrown(fbl_record *self)
+/* Raises one of the exceptions that others left for the fiber. Returns -1. */
+static int thrown_raise(fbl_record *self, Py_ssize_t place)
 {
-    PyObject *exception = Py_NewRef(PyList_GET_ITEM(self->thrown, 0));
+    PyObject *exception = Py_NewRef(PyList_GET_ITEM(self->thrown, place));
     if (PyList_GET_SIZE(self->thrown) == 1)
         Py_CLEAR(self->thrown);
-    else if (PyList_SetSlice(self->thrown, 0, 1, NULL) < 0)
+    else if (PyList_SetSlice(self->thrown, place, place + 1, NULL) < 0)
         PyErr_Clear(); /* shrinking a list allocates nothing */
     PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
     Py_DECREF(exception);
     return -1;
 }
+
+/* Raises the first of them; there is one. Returns -1. */
+static int fiber_raise_thrown(fbl_record *self) { return thrown_raise(self, 0); }
 
 /* The rare half of fiber_arrive. What was thrown is taken before the left fiber is dropped:
  * dropping runs arbitrary code, whose own waits must not meet what was meant for this one. */
@@ -197,8 +200,9 @@ static PyObject *fiber_pass_aside_switch(fbl_thread *thread, fbl_record *target)
     fiber_leave_reference(thread, self->self);
     fbl_fiber_enter_switch(&target->core);
     Py_XDECREF(fiber_arrive_first(thread));
-    if (self->was_thrown_exit && self->thrown != NULL)
-        fiber_raise_thrown(self);
+    Py_ssize_t exit = self->was_thrown_exit ? thrown_find_exit(self) : -1;
+    if (exit >= 0)
+        thrown_raise(self, exit);
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
@@ -394,6 +398,16 @@ static Py_ssize_t thrown_find(const fbl_record *record, const PyObject *exceptio
     Py_ssize_t count = record->thrown == NULL ? 0 : PyList_GET_SIZE(record->thrown);
     for (Py_ssize_t i = 0; i < count; i++)
         if (PyList_GET_ITEM(record->thrown, i) == exception)
+            return i;
+    return -1;
+}
+
+/* The same for GreenletExit. */
+static Py_ssize_t thrown_find_exit(const fbl_record *record)
+{
+    Py_ssize_t count = record->thrown == NULL ? 0 : PyList_GET_SIZE(record->thrown);
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (PyErr_GivenExceptionMatches(PyList_GET_ITEM(record->thrown, i), fbl_error_exit))
             return i;
     return -1;
 }

@@ -259,6 +259,7 @@ static fbl_parked call_park_wait(fbl_call *call, PyObject *timeout, fbl_park *pa
 static fbl_parked fiber_unparked(fbl_thread *thread, fbl_wake why);
 static int fiber_throw_later(fbl_record *record, PyObject *exception);
 static Py_ssize_t thrown_find(const fbl_record *record, const PyObject *exception);
+static Py_ssize_t thrown_find_exit(const fbl_record *record);
 static void fiber_take_back(fbl_record *record, PyObject *exception);
 static int waiters_visit(const fbl_link *list, visitproc visit, void *arg);
 static void waiters_close(fbl_link *list);
