@@ -339,22 +339,25 @@ static void fiber_give_way_wait(fbl_thread *thread)
     Py_XDECREF(exception);
 }
 
-/* The same for so many seconds, or None for ever, as the caller's own caller has said. */
-static fbl_parked timeout_park_wait(fbl_thread *thread, PyObject *timeout, fbl_park *park)
-{
-    if (seconds_to_deadline(thread, timeout, &park->deadline_ns) < 0)
-        return PARK_RAISED;
-    return fiber_park_wait(thread, park);
-}
-
-/* The one way to begin a wait in a method that was called by vector. */
-static fbl_parked call_park_wait(fbl_call *call, PyObject *timeout, fbl_park *park)
+/* Until when to wait, of so many seconds or None, and in which thread; NULL: an exception. Called
+ * before the last look at what is waited for: this may run any code, and that must not be missed.
+ */
+static fbl_thread *call_prepare_wait(fbl_call *call, PyObject *timeout, fbl_park *park)
 {
     fbl_thread *thread = thread_get();
     if (thread == NULL)
-        return PARK_RAISED;
+        return NULL;
     fbl_record *self = call_begin(thread, call);
-    fbl_parked how = timeout_park_wait(thread, timeout, park);
+    int rc = seconds_to_deadline(thread, timeout, &park->deadline_ns);
+    call_end(self, call);
+    return rc < 0 ? NULL : thread;
+}
+
+/* A wait that was prepared, in a method that was called by vector. */
+static fbl_parked call_park_wait(fbl_thread *thread, fbl_call *call, const fbl_park *park)
+{
+    fbl_record *self = call_begin(thread, call);
+    fbl_parked how = fiber_park_wait(thread, park);
     call_end(self, call);
     return how;
 }

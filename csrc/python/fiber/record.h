@@ -219,7 +219,7 @@ typedef enum {
 
 /* What a blocking call waits for. */
 typedef struct {
-    uint64_t deadline_ns; /* on the hub's clock, or FBL_NEVER; out where a timeout is given */
+    uint64_t deadline_ns; /* on the hub's clock, or FBL_NEVER; out where a timeout is prepared */
     const char *verb; /* for reports: "to get from" */
     PyObject *subject; /* for reports: borrowed, alive while parked; or NULL */
     fbl_waiter *waiter; /* on the caller's stack; or NULL: only the deadline */
@@ -254,8 +254,8 @@ static inline PyObject *fiber_plain_switch(fbl_thread *thread, fbl_record *targe
 static PyObject *fiber_switch(fbl_thread *thread, fbl_record *target, PyObject *value);
 static PyObject *fiber_throw_and_return_switch(fbl_thread *thread, fbl_record *target);
 static fbl_parked fiber_park_wait(fbl_thread *thread, const fbl_park *park);
-static fbl_parked timeout_park_wait(fbl_thread *thread, PyObject *timeout, fbl_park *park);
-static fbl_parked call_park_wait(fbl_call *call, PyObject *timeout, fbl_park *park);
+static fbl_thread *call_prepare_wait(fbl_call *call, PyObject *timeout, fbl_park *park);
+static fbl_parked call_park_wait(fbl_thread *thread, fbl_call *call, const fbl_park *park);
 static fbl_parked fiber_unparked(fbl_thread *thread, fbl_wake why);
 static int fiber_throw_later(fbl_record *record, PyObject *exception);
 static Py_ssize_t thrown_find(const fbl_record *record, const PyObject *exception);

@@ -71,11 +71,14 @@ static PyObject *event_wait(PyObject *self, PyObject *const *args, Py_ssize_t co
     fbl_call call = {self, args, vector_length(count, names), NULL};
     if (arguments_read(&call, names, known, &timeout) < 0)
         return NULL;
-    if (event_of(self)->is_set)
-        Py_RETURN_TRUE;
     fbl_waiter waiter = {0};
     fbl_park park = {FBL_NEVER, "for", self, &waiter, &event_of(self)->waiters};
-    fbl_parked how = call_park_wait(&call, timeout, &park);
+    fbl_thread *thread = NULL;
+    if (!event_of(self)->is_set && (thread = call_prepare_wait(&call, timeout, &park)) == NULL)
+        return NULL;
+    if (event_of(self)->is_set)
+        Py_RETURN_TRUE;
+    fbl_parked how = call_park_wait(thread, &call, &park);
     return how == PARK_RAISED ? NULL : PyBool_FromLong(how == PARK_FIRED);
 }
 

@@ -38,13 +38,28 @@ static inline void gate_release(fbl_gate *gate)
         gate->count++;
 }
 
-/* PARK_FIRED: it has a permit. */
-static inline fbl_parked gate_acquire_wait(fbl_gate *gate, fbl_thread *thread, PyObject *owner,
+static inline bool gate_try(fbl_gate *gate)
+{
+    if (fbl_unlikely(gate->count <= 0))
+        return false;
+    gate->count--;
+    return true;
+}
+
+/* PARK_FIRED: it has a permit. For one that it may not wait for it is late at once. */
+static inline fbl_parked gate_acquire_wait(fbl_gate *gate, fbl_call *call, int blocking,
                                            PyObject *timeout)
 {
     fbl_waiter waiter = {0};
-    fbl_park park = {FBL_NEVER, "to acquire", owner, &waiter, &gate->acquirers};
-    fbl_parked how = timeout_park_wait(thread, timeout, &park);
+    fbl_park park = {FBL_NEVER, "to acquire", call->self, &waiter, &gate->acquirers};
+    fbl_thread *thread = NULL;
+    if (!blocking || gate->count > 0)
+        return gate_try(gate) ? PARK_FIRED : PARK_LATE;
+    if ((thread = call_prepare_wait(call, timeout, &park)) == NULL)
+        return PARK_RAISED;
+    if (gate_try(gate))
+        return PARK_FIRED;
+    fbl_parked how = call_park_wait(thread, call, &park);
     if (fbl_unlikely(how != PARK_FIRED && waiter.is_fired))
         gate_release(gate); /* handed over and killed at once: on to the next */
     return how;

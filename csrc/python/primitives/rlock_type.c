@@ -31,9 +31,9 @@ static PyObject *rlock_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 }
 
 /* 0: the current fiber has it once more; 1: not in time; -1: an exception. */
-static int rlock_take_wait(PyObject *object, int blocking, PyObject *timeout)
+static int rlock_take_wait(fbl_call *call, int blocking, PyObject *timeout)
 {
-    rlock_object *self = (rlock_object *)object;
+    rlock_object *self = (rlock_object *)call->self;
     fbl_thread *thread = thread_get();
     if (thread == NULL)
         return -1;
@@ -42,12 +42,8 @@ static int rlock_take_wait(PyObject *object, int blocking, PyObject *timeout)
         self->depth++;
         return 0;
     }
-    int rc = 0;
     spin_poll_wait();
-    if (self->gate.count > 0)
-        self->gate.count--;
-    else
-        rc = blocking ? gate_acquire_wait(&self->gate, thread, object, timeout) : 1;
+    int rc = gate_acquire_wait(&self->gate, call, blocking, timeout);
     if (rc == 0) {
         assert(self->owner == NULL);
         self->owner = Py_NewRef(current);
@@ -62,12 +58,7 @@ static PyObject *rlock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t
     fbl_call call = {self, args, vector_length(count, names), NULL};
     PyObject *timeout = Py_None;
     int blocking = acquire_read(&call, names, ACQUIRE_USAGE, &timeout);
-    fbl_thread *thread = blocking < 0 ? NULL : thread_get();
-    if (thread == NULL)
-        return NULL;
-    fbl_record *record = call_begin(thread, &call);
-    int rc = rlock_take_wait(self, blocking, timeout);
-    call_end(record, &call);
+    int rc = blocking < 0 ? -1 : rlock_take_wait(&call, blocking, timeout);
     return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
 }
 
@@ -108,7 +99,8 @@ static PyObject *rlock_release(PyObject *object, PyObject *unused)
 static PyObject *rlock_enter(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return rlock_take_wait(self, 1, Py_None) < 0 ? NULL : Py_NewRef(Py_True);
+    fbl_call call = {self, NULL, 0, NULL};
+    return rlock_take_wait(&call, 1, Py_None) < 0 ? NULL : Py_NewRef(Py_True);
 }
 
 static PyObject *rlock_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
@@ -148,8 +140,9 @@ static PyObject *rlock_release_save(PyObject *object, PyObject *unused)
 
 static PyObject *rlock_acquire_restore(PyObject *object, PyObject *saved)
 {
+    fbl_call call = {object, NULL, 0, NULL};
     Py_ssize_t depth = PyNumber_AsSsize_t(saved, PyExc_OverflowError);
-    if ((depth == -1 && PyErr_Occurred()) || rlock_take_wait(object, 1, Py_None) < 0)
+    if ((depth == -1 && PyErr_Occurred()) || rlock_take_wait(&call, 1, Py_None) < 0)
         return NULL;
     ((rlock_object *)object)->depth = depth;
     Py_RETURN_NONE;

@@ -10,12 +10,14 @@
 #include "python/primitives/semaphore.h"
 
 /* Waits for a free permit without taking it. */
-static fbl_parked gate_watch_wait(fbl_gate *gate, fbl_thread *thread, PyObject *owner,
-                                  PyObject *timeout)
+static fbl_parked gate_watch_wait(fbl_gate *gate, fbl_call *call, PyObject *timeout)
 {
     fbl_waiter waiter = {0};
-    fbl_park park = {FBL_NEVER, "to see free", owner, &waiter, &gate->watchers};
-    return timeout_park_wait(thread, timeout, &park);
+    fbl_park park = {FBL_NEVER, "to see free", call->self, &waiter, &gate->watchers};
+    fbl_thread *thread = NULL;
+    if (gate->count == 0 && (thread = call_prepare_wait(call, timeout, &park)) == NULL)
+        return PARK_RAISED;
+    return gate->count > 0 ? PARK_FIRED : call_park_wait(thread, call, &park);
 }
 
 /* acquire(blocking=True, timeout=...): 1: may wait; 0: may not; -1: an exception. What the timeout
@@ -100,37 +102,21 @@ static void semaphore_tell_struck(PyObject *self)
 /* The rest of acquire(), once the arguments are read. */
 static PyObject *semaphore_acquire_wait(fbl_call *call, int blocking, PyObject *timeout)
 {
-    PyObject *self = call->self;
-    fbl_gate *gate = semaphore_gate(self);
-    if (gate->count > 0) {
-        gate->count--;
-        return semaphore_taken(self);
-    }
-    if (!blocking)
+    fbl_parked how = gate_acquire_wait(semaphore_gate(call->self), call, blocking, timeout);
+    if (fbl_likely(how == PARK_FIRED))
+        return semaphore_taken(call->self);
+    if (how != PARK_RAISED)
         Py_RETURN_FALSE;
-    fbl_thread *thread = thread_get();
-    if (thread == NULL)
-        return NULL;
-    fbl_record *record = call_begin(thread, call);
-    int rc = gate_acquire_wait(gate, thread, self, timeout);
-    call_end(record, call);
-    if (fbl_likely(rc == 0))
-        return semaphore_taken(self);
-    if (rc > 0)
-        Py_RETURN_FALSE;
-    semaphore_tell_struck(self);
+    semaphore_tell_struck(call->self);
     return NULL;
 }
 
 static PyObject *semaphore_called_acquire_wait(PyObject *self, PyObject *const *args,
                                                Py_ssize_t count, PyObject *names)
 {
-    fbl_gate *gate = semaphore_gate(self);
     spin_poll_wait();
-    if (fbl_likely(count == 0 && names == NULL && gate->count > 0)) {
-        gate->count--;
+    if (fbl_likely(count == 0 && names == NULL && gate_try(semaphore_gate(self))))
         return semaphore_taken(self);
-    }
     fbl_call call = {self, args, vector_length(count, names), NULL};
     PyObject *timeout = Py_None;
     int blocking = acquire_read(&call, names, ACQUIRE_USAGE, &timeout);
@@ -166,16 +152,8 @@ static PyObject *semaphore_wait(PyObject *self, PyObject *const *args, Py_ssize_
     if (arguments_read(&call, names, known, &timeout) < 0)
         return NULL;
     fbl_gate *gate = semaphore_gate(self);
-    if (gate->count == 0) {
-        fbl_thread *thread = thread_get();
-        if (thread == NULL)
-            return NULL;
-        fbl_record *record = call_begin(thread, &call);
-        int rc = gate_watch_wait(gate, thread, self, timeout);
-        call_end(record, &call);
-        if (rc < 0)
-            return NULL;
-    }
+    if (gate_watch_wait(gate, &call, timeout) == PARK_RAISED)
+        return NULL;
     return PyLong_FromSsize_t(gate->count);
 }
 

@@ -68,32 +68,21 @@ static int task_refuse_lost(PyObject *self)
 /* 0: it has ended; 1: the deadline came first; -1: an exception for the caller.
  * SAFE: whoever calls a method of `self` keeps it until the method returns. A reference of our own
  * would be one that the collector cannot see: tasks that join each other would live for ever. */
-static int task_wait(PyObject *self, PyObject *timeout, bool is_killer)
+static int task_wait(fbl_call *call, PyObject *timeout, bool is_killer)
 {
-    task_object *task = task_of(self);
+    task_object *task = task_of(call->self);
+    task_joiner joiner = {.is_killer = is_killer};
+    fbl_park park = {FBL_NEVER, "to join", call->self, &joiner.waiter, &task->joiners};
+    fbl_thread *thread = NULL;
+    if (task->outcome == TASK_PENDING &&
+        (thread = call_prepare_wait(call, timeout, &park)) == NULL)
+        return -1;
     if (task->outcome != TASK_PENDING)
         return 0;
-    fbl_thread *thread = thread_get();
-    if (thread == NULL)
-        return -1;
-    if (record_is_dead(record_of(self)))
-        return task_refuse_lost(self);
-    task_joiner joiner = {.is_killer = is_killer};
-    fbl_park park = {FBL_NEVER, "to join", self, &joiner.waiter, &task->joiners};
-    fbl_parked how = timeout_park_wait(thread, timeout, &park);
-    return how == PARK_CLOSED ? task_refuse_lost(self) : (int)how;
-}
-
-/* task_wait for a method that was called by vector. */
-static int task_called_wait(fbl_call *call, PyObject *timeout)
-{
-    fbl_thread *thread = thread_get();
-    if (thread == NULL)
-        return -1;
-    fbl_record *record = call_begin(thread, call);
-    int rc = task_wait(call->self, timeout, false);
-    call_end(record, call);
-    return rc;
+    if (record_is_dead(record_of(call->self)))
+        return task_refuse_lost(call->self);
+    fbl_parked how = call_park_wait(thread, call, &park);
+    return how == PARK_CLOSED ? task_refuse_lost(call->self) : (int)how;
 }
 
 static PyObject *task_raise(task_object *task)
@@ -116,7 +105,7 @@ static PyObject *task_get(PyObject *self, PyObject *const *args, Py_ssize_t coun
     if (task_of(self)->outcome == TASK_PENDING) {
         int rc = PARK_LATE;
         if (block)
-            rc = task_called_wait(&call, values[1]);
+            rc = task_wait(&call, values[1], false);
         else
             spin_poll_wait();
         if (rc != 0)
@@ -132,7 +121,7 @@ static PyObject *task_join(PyObject *self, PyObject *const *args, Py_ssize_t cou
     static const char *const known[] = {"join(timeout=None)", "timeout", NULL};
     PyObject *timeout = Py_None;
     fbl_call call = {self, args, vector_length(count, names), NULL};
-    if (arguments_read(&call, names, known, &timeout) < 0 || task_called_wait(&call, timeout) < 0)
+    if (arguments_read(&call, names, known, &timeout) < 0 || task_wait(&call, timeout, false) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -180,7 +169,7 @@ static PyObject *task_kill(PyObject *self, PyObject *args, PyObject *kwargs)
     int rc = task_kill_now(self, exception);
     Py_DECREF(exception);
     if (rc == 0 && block)
-        rc = task_wait(self, timeout, true);
+        rc = task_wait(&(fbl_call){self, NULL, 0, NULL}, timeout, true);
     if (rc < 0)
         return NULL;
     return rc == 1 ? timeout_raise(timeout) : Py_NewRef(Py_None);
@@ -193,7 +182,7 @@ static PyObject *module_join_killed(PyObject *module, PyObject *args)
     PyObject *task, *timeout;
     if (!PyArg_ParseTuple(args, "O!O:join_killed", &fbl_task_type, &task, &timeout))
         return NULL;
-    int rc = task_wait(task, timeout, true);
+    int rc = task_wait(&(fbl_call){task, NULL, 0, NULL}, timeout, true);
     return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
 }
 

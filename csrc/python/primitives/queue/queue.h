@@ -152,8 +152,9 @@ static inline void ring_clear(queue_object *queue)
 
 /* ---- queue_direct.c: `call` may wait; NULL: do not ---- */
 static int queue_put_item_wait(PyObject *self, PyObject *item, fbl_call *call, PyObject *timeout);
-static int queue_get_item_wait(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item);
-static int queue_peek_item_wait(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item);
+/* get() and peek() differ in what they do with the item. */
+typedef int queue_taker(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item);
+static queue_taker queue_get_item_wait, queue_peek_item_wait;
 static int queue_admit(queue_object *queue);
 static void queue_drain(queue_object *queue);
 static void queue_finish(queue_object *queue, Py_ssize_t count);

@@ -76,9 +76,14 @@ static int queue_put_wait(fbl_call *call, PyObject *item, PyObject *timeout)
     PyObject *self = call->self;
     if (!queue_may_wait(fbl_this_thread))
         return QUEUE_LATE;
-    queue_waiter waiter = {.item = Py_NewRef(item)};
+    queue_waiter waiter = {0};
     fbl_park park = {FBL_NEVER, "to put into", self, &waiter.core, &queue_of(self)->putters};
-    int rc = call_park_wait(call, timeout, &park);
+    fbl_thread *thread = call_prepare_wait(call, timeout, &park);
+    int rc = thread == NULL ? -1 : queue_put_item_wait(self, item, NULL, NULL);
+    if (rc != QUEUE_LATE)
+        return rc;
+    waiter.item = Py_NewRef(item);
+    rc = call_park_wait(thread, call, &park);
     Py_XDECREF(waiter.item);
     return rc;
 }
@@ -110,7 +115,12 @@ static int queue_get_wait(fbl_call *call, PyObject *timeout, bool is_peek, PyObj
     queue_waiter waiter = {.is_peek = is_peek};
     const char *verb = is_peek ? "to peek into" : "to get from";
     fbl_park park = {FBL_NEVER, verb, self, &waiter.core, &queue_of(self)->getters};
-    int rc = call_park_wait(call, timeout, &park);
+    fbl_thread *thread = call_prepare_wait(call, timeout, &park);
+    queue_taker *take = is_peek ? queue_peek_item_wait : queue_get_item_wait;
+    int rc = thread == NULL ? -1 : take(self, NULL, NULL, item);
+    if (rc != QUEUE_LATE)
+        return rc;
+    rc = call_park_wait(thread, call, &park);
     if (fbl_likely(rc == 0)) {
         *item = waiter.item;
         return QUEUE_DONE;

@@ -18,6 +18,7 @@
 typedef struct {
     PyObject *self;       /* the queue */
     fbl_call *call;      /* may wait; NULL: may not */
+    fbl_call *at_gate;   /* the same, but everybody may have to wait to be let in */
     int hook;             /* HOOK_PUT, HOOK_GET or HOOK_PEEK */
     PyObject *item;       /* borrowed: to put; owned: what was got */
     uint64_t deadline_ns; /* when it gives up */
@@ -27,21 +28,19 @@ typedef struct {
 
 /* ---- one at a time ---- */
 
-static int hooked_enter_wait(PyObject *self, fbl_thread *thread)
+static int hooked_enter_wait(fbl_call *call, fbl_thread *thread)
 {
-    queue_hooks *hooks = queue_of(self)->hooks;
+    queue_hooks *hooks = queue_of(call->self)->hooks;
     PyObject *current = thread_current(thread)->self;
-    if (fbl_likely(hooks->gate.count > 0)) {
-        hooks->gate.count--;
-    } else if (hooks->user == current) {
+    if (hooks->gate.count == 0 && hooks->user == current) {
         errors_refuse(PyExc_RuntimeError,
                       "cannot use this %s here: the fiber is inside one of its methods (_put, "
                       "_get, a comparison of items), which must not use the queue.",
-                      Py_TYPE(self)->tp_name);
-        return -1;
-    } else if (gate_acquire_wait(&hooks->gate, thread, self, Py_None) != 0) {
+                      Py_TYPE(call->self)->tp_name);
         return -1;
     }
+    if (gate_acquire_wait(&hooks->gate, call, true, Py_None) != PARK_FIRED)
+        return -1;
     hooks->user = current;
     return 0;
 }
@@ -111,8 +110,9 @@ static void hooked_settle(PyObject *self)
 /* From outside the gate: maxsize was changed. */
 static int hooked_settle_wait(PyObject *self)
 {
+    fbl_call call = {self, NULL, 0, NULL};
     fbl_thread *thread = thread_get();
-    if (thread == NULL || hooked_enter_wait(self, thread) < 0)
+    if (thread == NULL || hooked_enter_wait(&call, thread) < 0)
         return -1;
     hooked_settle(self);
     hooked_leave(self);
@@ -127,9 +127,9 @@ static int hooked_promise_wait(const hooked_wish *wish, fbl_thread *thread)
     fbl_waiter waiter = {0};
     const char *verb = wish->hook == HOOK_PUT ? "to put into" : "to get from";
     fbl_park park = {wish->deadline_ns, verb, wish->self, &waiter, wish->list};
-    int rc = fiber_park_wait(thread, &park);
+    int rc = call_park_wait(thread, wish->call, &park);
     if (rc == 0)
-        rc = hooked_enter_wait(wish->self, thread);
+        rc = hooked_enter_wait(wish->call, thread);
     if (rc == 0)
         (*wish->promised)--;
     else if (waiter.is_fired && !fbl_waiter_fire_first(wish->list)) /* passes it on, or: */
@@ -170,7 +170,7 @@ static int hooked_try(hooked_wish *wish)
 
 static int hooked_do_wait(hooked_wish *wish, fbl_thread *thread)
 {
-    if (hooked_enter_wait(wish->self, thread) < 0)
+    if (hooked_enter_wait(wish->at_gate, thread) < 0)
         return -1;
     for (;;) {
         int rc = hooked_try(wish);
@@ -189,20 +189,16 @@ static int hooked_call_wait(hooked_wish *wish, PyObject *timeout)
     fbl_thread *thread = thread_get();
     if (thread == NULL || seconds_to_deadline(thread, timeout, &wish->deadline_ns) < 0)
         return -1;
-    /* Who may not wait for an item may have to wait for the gate, or in one of the methods. */
     fbl_call none = {wish->self, NULL, 0, NULL};
-    fbl_call *call = wish->call != NULL ? wish->call : &none;
-    fbl_record *record = call_begin(thread, call);
-    int rc = hooked_do_wait(wish, thread);
-    call_end(record, call);
-    return rc;
+    wish->at_gate = wish->call != NULL ? wish->call : &none;
+    return hooked_do_wait(wish, thread);
 }
 
 static int hooked_put_wait(PyObject *self, PyObject *item, fbl_call *call, PyObject *timeout)
 {
     queue_object *queue = queue_of(self);
     hooked_wish wish = {
-        self, call, HOOK_PUT, item, 0, &queue->putters, &queue->hooks->rooms_promised};
+        self, call, NULL, HOOK_PUT, item, 0, &queue->putters, &queue->hooks->rooms_promised};
     return hooked_call_wait(&wish, timeout);
 }
 
@@ -210,7 +206,8 @@ static int hooked_take_wait(PyObject *self, int hook, fbl_call *call, PyObject *
                             PyObject **item)
 {
     queue_object *queue = queue_of(self);
-    hooked_wish wish = {self, call, hook, NULL, 0, &queue->getters, &queue->hooks->items_promised};
+    hooked_wish wish = {
+        self, call, NULL, hook, NULL, 0, &queue->getters, &queue->hooks->items_promised};
     int rc = hooked_call_wait(&wish, timeout);
     *item = wish.item;
     return rc;
@@ -229,8 +226,9 @@ static int hooked_peek_wait(PyObject *self, fbl_call *call, PyObject *timeout, P
 /* Drops all items, each of which counts as done. The queue is shut down: none come after. */
 static int hooked_drain_wait(PyObject *self)
 {
+    fbl_call call = {self, NULL, 0, NULL};
     fbl_thread *thread = thread_get();
-    if (thread == NULL || hooked_enter_wait(self, thread) < 0)
+    if (thread == NULL || hooked_enter_wait(&call, thread) < 0)
         return -1;
     Py_ssize_t size;
     while ((size = hooked_size(self)) > 0) {

@@ -104,9 +104,6 @@ static PyObject *queue_put_nowait(PyObject *self, PyObject *item)
         queue_answer_wait(queue_put_item_wait(self, item, NULL, Py_None), full_class, Py_None));
 }
 
-/* get() and peek() differ in what they do with the item. */
-typedef int queue_taker(PyObject *self, fbl_call *call, PyObject *timeout, PyObject **item);
-
 static PyObject *queue_take_wait(fbl_call *call, PyObject *names, queue_taker *take)
 {
     PyObject *item = NULL;
@@ -180,11 +177,15 @@ static PyObject *queue_join(PyObject *self, PyObject *const *args, Py_ssize_t co
     fbl_call call = {self, args, vector_length(count, names), NULL};
     if (arguments_read(&call, names, known, &timeout) < 0)
         return NULL;
-    if (queue_of(self)->unfinished == 0)
-        Py_RETURN_TRUE;
     fbl_waiter waiter = {0};
     fbl_park park = {FBL_NEVER, "to join", self, &waiter, &queue_of(self)->joiners};
-    fbl_parked how = call_park_wait(&call, timeout, &park);
+    fbl_thread *thread = NULL;
+    if (queue_of(self)->unfinished != 0 &&
+        (thread = call_prepare_wait(&call, timeout, &park)) == NULL)
+        return NULL;
+    if (queue_of(self)->unfinished == 0)
+        Py_RETURN_TRUE;
+    fbl_parked how = call_park_wait(thread, &call, &park);
     return how == PARK_RAISED ? NULL : PyBool_FromLong(how == PARK_FIRED);
 }
 
