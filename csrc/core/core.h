@@ -216,6 +216,7 @@ bool fbl_waiter_is_owner(const fbl_waiter *waiter);
 void fbl_wake_fiber(fbl_fiber *fiber, fbl_wake why);
 void fbl_ready_fiber(fbl_fiber *fiber);
 void fbl_ready_fiber_at(fbl_fiber *fiber, uint64_t deadline_ns);
+void fbl_ready_advance(fbl_fiber *fiber, fbl_link *place);
 
 /* ---- fiber.c: one fiber's life -------------------------------------------------------------- */
 typedef enum {

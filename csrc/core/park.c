@@ -77,24 +77,29 @@ static fbl_wake fd_park_wait(fbl_hub *hub, fbl_fd *entry, unsigned direction, ui
     return why;
 }
 
+/* Has the poller report it. False: there is nothing to wait for, and *why says the rest: what
+ * cannot be polled (a regular file, -EPERM) is always ready; a failure is NONE, and in *err. */
+static bool fd_may_wait(fbl_hub *hub, fbl_fd *entry, fbl_wake *why, int *err)
+{
+    int rc = fbl_fd_register(hub, entry);
+    *why = rc == -EPERM ? FBL_WAKE_FIRED : FBL_WAKE_NONE;
+    if (rc < 0 && rc != -EPERM)
+        *err = rc;
+    return rc == 0;
+}
+
 /* Parks until the descriptor of ours may be tried again, in one of the directions. The caller has
  * just found it empty and cleared its `ready` bits. A failure to register is told through `err`,
- * with FBL_WAKE_NONE; what cannot be polled (a regular file, -EPERM) is always ready. */
+ * with FBL_WAKE_NONE. */
 fbl_wake fbl_fd_wait(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t deadline_ns,
                      int *err)
 {
     assert(direction != 0 && (direction & ~(unsigned)(FBL_READ | FBL_WRITE)) == 0);
     if (entry->ready & direction)
         return FBL_WAKE_FIRED;
-    if (!entry->is_registered) {
-        int rc = fbl_fd_register(hub, entry);
-        if (rc == -EPERM)
-            return FBL_WAKE_FIRED;
-        if (rc < 0) {
-            *err = rc;
-            return FBL_WAKE_NONE;
-        }
-    }
+    fbl_wake why;
+    if (!entry->is_registered && !fd_may_wait(hub, entry, &why, err))
+        return why;
     return fd_park_wait(hub, entry, direction, deadline_ns);
 }
 
@@ -102,13 +107,9 @@ fbl_wake fbl_fd_wait(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t d
 fbl_wake fbl_fd_foreign_wait(fbl_hub *hub, fbl_fd *entry, unsigned direction, uint64_t deadline_ns,
                              int *err)
 {
-    int rc = fbl_fd_register(hub, entry);
-    if (rc == -EPERM)
-        return FBL_WAKE_FIRED;
-    if (rc < 0) {
-        *err = rc;
-        return FBL_WAKE_NONE;
-    }
+    fbl_wake why;
+    if (!fd_may_wait(hub, entry, &why, err))
+        return why;
     return fd_park_wait(hub, entry, direction, deadline_ns);
 }
 

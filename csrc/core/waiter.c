@@ -9,14 +9,14 @@
  * Who may touch what:
  *   waiter.link, fiber.waiters   the parking fiber until it parks; then the waker, once
  *   fiber.wake                   NONE by the parking fiber, anything else once by the waker
- *   fiber.ready                  the waker appends, or who gives way (park.c); fbl_hub_next or an
- *                                explicit switch removes
+ *   fiber.ready                  the waker appends and may advance, or who gives way appends
+ *                                (park.c); fbl_hub_next or an explicit switch removes
  *
  * References: parking turns the "current" reference into the one that whoever will wake the fiber
  * owns (is_held); running turns it back. So a park and wake changes no reference count.
  *
- * Do not add: policy about who is woken first. Lists are first come first served. Nor what parks:
- * waking never switches.
+ * Do not add: policy about who is woken first. Lists are first come first served, and who advances
+ * somebody has the reason. Nor what parks: waking never switches.
  */
 #include "core/core.h"
 
@@ -113,6 +113,15 @@ void fbl_ready_fiber_at(fbl_fiber *fiber, uint64_t deadline_ns)
     fbl_timer_start(fiber->hub, &fiber->timer, deadline_ns);
     if (fbl_unlikely(fiber->hub->is_blocked))
         fbl_hub_notify(fiber->hub);
+}
+
+/* Has a ready fiber run right after the one whose `ready` is `place`; first, for its hub's. */
+void fbl_ready_advance(fbl_fiber *fiber, fbl_link *place)
+{
+    assert(fbl_fiber_is_ready(fiber));
+    assert(place == &fiber->hub->ready || (place != &fiber->ready && fbl_list_has(place)));
+    fbl_list_remove(&fiber->ready);
+    fbl_list_prepend(place, &fiber->ready);
 }
 
 /* The fire() of every fiber's own timer. */

@@ -109,8 +109,7 @@ static int api_is_main(PyGreenlet *fiber)
 {
     if (!api_is_fiber("PyGreenlet_MAIN", fiber))
         return -1;
-    fbl_record *record = record_of((PyObject *)fiber);
-    return record == record->thread->main;
+    return record_of((PyObject *)fiber)->is_main;
 }
 
 static int api_is_started(PyGreenlet *fiber)

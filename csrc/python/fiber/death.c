@@ -127,7 +127,7 @@ static void fiber_end_switch(fbl_record *record, const char *why)
 static bool record_is_unwindable(const fbl_record *record)
 {
     return record != NULL && record_is_away(record) && !record->thread->is_closed &&
-           record != record->thread->main && !fbl_is_finalizing();
+           !record->is_main && !fbl_is_finalizing();
 }
 
 /* While its thread ends it is thrown at once. */

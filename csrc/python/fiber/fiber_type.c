@@ -14,7 +14,7 @@
 /* A thread's main fiber runs what the thread does. */
 static int fiber_check_run(const fbl_record *record)
 {
-    if (record != record->thread->main)
+    if (!record->is_main)
         return 0;
     errors_refuse(PyExc_AttributeError, "Main %ss do not have a run attribute.", fiber_noun());
     return -1;
@@ -60,7 +60,7 @@ static int fiber_check_parent(fbl_record *record, PyObject *value)
         PyErr_SetString(PyExc_AttributeError, "can't delete attribute");
         return -1;
     }
-    if (record == record->thread->main) {
+    if (record->is_main) {
         PyErr_Format(PyExc_AttributeError, "cannot set the parent of a main %s", fiber_noun());
         return -1;
     }
@@ -163,7 +163,7 @@ static PyObject *fiber_repr(PyObject *self)
     fbl_record *record = record_of(self);
     fbl_thread *thread = record->thread;
     bool has_thread = record_is_started(record) && !thread->is_closed;
-    bool is_main = record == thread->main && !record_is_dead(record);
+    bool is_main = record->is_main && !record_is_dead(record);
     return PyUnicode_FromFormat("<%s object at %p (otid=%p) %s%s>", Py_TYPE(self)->tp_name, self,
                                 has_thread ? thread : NULL, record_words(record),
                                 is_main ? " main" : "");

@@ -58,12 +58,10 @@ static void interrupt_main(fbl_thread *thread, PyObject *exception, bool is_seco
         PyErr_WriteUnraisable(main->self);
         return;
     }
+    bool is_first = ready->next == &main->core.ready;
     main->keeps_thrown = goes_on;
     PyObject *former = thread->interrupt;
     thread->interrupt = Py_NewRef(exception);
-    fbl_list_remove(&main->core.ready);
-    if (is_second && !fbl_list_is_empty(ready))
-        ready = ready->next;
-    fbl_list_prepend(ready, &main->core.ready);
+    fbl_ready_advance(&main->core, is_second && !is_first ? ready->next : ready);
     Py_XDECREF(former); /* last: runs any code, which may let main run */
 }

@@ -17,12 +17,13 @@ static PyObject *value_from_exit(PyObject *value)
     return PyErr_GetRaisedException();
 }
 
-/* A task's parent is the hub, whatever the task was told; NULL for a main fiber. */
+/* A task's parent is the hub, whatever the task was told; NULL for a main fiber, and where the
+ * thread has ended. */
 static fbl_record *record_parent(fbl_record *record)
 {
     if (record->parent != NULL)
         return record_of(record->parent);
-    if (record == record->thread->main)
+    if (record->is_main || record->thread->is_closed)
         return NULL;
     fbl_record *hub = hub_fiber_get(record->thread);
     if (hub == NULL)

@@ -180,10 +180,8 @@ static PyObject *fiber_throw_and_return_switch(fbl_thread *thread, fbl_record *t
 /* Makes a fiber ready that nobody would wake, before all others. */
 static void fiber_ready_first(fbl_thread *thread, fbl_record *record)
 {
-    fbl_link *ready = &record->core.ready;
     fbl_ready_fiber(&record->core);
-    fbl_list_remove(ready);
-    fbl_list_prepend(&thread->hub.ready, ready);
+    fbl_ready_advance(&record->core, &thread->hub.ready);
 }
 
 /* Starts a fiber, which has a stack, in the middle of what the current one does. That is the next

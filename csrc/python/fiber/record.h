@@ -43,6 +43,7 @@ struct fbl_record {
     uint64_t serial; /* unlike any other record's, ever; never 0 */
     PyObject *thrown; /* owned: list of exceptions to raise when it runs next, or NULL */
     fbl_record *(*body)(fbl_record *record); /* its life on its stack; returns who is next */
+    bool is_main; /* the fiber that its native thread itself is, or was */
     bool is_daemon; /* stands for a daemon thread: just stops when its thread or the process ends */
     bool is_dropped; /* another thread dropped the last reference to it, see death.c */
     bool was_thrown_exit; /* GreenletExit was thrown at it: for its end, or its thread's */

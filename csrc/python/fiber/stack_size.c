@@ -94,7 +94,7 @@ static PyObject *fiber_get_stack_size(PyObject *self, void *unused)
 {
     (void)unused;
     fbl_record *record = record_of(self);
-    if (record == record->thread->main)
+    if (record->is_main)
         Py_RETURN_NONE; /* the native thread's own stack, which is not ours to measure */
     return PyLong_FromSize_t(fbl_fiber_stack_bytes(&record->core));
 }

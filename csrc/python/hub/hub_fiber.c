@@ -25,6 +25,8 @@ static void hub_report_error(fbl_thread *thread, PyObject *context)
     PyObject *exception = PyErr_GetRaisedException();
     PyObject *traceback = PyException_GetTraceback(exception);
     PyObject *hub = hub_get(thread);
+    if (hub == NULL) /* no memory for one, or the thread is ending */
+        PyErr_SetRaisedException(Py_NewRef(exception));
     PyObject *done =
         hub == NULL ? NULL
                     : PyObject_CallMethod(hub, "handle_error", "OOOO", context, Py_TYPE(exception),
@@ -104,11 +106,23 @@ static int hub_move(fbl_record *record, fbl_thread *thread)
     return done == NULL ? -1 : 0;
 }
 
+/* Whose hub does the work of a hub whose thread has ended: the caller's. NULL: an exception. */
+static fbl_thread *hub_heir(void)
+{
+    fbl_thread *thread = thread_get();
+    if (thread == NULL || !thread->is_closed)
+        return thread;
+    errors_refuse(fbl_error_fiber, "cannot use a hub here: this thread is ending.");
+    return NULL;
+}
+
 /* The hub fiber of a thread, made when first needed. A borrowed record. */
 static fbl_record *hub_fiber_get(fbl_thread *thread)
 {
     if (fbl_likely(thread->hub_fiber != NULL))
         return thread->hub_fiber;
+    if (thread->is_closed)
+        return (thread = hub_heir()) == NULL ? NULL : hub_fiber_get(thread);
     PyObject *class = Py_NewRef(fbl_hub_class); /* it may be set to another one meanwhile */
     PyObject *self = PyObject_CallNoArgs(class);
     Py_DECREF(class);
@@ -141,12 +155,14 @@ static void hub_wake(fbl_record *record)
         fbl_ready_fiber(&record->core);
 }
 
-/* fn(*args) in the hub of `thread`, soon; any native thread may ask. */
+/* fn(*args) in the hub of `thread`, soon, or in the caller's if that has ended; any native thread
+ * may ask. */
 static int hub_call_soon(fbl_thread *thread, PyObject *fn, PyObject *args)
 {
     fbl_record *record = hub_fiber_get(thread);
     if (record == NULL)
         return -1;
+    thread = record->thread;
     PyObject *entry = PyTuple_Pack(2, fn, args);
     if (entry == NULL)
         return -1;

@@ -11,6 +11,15 @@
 
 static fbl_thread *hub_thread(PyObject *self) { return record_of(self)->thread; }
 
+/* The same for what an ended thread has no longer; NULL: it has ended, and that was raised. */
+static fbl_thread *hub_open_thread(PyObject *self, const char *what)
+{
+    if (!hub_thread(self)->is_closed)
+        return hub_thread(self);
+    errors_refuse(fbl_error_fiber, "cannot %s: the hub's thread has ended.", what);
+    return NULL;
+}
+
 static PyObject *hub_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     PyObject *self = fiber_new_switch(type, args, kwargs);
@@ -36,12 +45,11 @@ static PyObject *hub_type_call_soon(PyObject *self, PyObject *args)
         return errors_refuse(PyExc_TypeError,
                              "cannot call soon: the first argument must be callable. Use "
                              "call_soon(fn, *args).");
-    if (hub_thread(self)->is_closed)
-        return errors_refuse(fbl_error_fiber, "cannot call soon: the hub's thread has ended.");
-    PyObject *rest = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
+    fbl_thread *thread = hub_open_thread(self, "call soon");
+    PyObject *rest = thread == NULL ? NULL : PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
     if (rest == NULL)
         return NULL;
-    int rc = hub_call_soon(hub_thread(self), PyTuple_GET_ITEM(args, 0), rest);
+    int rc = hub_call_soon(thread, PyTuple_GET_ITEM(args, 0), rest);
     Py_DECREF(rest);
     return rc < 0 ? NULL : Py_NewRef(Py_None);
 }
@@ -92,7 +100,10 @@ static PyObject *hub_has_ready(PyObject *self, PyObject *unused)
 static PyObject *hub_fileno(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    fbl_hub *hub = &hub_thread(self)->hub;
+    fbl_thread *thread = hub_open_thread(self, "open the poller");
+    if (thread == NULL)
+        return NULL;
+    fbl_hub *hub = &thread->hub;
     int rc = fbl_hub_open(hub);
     if (rc < 0)
         return errors_os(rc);
@@ -176,13 +187,15 @@ static PyObject *hub_get_poller(PyObject *self, void *unused)
 static PyObject *hub_get_current(PyObject *self, void *unused)
 {
     (void)unused;
-    return Py_NewRef(thread_current(hub_thread(self))->self);
+    const fbl_thread *thread = hub_open_thread(self, "name the current fiber");
+    return thread == NULL ? NULL : Py_NewRef(thread_current(thread)->self);
 }
 
 static PyObject *hub_get_main(PyObject *self, void *unused)
 {
     (void)unused;
-    return Py_NewRef(hub_thread(self)->main->self);
+    const fbl_thread *thread = hub_open_thread(self, "name the main fiber");
+    return thread == NULL ? NULL : Py_NewRef(thread->main->self);
 }
 
 static PyObject *hub_statistics(PyObject *self, PyObject *unused)
@@ -245,10 +258,11 @@ static PyObject *hub_stalled(PyObject *self, PyObject *unused)
 static PyObject *hub_throw(PyObject *self, PyObject *args)
 {
     PyObject *type = fbl_error_exit, *value = NULL, *traceback = NULL;
-    if (!PyArg_UnpackTuple(args, "throw", 0, 3, &type, &value, &traceback) ||
+    const fbl_thread *thread = hub_open_thread(self, "throw at the main fiber");
+    if (thread == NULL || !PyArg_UnpackTuple(args, "throw", 0, 3, &type, &value, &traceback) ||
         throw_set_exception(type, value, traceback) < 0)
         return NULL;
-    fbl_record *main = hub_thread(self)->main;
+    fbl_record *main = thread->main;
     if (record_is_running(main))
         return NULL; /* it is running: here it is */
     PyObject *exception = PyErr_GetRaisedException();

@@ -30,8 +30,7 @@ static void task_wake_joiners(task_object *task, bool had_links)
         fbl_waiter_fire(&joiner->waiter);
         if (!joiner->is_killer || had_links || fiber->hub != hub)
             continue;
-        fbl_list_remove(&fiber->ready);
-        fbl_list_prepend(place, &fiber->ready);
+        fbl_ready_advance(fiber, place);
         place = &fiber->ready;
     }
 }

@@ -95,6 +95,8 @@ static void thread_close(fbl_thread *thread)
     Py_CLEAR(thread->tracer);
     Py_CLEAR(thread->interrupt);
     PyObject *main = thread->main->self;
+    thread->main = NULL;
+    thread->hub.main = thread->hub.current = NULL;
     if (is_main_current)
         Py_DECREF(main); /* "current" */
     Py_DECREF(main);
@@ -128,7 +130,7 @@ static bool record_may_schedule(const fbl_record *record)
 static bool record_is_left_behind(const fbl_record *record)
 {
     const fbl_thread *thread = record->thread;
-    if (record == thread->main || record->is_daemon || record_may_schedule(record))
+    if (record->is_main || record->is_daemon || record_may_schedule(record))
         return false;
     if (record == thread->hub_fiber)
         return record->core.state == FBL_FIBER_SUSPENDED;

@@ -13,7 +13,7 @@
  */
 static bool record_is_kept_over_fork(const fbl_record *record)
 {
-    bool is_plain = record->body == fiber_body || record == record->thread->main;
+    bool is_plain = record->body == fiber_body || record->is_main;
     bool is_left_by_hand = record->core.state == FBL_FIBER_SUSPENDED && !record->core.is_held;
     return is_plain && (is_left_by_hand || record->core.state == FBL_FIBER_NEW);
 }

@@ -181,7 +181,7 @@ static bool thread_has_handlers(const fbl_thread *thread)
     const fbl_link *head = &thread->hub.fibers;
     for (const fbl_link *link = head->next; link != head; link = link->next) {
         const fbl_record *record = (fbl_record *)fbl_container_of(link, const fbl_fiber, all);
-        if (record_is_handler(record) && record != thread->main)
+        if (record_is_handler(record) && !record->is_main)
             return true;
     }
     return false;

@@ -58,6 +58,7 @@ static fbl_thread *thread_make(void)
     }
     fbl_hub_init(&thread->hub, &record->core, fbl_stack_bytes, FBL_PYTHON_STACK_BYTES_MIN);
     thread->main = record;
+    record->is_main = true;
     state_adopt(&record->state, thread->ts);
     PyObject_GC_Track(main);
     if (thread_watch_end(thread) < 0) {

@@ -1,0 +1,125 @@
+"""What remains of an ended native thread, in the hands of another: its hub, tasks, watchers. All of
+it may be asked anything: that is answered or refused, and touches nothing that has been freed."""
+
+import pytest
+
+from tests.conftest import Interpreter
+
+BEGIN = """
+    import gc, sys, threading, fibril
+    import fibril.event, fibril.pool
+    from fibril import Timeout
+
+    remains = {}
+
+    def work():
+        hub = fibril.get_hub()
+        loop = hub.loop
+        main = fibril.getcurrent()
+        task = fibril.spawn(int)
+        task.join()
+        left = fibril.Fiber(lambda: main.switch())
+        left.switch()
+        remains.update(
+            hub=hub, loop=loop, main=main, task=task, left=left,
+            parked=fibril.spawn(fibril.sleep, 100),
+            unstarted_task=fibril.Task(int), unstarted=fibril.Fiber(int),
+            timer=loop.timer(0.01), started=loop.timer(5), watcher=loop.io(0, 1),
+            told=loop.async_(), timeout=Timeout(5), callback=loop.run_callback(int),
+            event=fibril.event.Event(), result=fibril.event.AsyncResult(),
+            pool=fibril.pool.Pool(2), group=fibril.pool.Group(), threadpool=hub.threadpool,
+        )
+        remains["timeout"].start()
+        remains["started"].start(int)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    gc.collect()
+    # Whatever the thread's fibers were made of belongs to others now.
+    others = [fibril.Fiber(int) for _ in range(300)]
+"""
+
+# Each attribute of one of them is read and called with all kinds of arguments, and then set.
+SWEEP = """
+    sys.stderr = open(os.devnull, "w")  # tasks that fail are told there
+    ARGUMENTS = ((), (repr,), (1,), (0.01, repr), (fibril.getcurrent(),), (None,))
+    LEFT_OUT = {  # what ends this process, or makes another one
+        "end_process", "__class__", "__reduce__", "__reduce_ex__", "__init_subclass__", "__new__",
+        "fork",
+    }
+    asked = 0
+
+    def ask(one, name):
+        global asked
+        for arguments in ARGUMENTS:
+            try:
+                with Timeout(0.02, False):
+                    value = getattr(one, name)
+                    asked += 1
+                    if not callable(value) or isinstance(value, type):
+                        return
+                    value(*arguments)
+            except BaseException:
+                pass
+            fibril.spawn(int).join()
+
+    one = remains.pop(NAME)
+    remains.clear()
+    for name in sorted(set(dir(one)) - LEFT_OUT):
+        ask(one, name)
+        gc.collect()
+        try:
+            setattr(one, name, None)
+        except BaseException:
+            pass
+    del one
+    gc.collect()
+    fibril.sleep(0.01)
+    print(asked > 30, fibril.spawn(pow, 2, 3).get())
+"""
+
+KINDS = (
+    "hub", "loop", "main", "task", "left", "parked", "unstarted_task", "unstarted", "timer",
+    "started", "watcher", "told", "timeout", "callback", "event", "result", "pool", "group",
+    "threadpool",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_may_be_asked_anything(kind: str, interpreter: Interpreter) -> None:
+    program = "    import os" + BEGIN + SWEEP.replace("NAME", repr(kind))
+    assert interpreter.out(program) == "True 8\n"
+
+
+def test_its_hub_answers_that_it_has_ended(interpreter: Interpreter) -> None:
+    out = interpreter.out(
+        BEGIN
+        + """
+    hub = remains["hub"]
+    for act in (
+        lambda: hub.main, lambda: hub.current, lambda: hub.throw(ValueError), hub.fileno,
+        lambda: hub.call_soon(print), lambda: remains["timer"].start(print),
+    ):
+        try:
+            act()
+        except fibril.FiberError as error:
+            print(str(error).rpartition(": ")[2])
+    """
+    )
+    assert out == "the hub's thread has ended.\n" * 5 + "the thread of its hub has ended.\n"
+
+
+def test_what_is_linked_to_its_tasks_is_called_by_who_links_it(interpreter: Interpreter) -> None:
+    out = interpreter.out(
+        BEGIN
+        + """
+    task = remains["task"]
+    for link in (task.rawlink, task.link, task.link_value):
+        link(lambda ended: print(ended is task, threading.current_thread() is not thread))
+    print(task.parent is fibril.get_hub(), task.loop is fibril.get_hub().loop)
+    fibril.sleep(0.01)
+    gc.collect()
+    """
+    )
+    assert out == "True True\n" * 4
