@@ -3,12 +3,13 @@
 import queue as stdlib
 import random
 import threading
+from typing import Any
 
 import pytest
 
 import fibril
 from fibril import Timeout, sleep, spawn
-from fibril.queue import Empty, Full, LifoQueue, Queue
+from fibril.queue import Channel, Empty, Full, LifoQueue, PriorityQueue, Queue, SimpleQueue
 from tests.conftest import Growth, Sim
 
 
@@ -177,6 +178,31 @@ def test_a_queue_is_true_even_when_empty_and_takes_a_type_parameter(sim: Sim) ->
     assert Queue(0).maxsize is None
     assert Queue(7).maxsize == 7
     assert "Queue[int]" in repr(Queue[int])
+
+
+@pytest.mark.parametrize("kind", [Queue, SimpleQueue, LifoQueue, PriorityQueue])
+def test_an_item_may_be_given_by_name(sim: Sim, kind: Any) -> None:
+    queue = kind()
+    queue.put(item=1)
+    queue.put(block=False, item=2)
+    queue.put_nowait(item=3)
+    assert sorted(queue.get() for _ in range(3)) == [1, 2, 3]
+    for wrong in ({}, {"block": False}, {"items": 1}):
+        with pytest.raises(TypeError, match=r"use put\("):
+            queue.put(**wrong)
+    with pytest.raises(TypeError, match=r"use put\("):
+        queue.put(1, item=2)
+    with pytest.raises(TypeError, match=r"use put_nowait\("):
+        queue.put_nowait()
+
+
+def test_a_channels_item_may_be_given_by_name(sim: Sim) -> None:
+    channel: Channel[int] = Channel()
+    getters = [spawn(channel.get) for _ in range(2)]
+    sleep(0)
+    channel.put(item=1)
+    channel.put_nowait(item=2)
+    assert [getter.get() for getter in getters] == [1, 2]
 
 
 @pytest.mark.parametrize("arguments", [(), (1, 2, 3, 4)])

@@ -61,7 +61,7 @@ static PyObject *channel_repr(PyObject *self)
 }
 
 PyDoc_STRVAR(channel_put_doc,
-             "put($self, item, /, block=True, timeout=None)\n--\n\n"
+             "put($self, /, item, block=True, timeout=None)\n--\n\n"
              "Hand an item to a getter; wait for one.\n\n"
              "block: False raises Full unless one waits. timeout: seconds to wait at most; then "
              "Full.\n\n"
@@ -75,8 +75,8 @@ PyDoc_STRVAR(channel_get_doc,
 
 static PyMethodDef channel_methods[] = {
     {"put", (PyCFunction)(void (*)(void))queue_put, FAST_KEYWORDS, channel_put_doc},
-    {"put_nowait", queue_put_nowait, METH_O,
-     "put_nowait($self, item, /)\n--\n\nput(item, block=False).\n\nSwitches: never. Threads: any."},
+    {"put_nowait", (PyCFunction)(void (*)(void))queue_put_nowait, FAST_KEYWORDS,
+     "put_nowait($self, /, item)\n--\n\nput(item, block=False).\n\nSwitches: never. Threads: any."},
     {"get", (PyCFunction)(void (*)(void))queue_get, FAST_KEYWORDS, channel_get_doc},
     {"get_nowait", queue_get_nowait, METH_NOARGS,
      "get_nowait($self, /)\n--\n\nget(block=False).\n\nSwitches: never. Threads: any."},

@@ -192,7 +192,8 @@ static int queue_clear(PyObject *self);
 static void queue_dealloc(PyObject *self);
 static PyObject *queue_put(PyObject *self, PyObject *const *args, Py_ssize_t count,
                            PyObject *names);
-static PyObject *queue_put_nowait(PyObject *self, PyObject *item);
+static PyObject *queue_put_nowait(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                  PyObject *names);
 static PyObject *queue_get(PyObject *self, PyObject *const *args, Py_ssize_t count,
                            PyObject *names);
 static PyObject *queue_get_nowait(PyObject *self, PyObject *unused);
@@ -204,7 +205,8 @@ static int queue_is_true(PyObject *self);
 /* clang-format off */
 #define QUEUE_HOT_METHODS                                                                          \
     {"put", (PyCFunction)(void (*)(void))queue_put, FAST_KEYWORDS, queue_put_doc},                 \
-    {"put_nowait", queue_put_nowait, METH_O, queue_put_nowait_doc},                                \
+    {"put_nowait", (PyCFunction)(void (*)(void))queue_put_nowait, FAST_KEYWORDS,                   \
+     queue_put_nowait_doc},                                                                        \
     {"get", (PyCFunction)(void (*)(void))queue_get, FAST_KEYWORDS, queue_get_doc},                 \
     {"get_nowait", queue_get_nowait, METH_NOARGS, queue_get_nowait_doc}
 /* clang-format on */

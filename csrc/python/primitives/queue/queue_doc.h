@@ -10,11 +10,11 @@
 
 PyDoc_STRVAR(
     queue_put_doc,
-    "put($self, item, /, block=True, timeout=None)\n--\n\n"
+    "put($self, /, item, block=True, timeout=None)\n--\n\n"
     "Add an item; wait for room if the queue is full.\n\n"
     "block: False raises Full instead of waiting. timeout: seconds to wait at most; then Full.\n\n"
     "Switches: if it must wait. Threads: any. Raises ShutDown after shutdown().");
-PyDoc_STRVAR(queue_put_nowait_doc, "put_nowait($self, item, /)\n--\n\nput(item, block=False).\n\n"
+PyDoc_STRVAR(queue_put_nowait_doc, "put_nowait($self, /, item)\n--\n\nput(item, block=False).\n\n"
                                    "Switches: never. Threads: any.");
 PyDoc_STRVAR(queue_get_doc,
              "get($self, /, block=True, timeout=None)\n--\n\n"

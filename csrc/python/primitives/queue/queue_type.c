@@ -16,47 +16,39 @@ static PyObject *empty_class, *full_class, *shutdown_class; /* see set_queue_cla
 
 /* ---- put, get, peek ---- */
 
-/* The arguments of get(block=True, timeout=None), and of put(item, ...) after its item. */
+/* The arguments of put(item, ...), and of get(...), which has no item. */
 typedef struct {
-    Py_ssize_t lead;   /* in: how many arguments come before */
+    PyObject *item;    /* out: borrowed; NULL: it takes none */
     int block;         /* out: may it wait? */
     PyObject *timeout; /* out: borrowed */
 } queue_options;
 
-static int queue_options_read_given(queue_options *options, PyObject *const *args, Py_ssize_t count,
-                                    PyObject *names)
+static int queue_options_read_given(queue_options *options, const fbl_call *call, PyObject *names,
+                                    bool is_put)
 {
-    Py_ssize_t lead = options->lead;
-    PyObject *flag = count > lead ? args[lead] : NULL;
-    options->timeout = count > lead + 1 ? args[lead + 1] : Py_None;
-    bool is_bad = count < lead || count > lead + 2;
-    for (Py_ssize_t i = 0; names != NULL && i < PyTuple_GET_SIZE(names); i++) {
-        PyObject *name = PyTuple_GET_ITEM(names, i);
-        if (PyUnicode_CompareWithASCIIString(name, "timeout") == 0 && count < lead + 2)
-            options->timeout = args[count + i];
-        else if (PyUnicode_CompareWithASCIIString(name, "block") == 0 && flag == NULL)
-            flag = args[count + i];
-        else
-            is_bad = true;
-    }
-    if (is_bad) {
-        PyErr_SetString(PyExc_TypeError, lead == 0 ? "use get(block=True, timeout=None)"
-                                                   : "use put(item, block=True, timeout=None)");
+    static const char *const put_known[] = {"put(item, block=True, timeout=None)", "item", "block",
+                                            "timeout", NULL};
+    static const char *const get_known[] = {"get(block=True, timeout=None)", "block", "timeout",
+                                            NULL};
+    PyObject *values[] = {NULL, Py_True, Py_None};
+    if (arguments_read(call, names, is_put ? put_known : get_known, values + !is_put) < 0)
+        return -1;
+    if (is_put && values[0] == NULL) {
+        PyErr_Format(PyExc_TypeError, "use %s", put_known[0]);
         return -1;
     }
-    options->block = flag == NULL ? 1 : PyObject_IsTrue(flag);
+    *options = (queue_options){values[0], PyObject_IsTrue(values[1]), values[2]};
     return options->block < 0 ? -1 : 0;
 }
 
-/* Most calls have none: not to look for any saves 96 of the 1,429 instructions of a put and a get
- * (3.11). */
-static inline int queue_options_read(queue_options *options, PyObject *const *args,
-                                     Py_ssize_t count, PyObject *names)
+/* Most calls have none but the item: not to look for any saves 96 of the 1,429 instructions of a
+ * put and a get (3.11). */
+static inline int queue_options_read(queue_options *options, const fbl_call *call, PyObject *names,
+                                     bool is_put)
 {
-    if (fbl_unlikely(count != options->lead || names != NULL))
-        return queue_options_read_given(options, args, count, names);
-    options->block = 1;
-    options->timeout = Py_None;
+    if (fbl_unlikely(call->count != is_put || names != NULL))
+        return queue_options_read_given(options, call, names, is_put);
+    *options = (queue_options){is_put ? call->args[0] : NULL, 1, Py_None};
     return 0;
 }
 
@@ -88,18 +80,26 @@ static PyObject *queue_answer_wait(int rc, PyObject *late_class, PyObject *answe
 
 static PyObject *queue_put(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-    queue_options options = {.lead = 1};
-    if (queue_options_read(&options, args, count, names) < 0)
+    queue_options options;
+    fbl_call call = {self, args, vector_length(count, names), NULL};
+    if (queue_options_read(&options, &call, names, true) < 0)
         return NULL;
     if (fbl_unlikely(queue_has_bad_timeout(&options)))
         return queue_refuse_timeout();
-    fbl_call call = {self, args, vector_length(count, names), NULL};
-    int rc = queue_put_item_wait(self, args[0], options.block ? &call : NULL, options.timeout);
+    int rc = queue_put_item_wait(self, options.item, options.block ? &call : NULL, options.timeout);
     return Py_XNewRef(queue_answer_wait(rc, full_class, Py_None));
 }
 
-static PyObject *queue_put_nowait(PyObject *self, PyObject *item)
+static PyObject *queue_put_nowait(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                  PyObject *names)
 {
+    static const char *const known[] = {"put_nowait(item)", "item", NULL};
+    fbl_call call = {self, args, vector_length(count, names), NULL};
+    PyObject *item = NULL;
+    if (arguments_read(&call, names, known, &item) < 0)
+        return NULL;
+    if (item == NULL)
+        return errors_refuse(PyExc_TypeError, "use %s", known[0]);
     return Py_XNewRef(
         queue_answer_wait(queue_put_item_wait(self, item, NULL, Py_None), full_class, Py_None));
 }
@@ -107,9 +107,8 @@ static PyObject *queue_put_nowait(PyObject *self, PyObject *item)
 static PyObject *queue_take_wait(fbl_call *call, PyObject *names, queue_taker *take)
 {
     PyObject *item = NULL;
-    queue_options options = {.lead = 0};
-    Py_ssize_t count = call->count - vector_length(0, names);
-    if (queue_options_read(&options, call->args, count, names) < 0)
+    queue_options options;
+    if (queue_options_read(&options, call, names, false) < 0)
         return NULL;
     bool is_bad = queue_has_bad_timeout(&options); /* told only where it would wait */
     int rc = take(call->self, options.block && !is_bad ? call : NULL, options.timeout, &item);
