@@ -26,6 +26,7 @@ from ssl import (
     SSLWantReadError,
     SSLWantWriteError,
 )
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from fibril import _core
@@ -39,7 +40,12 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 _EXTRA = ["cooperate", "wrap_socket"]  # the second was the standard library's until 3.11
-__all__ = [*{*(name for name in vars(stdlib) if not name.startswith("_")), *_EXTRA}]
+_PUBLIC = {
+    name
+    for name, value in vars(stdlib).items()
+    if not name.startswith("_") and not isinstance(value, ModuleType)
+}
+__all__ = [*_PUBLIC.union(_EXTRA)]
 
 _P = ParamSpec("_P")
 _Context = TypeVar("_Context", bound=stdlib.SSLContext)

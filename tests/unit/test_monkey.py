@@ -267,6 +267,17 @@ def test_patch_item_keeps_the_original(interpreter: Interpreter) -> None:
     assert interpreter.out(text) == "3 3.141592653589793 True\n"
 
 
+def test_patch_item_has_no_original_for_a_name_that_was_not_there(interpreter: Interpreter) -> None:
+    text = """
+        import math
+        from fibril import monkey
+        monkey.patch_item(math, "triple", lambda number: 3 * number)
+        print(math.triple(2), monkey.get_original("math", "triple")(3))
+        print(monkey.is_module_patched("math"))
+        """
+    assert interpreter.out(text) == "6 9\nFalse\n"
+
+
 def test_a_module_is_patched_from_another_and_a_name_is_removed(interpreter: Interpreter) -> None:
     text = """
         import math, types

@@ -66,6 +66,11 @@ def connect(world: World) -> Iterator[Callable[..., Ends]]:
         sock.close()
 
 
+def test_it_offers_what_ssl_does_and_not_what_ssl_imports() -> None:
+    assert set(stdlib.__dict__) - set(ssl.__all__) > {"sys", "os", "errno", "_ssl"}
+    assert {"SSLContext", "CERT_NONE", "SSLError", "wrap_socket"} < set(ssl.__all__)
+
+
 def test_the_sockets_are_the_standard_librarys_and_fibrils(fresh: None, connect: Any) -> None:
     server, client = connect()
     for sock in (server, client):

@@ -19,7 +19,8 @@ saved: dict[str, dict[str, Any]] = {}
 
 
 def put(module: ModuleType, name: str, replacement: Any) -> Any:
-    """Put `replacement` in place of a name, which may be "Class.method"; what was there before.
+    """Put `replacement` in place of a name, which may be "Class.method"; what was there before, or
+    None.
 
     Switches: never. Threads: any.
     """
@@ -30,7 +31,8 @@ def put(module: ModuleType, name: str, replacement: Any) -> Any:
         original = inspect.getattr_static(owner, attribute)
     else:
         original = vars(module).get(attribute)
-    saved.setdefault(module.__name__, {}).setdefault(name, original)
+    if class_name or attribute in vars(module):
+        saved.setdefault(module.__name__, {}).setdefault(name, original)
     setattr(owner, attribute, replacement)
     return original
 
