@@ -79,3 +79,43 @@ def test_a_hub_goes_with_a_thread_that_fails(interpreter: Interpreter, last: str
     ended, *growth = grown(interpreter, last)
     assert ended == 0
     refuse_growth(*growth)
+
+
+LATE = """
+    import _thread, contextvars, time, fibril
+    from fibril.event import Event
+
+    variable = contextvars.ContextVar("variable")
+    ends = []
+
+    class Late:
+        \"\"\"Dropped with the thread's context, after its dict.\"\"\"
+
+        def __del__(self):
+            fibril.get_hub().loop.timer(100).start(int)
+            fibril.spawn(Event().wait)
+            fibril.sleep(0.001)
+            ends.append(fibril.spawn(pow, 2, 3).get())
+
+    def run(is_user):
+        if is_user:
+            fibril.sleep(0)
+        variable.set(Late())
+
+    fibril.sleep(0)
+    for is_user in (False, True) * 20:  # not threading's: in 3.14 its objects own the contexts
+        _thread.start_new_thread(run, (is_user,))
+    mine, end = _thread.get_ident(), time.monotonic() + 15
+    while len(ends) < 40 and time.monotonic() < end:
+        time.sleep(0.001)
+    while any(entry[0] != mine for entry in fibril._core.all_fibers()) and time.monotonic() < end:
+        time.sleep(0.001)
+    print(ends.count(8))
+    print({entry[0] == mine for entry in fibril._core.all_fibers()})
+    """
+
+
+def test_what_a_destructor_does_at_the_very_end_of_a_thread_ends_with_it(
+    interpreter: Interpreter,
+) -> None:
+    assert interpreter.out(LATE) == "40\n{True}\n"

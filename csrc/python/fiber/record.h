@@ -71,6 +71,8 @@ typedef struct {
 struct fbl_thread {
     fbl_hub hub; /* ready queue, timers, poller */
     PyThreadState *ts; /* this native thread's, as long as it lives */
+    uint64_t ts_number; /* that state's number */
+    PyObject *dict; /* borrowed: that state's dict, which tells of its end; see end.c */
     fbl_record *main; /* the fiber that the thread itself is */
     fbl_record *hub_fiber; /* runs the callbacks; NULL until somebody asks for it */
     PyObject *callbacks; /* list of (fn, args) that the hub fiber will call, or NULL */

@@ -4,10 +4,17 @@
  * The idea: the thread puts a dict of ours in the place of its thread state's. CPython drops that
  * when the native thread ends, or else when the interpreter does; both end in thread_close. A
  * thread that ends by itself first unwinds the fibers it leaves behind.
+ *
+ * A destructor that CPython runs after that (a context variable's value) may use fibers still. For
+ * a state without a dict nobody drops another, so the C library tells of the thread's end then.
  * Callers: the thread itself, with the GIL.
  */
 #include "python/hub/hub.h"
 #include "python/thread/thread.h"
+
+#include <pthread.h>
+
+static pthread_key_t thread_key; /* the thread's fbl_thread, for thread_end_late */
 
 /* The hub fiber has no Python frames while it is parked, so its stack may go with it. */
 static void thread_drop_hub_fiber(fbl_thread *thread)
@@ -89,8 +96,10 @@ static void thread_close(fbl_thread *thread)
     fbl_list_remove(&thread->threads);
     watchdog_unlock();
     signal_stack_close(thread);
-    if (fbl_this_thread == thread)
+    if (fbl_this_thread == thread) {
         fbl_this_thread = NULL;
+        (void)pthread_setspecific(thread_key, NULL);
+    }
     Py_CLEAR(thread->callbacks);
     Py_CLEAR(thread->tracer);
     Py_CLEAR(thread->interrupt);
@@ -302,12 +311,16 @@ static PyTypeObject thread_dict_type = {
     .tp_finalize = thread_dict_finalize,
 };
 
+static void thread_end_late(void *thread);
+
 static int thread_import(void)
 {
     PyObject *module = PyImport_ImportModule("_thread");
     if (module != NULL)
         thread_local = PyObject_CallMethod(module, "_local", NULL);
     Py_XDECREF(module);
+    if (pthread_key_create(&thread_key, thread_end_late) != 0)
+        return PyErr_NoMemory() == NULL ? -1 : 0;
     return thread_local == NULL ? -1 : PyType_Ready(&thread_dict_type);
 }
 
@@ -329,7 +342,40 @@ static int thread_watch_end(fbl_thread *thread)
     ((thread_dict *)self)->thread = thread;
     fbl_locals_take(&((thread_dict *)self)->locals, thread->ts);
     thread->ts->dict = self;
+    thread->ts_number = PyThreadState_GetID(thread->ts);
+    thread->dict = self;
+    (void)pthread_setspecific(thread_key, thread); /* without memory: as before we had this */
     return 0;
+}
+
+/* ---- when CPython did not tell ---- */
+
+/* By number: the memory of a deleted one is used again. */
+static bool thread_has_state(const fbl_thread *thread)
+{
+    PyThreadState *ts = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    while (ts != NULL && PyThreadState_GetID(ts) != thread->ts_number)
+        ts = PyThreadState_Next(ts);
+    return ts != NULL;
+}
+
+/* The C library ends a native thread that has an fbl_thread still. Usually CPython has deleted its
+ * state, and a destructor that this ran used fibers. Those that are left cannot be unwound: their
+ * frames in C know that state. */
+static void thread_end_late(void *argument)
+{
+    fbl_thread *thread = argument;
+    if (thread != fbl_this_thread || fbl_is_finalizing() || !Py_IsInitialized())
+        return; /* SAFE: leaked, as whatever a thread has when it dies with the interpreter */
+    PyGILState_STATE gil = PyGILState_Ensure();
+    if (!thread_has_state(thread)) { /* else nobody has deleted it, and the interpreter will */
+        PyObject *dict = thread->dict; /* SAFE: what owned it was freed, and did not drop it */
+        ((thread_dict *)dict)->thread = NULL;
+        thread->ts = PyThreadState_Get();
+        thread_close(thread);
+        Py_DECREF(dict);
+    }
+    PyGILState_Release(gil);
 }
 
 /* At exit: what the calling thread would leave behind. */
