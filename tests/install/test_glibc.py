@@ -24,6 +24,7 @@ MOVED = {  # → where it is before that
             *("pthread_create", "pthread_detach", "pthread_join", "pthread_timedjoin_np"),
             *("pthread_condattr_setclock", "pthread_getattr_np"),
             *("pthread_attr_setstack", "pthread_attr_setguardsize"),
+            *("pthread_key_create", "pthread_setspecific"),
         ),
         "libpthread",
     ),

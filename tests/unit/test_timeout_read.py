@@ -171,8 +171,13 @@ def shut_queue_put() -> object:
 def condition_wait() -> object:
     """Who has the condition's lock gives it up first, and reads the time then."""
     condition = Condition()
+
+    def notify() -> None:
+        with condition:
+            condition.notify()
+
     with condition:
-        fibril.spawn(lambda: condition.__enter__() and condition.notify() or condition.release())
+        fibril.spawn(notify)
         return condition.wait(timeout=Acting(lambda: fibril.sleep(0)))
 
 

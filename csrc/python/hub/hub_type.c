@@ -194,6 +194,9 @@ static PyObject *hub_get_current(PyObject *self, void *unused)
 static PyObject *hub_get_main(PyObject *self, void *unused)
 {
     (void)unused;
+    PyObject *parent = record_of(self)->parent; /* owned, also when its thread has ended */
+    if (hub_thread(self)->is_closed && parent != NULL && record_of(parent)->is_main)
+        return Py_NewRef(parent);
     const fbl_thread *thread = hub_open_thread(self, "name the main fiber");
     return thread == NULL ? NULL : Py_NewRef(thread->main->self);
 }

@@ -74,8 +74,7 @@ static int task_wait(fbl_call *call, PyObject *timeout, bool is_killer)
     task_joiner joiner = {.is_killer = is_killer};
     fbl_park park = {FBL_NEVER, "to join", call->self, &joiner.waiter, &task->joiners};
     fbl_thread *thread = NULL;
-    if (task->outcome == TASK_PENDING &&
-        (thread = call_prepare_wait(call, timeout, &park)) == NULL)
+    if (task->outcome == TASK_PENDING && (thread = call_prepare_wait(call, timeout, &park)) == NULL)
         return -1;
     if (task->outcome != TASK_PENDING)
         return 0;

@@ -367,15 +367,19 @@ static void thread_end_late(void *argument)
     fbl_thread *thread = argument;
     if (thread != fbl_this_thread || fbl_is_finalizing() || !Py_IsInitialized())
         return; /* SAFE: leaked, as whatever a thread has when it dies with the interpreter */
-    PyGILState_STATE gil = PyGILState_Ensure();
+    PyThreadState *ts = PyThreadState_New(PyInterpreterState_Main());
+    if (ts == NULL)
+        return; /* SAFE: as above */
+    PyEval_RestoreThread(ts);
     if (!thread_has_state(thread)) { /* else nobody has deleted it, and the interpreter will */
         PyObject *dict = thread->dict; /* SAFE: what owned it was freed, and did not drop it */
         ((thread_dict *)dict)->thread = NULL;
-        thread->ts = PyThreadState_Get();
+        thread->ts = ts;
         thread_close(thread);
         Py_DECREF(dict);
     }
-    PyGILState_Release(gil);
+    PyThreadState_Clear(ts);
+    PyThreadState_DeleteCurrent();
 }
 
 /* At exit: what the calling thread would leave behind. */
