@@ -47,7 +47,7 @@ def keep_thread_locals(name: str) -> None:
     >>> from fibril import libraries
     >>> libraries.keep_thread_locals("an_extension.not_imported_yet")
     """
-    _when_imported(name, _keep)
+    when_imported(name, _keep)
 
 
 def follow_stack_limit(name: str, call: Callable[[ModuleType], object]) -> None:
@@ -65,7 +65,7 @@ def follow_stack_limit(name: str, call: Callable[[ModuleType], object]) -> None:
     >>> from fibril import libraries
     >>> libraries.follow_stack_limit("an_extension.not_imported_yet", lambda module: module.f())
     """
-    _when_imported(name, functools.partial(_follow, call))
+    when_imported(name, functools.partial(_follow, call))
 
 
 def one_at_a_time(*names: str) -> None:
@@ -87,7 +87,7 @@ def one_at_a_time(*names: str) -> None:
     lock = RLock()
     for name in names:
         module_name, _, path = name.partition(":")
-        _when_imported(module_name, functools.partial(_serialize, path, lock))
+        when_imported(module_name, functools.partial(_serialize, path, lock))
 
 
 def replace_locks(name: str) -> None:
@@ -102,7 +102,7 @@ def replace_locks(name: str) -> None:
     >>> from fibril import libraries
     >>> libraries.replace_locks("a_library.not_imported_yet")
     """
-    _when_imported(name, _replace_locks)
+    when_imported(name, _replace_locks)
 
 
 # ---- the remedies ----
@@ -222,7 +222,11 @@ def _lock_like(lock: object) -> object:
 # ---- when a library is imported ----
 
 
-def _when_imported(name: str, action: _Action) -> None:
+def when_imported(name: str, action: _Action) -> None:
+    """Call action(module) as soon as the module of that name is imported; now, if it is.
+
+    Switches: never, unless the action does. Threads: any; the action: that which imports.
+    """
     module = sys.modules.get(name)
     spec = getattr(module, "__spec__", None)
     if module is not None and not getattr(spec, "_initializing", False):
@@ -328,19 +332,19 @@ def _scipy(names: Iterable[str]) -> list[str]:
 
 def _apply_known() -> None:
     for name in _scipy(_SCIPY_KEEPS.split()):
-        _when_imported(name, _keep_if_any)
+        when_imported(name, _keep_if_any)
     for name in _scipy(_SCIPY_LOCKS.split()):
-        _when_imported(name, functools.partial(_if_old_scipy, _replace_locks))
+        when_imported(name, functools.partial(_if_old_scipy, _replace_locks))
     for name in _POLARS.split():
-        _when_imported(name, functools.partial(_follow_if_it_shows, _recurse_in_polars))
-    _when_imported("_jpype", _start_java_on_main_stack)
-    _when_imported("jnius", _enter_java_on_main_stack)
+        when_imported(name, functools.partial(_follow_if_it_shows, _recurse_in_polars))
+    when_imported("_jpype", _start_java_on_main_stack)
+    when_imported("jnius", _enter_java_on_main_stack)
     for names in _SCIPY_TURNS:
         lock = RLock()
         for name in _scipy(names):
             module_name, _, path = name.partition(":")
             action = functools.partial(_serialize, path, lock)
-            _when_imported(module_name, functools.partial(_if_old_scipy, action))
+            when_imported(module_name, functools.partial(_if_old_scipy, action))
 
 
 # ---- Java ----

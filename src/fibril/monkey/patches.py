@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from fibril.monkey import locks
+from fibril.monkey import locks, running_loop
 from fibril.monkey.rebind import rebind
 from fibril.monkey.saved import put
 
@@ -127,6 +127,7 @@ def apply(parts: Iterable[str]) -> list[str]:
             replaced.append((original, replacement))
     if "thread" in fresh:
         importlib.import_module(_THREADS).adopt()
+        running_loop.adopt()
     if fresh:
         rebind(replaced)
     if "thread" in fresh:

@@ -30,10 +30,13 @@ PATCHES = [
     ("threading", "_make_thread_handle", "fibril.monkey.thread_3_13", "make_handle"),
     ("threading", "_thread_shutdown", "fibril.monkey.thread_3_13", "shut_down"),
     ("threading", "_thread_local_info", "fibril.monkey.thread_3_13", "thread_local_info"),
+    ("threading", "_get_main_thread_ident", "fibril.monkey.thread_3_13", "main_thread_ident"),
 ]
 
 thread_local_info = local()
 _running: set["Handle"] = set()  # of all tasks that are threads
+_main = (0, 0)  # a process, and the identity of its main thread
+_handle_name = "_handle"  # where a Thread object keeps its handle
 _wait_for_native: Callable[[], None] = getattr(threading, "_thread_shutdown", lambda: None)
 
 
@@ -89,12 +92,28 @@ def start_joinable_thread(
     """
     if not callable(function):
         raise TypeError("thread function must be callable")
-    handle = Handle() if handle is None else handle
+    if not isinstance(handle, Handle):
+        handle = _replace(function, handle)
     if handle.ident:
         raise RuntimeError("thread already started")
     handle.is_daemon = daemon
     handle.ident = start_new_thread(_run, (function, handle))
     _running.add(handle)
+    return handle
+
+
+def _replace(function: Callable[[], object], native_handle: Any) -> Handle:
+    """A handle for a task, where there is none, or where it was made before the patch: then the
+    Thread object that keeps it, and whose method is called, keeps the new one."""
+    handle = Handle()
+    thread = getattr(function, "__self__", None)
+    if native_handle is not None and getattr(thread, _handle_name, None) is not native_handle:
+        raise RuntimeError(
+            "cannot start a task with a handle that was made before the patch, as it would never "
+            "be told that the task is done. Make it afterwards, or run the program by `fibril run`."
+        )
+    if native_handle is not None:
+        setattr(thread, _handle_name, handle)
     return handle
 
 
@@ -115,8 +134,21 @@ def shut_down() -> None:
     _wait_for_native()
 
 
+def main_thread_ident() -> int:
+    """The identity of the process's main thread: in the child of a fork, of the fiber that forked.
+
+    `threading` asks in the child, for a fiber of which it knows no thread, before `_after_fork`.
+
+    Switches: never. Threads: any.
+    """
+    pid, ident = _main
+    return ident if pid == os.getpid() else get_ident()
+
+
 def _after_fork() -> None:
-    """In the child only the fiber that forked goes on."""
+    """In the child only the fiber that forked goes on, and is its main thread."""
+    global _main
+    _main = (os.getpid(), get_ident())
     for handle in list(_running):
         if handle.ident != get_ident():
             handle._set_done()
@@ -127,7 +159,9 @@ def adopt(handle_name: str = "_handle") -> None:
 
     Switches: never. Threads: owner; called once, by patch_thread.
     """
+    global _main, _handle_name
     main: Any = threading.main_thread()
+    _main, _handle_name = (os.getpid(), main.ident), handle_name
     setattr(main, handle_name, make_handle(main.ident))
     os.register_at_fork(after_in_child=_after_fork)
     locks.renew()
