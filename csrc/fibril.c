@@ -76,9 +76,10 @@
 #include "python/primitives/queue/queue_type.c"
 #include "python/primitives/queue/channel_type.c"
 
-/* Descriptors and sockets. */
+/* Descriptors, sockets and files. */
 #include "python/io/fd_wait.c"
 #include "python/io/socket.c"
+#include "python/io/file.c"
 
 /* Native threads: signals, the watchdog, their end. */
 #include "python/thread/signal_stack.c"

@@ -34,6 +34,7 @@ static PyObject *module_sim_feed(PyObject *module, PyObject *args);
 static fbl_keyword_function module_wait_read, module_wait_write; /* fd_wait.c */
 static fbl_keyword_function module_wait_readwrite;
 static PyObject *module_fd_forget(PyObject *module, PyObject *number);
+static fbl_tuple_function module_read, module_write, module_readv, module_writev; /* file.c */
 static PyTypeObject *timeout_type_prepare(void); /* timeout_type.c */
 static int hooks_import(void); /* queue_hooks.c */
 static PyObject *module_set_queue_classes(PyObject *module, PyObject *args); /* queue_type.c */

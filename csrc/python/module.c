@@ -197,6 +197,22 @@ static PyMethodDef module_methods[] = {
      "wait_readwrite(fd, timeout=None, owned=False)\n--\n\nWait until fd is readable or writable: "
      "True, or False after `timeout` seconds.\n\nSwitches: if it must wait. Threads: any. Raises "
      "OSError."},
+    {"read", module_read, METH_VARARGS,
+     "read($module, fd, length, /)\n--\n\nRead up to length bytes, as os.read; where there are "
+     "none "
+     "yet, others run meanwhile.\n\nSwitches: if it must wait. Threads: any. Raises OSError."},
+    {"write", module_write, METH_VARARGS,
+     "write($module, fd, data, /)\n--\n\nWrite all of data, as os.write; where there is no room, "
+     "others run meanwhile.\n\nWhat is thrown at the fiber after a part was written is met at its "
+     "next wait: it is told how much\nwas written.\n\nSwitches: if it must wait. Threads: any. "
+     "Raises "
+     "OSError."},
+    {"readv", module_readv, METH_VARARGS,
+     "readv($module, fd, buffers, /)\n--\n\nread() into a sequence of buffers; how many bytes."
+     "\n\nSwitches: if it must wait. Threads: any. Raises OSError."},
+    {"writev", module_writev, METH_VARARGS,
+     "writev($module, fd, buffers, /)\n--\n\nwrite() of a sequence of buffers; how many bytes."
+     "\n\nSwitches: if it must wait. Threads: any. Raises OSError."},
     {"fd_forget", module_fd_forget, METH_O,
      "fd_forget(fd, /)\n--\n\nfd is about to be closed, or is new: who waits on it gets EBADF.\n\n"
      "Switches: never. Threads: any."},

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from fibril import _supported  # noqa: F401  # first: it refuses where the core cannot run
 from fibril._core import Fiber, Task, getcurrent, sleep, spawn, spawn_later
+from fibril._hub.fork import fork, reinit
 from fibril._hub.stack_size import on_main_stack, stack_size
 from fibril._hub.waiting import iwait, wait
 from fibril.errors import FiberError, GreenletExit, LoopExit
 from fibril.hub import get_hub, idle
 from fibril.libraries import install_finder as _install_finder
-from fibril.os import fork, reinit
 from fibril.signal import signal_handler
 from fibril.task import joinall, kill, killall, spawn_raw
 from fibril.threadpool import offload

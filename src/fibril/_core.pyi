@@ -1,11 +1,12 @@
 """The typed face of the native module. Nothing outside the package imports it directly."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 from types import FrameType, TracebackType
 from typing import Any, Generic, Literal, ParamSpec, Self, final, overload
 from weakref import ReferenceType
 
+from _typeshed import ReadableBuffer, WriteableBuffer
 from typing_extensions import TypeVar
 
 _P = ParamSpec("_P")
@@ -431,6 +432,10 @@ def wait_idle(cushion: float = 0, priority: int = 0, /) -> None:
 def wait_read(fd: int, timeout: float | None = None, owned: bool = False) -> bool: ...
 def wait_write(fd: int, timeout: float | None = None, owned: bool = False) -> bool: ...
 def wait_readwrite(fd: int, timeout: float | None = None, owned: bool = False) -> bool: ...
+def read(fd: int, length: int, /) -> bytes: ...
+def write(fd: int, data: ReadableBuffer, /) -> int: ...
+def readv(fd: int, buffers: Sequence[WriteableBuffer], /) -> int: ...
+def writev(fd: int, buffers: Sequence[ReadableBuffer], /) -> int: ...
 def fd_forget(fd: int, /) -> None:
     """`fd` is about to be closed, or is new: every hub of the process forgets it, and who waits on
     it gets EBADF. Any thread."""

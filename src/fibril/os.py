@@ -1,39 +1,174 @@
-"""fork, and what gevent's programs call around it.
+"""The calls of `os` that may wait, letting other tasks run meanwhile; fork; and gevent's names.
 
-The idea: fibril prepares the child of every fork by itself (os.register_at_fork), so a fork is the
-operating system's and nothing must be called afterwards. The child has the forking fiber only.
-Do not add: waiting for children.
+The idea: descriptors stay blocking ones, for whoever shares them (csrc/python/io/file.c), and
+children are waited for by their pidfds (fibril._io.children). fibril prepares the child of every
+fork by itself (os.register_at_fork), so a fork is the operating system's and nothing must be called
+afterwards. The child has the forking fiber only.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from fibril import _core
+from fibril._core import read, readv, write, writev
+from fibril._hub.fork import fork, reinit
+from fibril._io.children import wait, wait3, wait4, waitid, waitpid, watch
+from fibril._io.files import (
+    close,
+    dup2,
+    eventfd_read,
+    eventfd_write,
+    sendfile,
+    splice,
+    system,
+)
+from fibril._io.files import os_lockf as lockf
 
-__all__ = ["fork", "reinit"]
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+    from fibril._hub.loop import Loop
+    from fibril._hub.watch_child import ChildWatcher
+
+__all__ = [
+    "close",
+    "dup2",
+    "eventfd_read",
+    "eventfd_write",
+    "fork",
+    "fork_and_watch",
+    "forkpty",
+    "forkpty_and_watch",
+    "lockf",
+    "make_nonblocking",
+    "nb_read",
+    "nb_write",
+    "read",
+    "readv",
+    "reinit",
+    "sendfile",
+    "splice",
+    "system",
+    "tp_read",
+    "tp_write",
+    "wait",
+    "wait3",
+    "wait4",
+    "waitid",
+    "waitpid",
+    "write",
+    "writev",
+]
+
+_native_read, _native_write = os.read, os.write
 
 
-def fork() -> int:
-    """Fork the process: return 0 in the child, the child's number in the parent.
+# ---- fork ----
 
-    The child has the forking fiber only, as POSIX has it for threads; other tasks stay behind, and
-    timers and watchers of the loop go on. The same as os.fork(), which programs may call as well.
+
+def forkpty() -> tuple[int, int]:
+    """Fork the process, the child on a terminal of its own: (0, -1) there, (pid, descriptor) here.
 
     Switches: never. Threads: any. Raises OSError.
-
-    >>> import os, fibril
-    >>> child = fibril.fork()
-    >>> if child == 0:
-    ...     os._exit(3)
-    >>> os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    3
     """
-    return os.fork()
+    return os.forkpty()
 
 
-def reinit(hub: _core.Hub | None = None) -> None:
-    """Do nothing: what gevent must do in the child of a fork, fibril has done when fork() returns.
+def fork_and_watch(
+    callback: Callable[[ChildWatcher], object] | None = None,
+    loop: Loop | None = None,
+    ref: bool = False,
+    fork: Callable[[], int] = fork,
+) -> int:
+    """Fork, and have the child reaped as soon as it ends; callback(watcher) is called in the hub.
 
-    Switches: never. Threads: any.
+    What became of it is in watcher.rstatus, and for a minute waitpid() of that child tells it. With
+    `ref` the hub counts the child as something to wait for.
+
+    Switches: never. Threads: owner of the loop, which is this thread's by default. Raises OSError.
     """
+    from fibril.hub import get_hub
+
+    pid = fork()
+    if pid:
+        watch(pid, callback, loop or get_hub().loop, ref)
+    return pid
+
+
+def forkpty_and_watch(
+    callback: Callable[[ChildWatcher], object] | None = None,
+    loop: Loop | None = None,
+    ref: bool = False,
+    forkpty: Callable[[], tuple[int, int]] = forkpty,
+) -> tuple[int, int]:
+    """The same for forkpty().
+
+    Switches: never. Threads: owner of the loop. Raises OSError.
+    """
+    from fibril.hub import get_hub
+
+    pid, terminal = forkpty()
+    if pid:
+        watch(pid, callback, loop or get_hub().loop, ref)
+    return pid, terminal
+
+
+# ---- gevent's, for descriptors that are non-blocking, or that only a native thread may read ----
+
+
+def make_nonblocking(fd: int) -> bool | None:
+    """Make a descriptor non-blocking, for whoever shares it: True; None if it was.
+
+    Switches: never. Threads: any. Raises OSError.
+    """
+    if not os.get_blocking(fd):
+        return None
+    os.set_blocking(fd, False)
+    return True
+
+
+def nb_read(fd: int, n: int) -> bytes:
+    """Read up to n bytes of a non-blocking descriptor, when there are some; b"" at the end.
+
+    Switches: if it must wait. Threads: any. Raises OSError.
+    """
+    while True:
+        try:
+            return _native_read(fd, n)
+        except BlockingIOError:
+            _core.wait_read(fd)
+
+
+def nb_write(fd: int, buf: ReadableBuffer) -> int:
+    """Write to a non-blocking descriptor what there is room for, when there is; how many bytes.
+
+    Switches: if it must wait. Threads: any. Raises OSError.
+    """
+    while True:
+        try:
+            return _native_write(fd, buf)
+        except BlockingIOError:
+            _core.wait_write(fd)
+
+
+def tp_read(fd: int, n: int) -> bytes:
+    """os.read() in a native thread of the pool.
+
+    Switches: always. Threads: any. Raises OSError.
+    """
+    from fibril.threadpool import offload  # pools come when they are used
+
+    return offload(_native_read, fd, n)
+
+
+def tp_write(fd: int, buf: ReadableBuffer) -> int:
+    """os.write() in a native thread of the pool.
+
+    Switches: always. Threads: any. Raises OSError.
+    """
+    from fibril.threadpool import offload  # pools come when they are used
+
+    return offload(_native_write, fd, buf)

@@ -45,6 +45,11 @@ LEFT: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "ILoop ICallback config": "what zope.interface knows of it",
         },
         "gevent.event": {},
+        "gevent.os": {
+            "EAGAIN Event S_ISREG absolute_import config get_hub ignored_errors reinit": (
+                "what its functions are made of"
+            )
+        },
         "gevent.exceptions": {},
         "gevent.greenlet": {
             "SpawnedLink SuccessSpawnedLink FailureSpawnedLink": "links are native here",

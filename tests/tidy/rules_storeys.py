@@ -124,10 +124,10 @@ def switch_is_not_said(tree: Tree) -> Iterator[Breach]:
 # The same for Python: modules and packages, from the ground up.
 MODULES = (
     ("_supported", "_typing", "errors", "native", "config"),
-    ("timeout", "local", "queue", "event", "lock", "time", "thread", "os"),
+    ("timeout", "local", "queue", "event", "lock", "time", "thread"),
     ("_io", "dispatch"),
     ("_hub",),
-    ("signal", "select", "selectors", "socket", "ssl", "task", "pool", "threadpool", "hub"),
+    ("signal", "select", "selectors", "socket", "ssl", "task", "pool", "threadpool", "hub", "os"),
     ("libraries",),
     ("testing", "inspect"),
     ("util",),

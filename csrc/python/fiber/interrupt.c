@@ -38,6 +38,17 @@ static int interrupt_meet(void *unused)
     return is_pending ? -1 : 0;
 }
 
+/* What was thrown at the running main is raised as soon as its call has returned, if a handler has
+ * raised it: as CPython does after a call that a signal has cut short. */
+static void interrupt_soon(fbl_thread *thread, PyObject *exception)
+{
+    if (thread_current(thread) != thread->main)
+        return;
+    Py_XSETREF(thread->interrupt, Py_NewRef(exception));
+    thread->interrupt_ns = 0;
+    (void)Py_AddPendingCall(interrupt_meet, NULL);
+}
+
 /* The current fiber is back from where it did not raise. */
 static __attribute__((noinline)) void interrupt_ask(fbl_thread *thread)
 {

@@ -167,7 +167,9 @@ static inline bool record_is_away(const fbl_record *record)
     return record->core.state == FBL_FIBER_SUSPENDED || record->core.state == FBL_FIBER_PARKED;
 }
 
-/* What METH_FASTCALL | METH_KEYWORDS and METH_VARARGS | METH_KEYWORDS functions look like. */
+/* What functions look like: METH_VARARGS; METH_FASTCALL | METH_KEYWORDS; and METH_VARARGS |
+ * METH_KEYWORDS. */
+typedef PyObject *fbl_tuple_function(PyObject *, PyObject *);
 typedef PyObject *fbl_fast_function(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 typedef PyObject *fbl_keyword_function(PyObject *, PyObject *, PyObject *);
 
@@ -269,6 +271,7 @@ static void waiters_close(fbl_link *list);
 
 /* ---- interrupt.c: what a signal handler raises is main's ---- */
 static void interrupt_ask(fbl_thread *thread);
+static void interrupt_soon(fbl_thread *thread, PyObject *exception);
 static void interrupt_main(fbl_thread *thread, PyObject *exception, bool is_second);
 
 /* ---- life.c: records, and a fiber's one run ---- */

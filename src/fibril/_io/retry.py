@@ -32,22 +32,31 @@ _PAUSE_S, _PAUSE_S_MAX = 0.001, 0.05
 class Pauses:
     """The waits between attempts at what the kernel does not tell of: each twice as long."""
 
-    __slots__ = ("_deadline", "_seconds")
+    __slots__ = ("_deadline", "_max_s", "_seconds")
 
-    def __init__(self, deadline: Deadline) -> None:
+    def __init__(
+        self, deadline: Deadline, first_s: float = _PAUSE_S, max_s: float = _PAUSE_S_MAX
+    ) -> None:
         self._deadline = deadline
-        self._seconds = _PAUSE_S
+        self._seconds, self._max_s = first_s, max_s
+
+    def next_s(self) -> float:
+        """How long the next wait is, in seconds, as far as the deadline allows.
+
+        Switches: never. Threads: any. Raises TimeoutError at the deadline.
+        """
+        remaining_s, seconds = self._deadline.remaining_s(), self._seconds
+        if remaining_s is not None and remaining_s <= 0:
+            raise TimeoutError("timed out")
+        self._seconds = min(2 * seconds, self._max_s)
+        return seconds if remaining_s is None else min(seconds, remaining_s)
 
     def wait(self) -> None:
         """Sleep until the next attempt is due, but not beyond the deadline.
 
         Switches: always. Threads: any. Raises TimeoutError at the deadline.
         """
-        remaining_s = self._deadline.remaining_s()
-        if remaining_s is not None and remaining_s <= 0:
-            raise TimeoutError("timed out")
-        _core.sleep(self._seconds if remaining_s is None else min(self._seconds, remaining_s))
-        self._seconds = min(2 * self._seconds, _PAUSE_S_MAX)
+        _core.sleep(self.next_s())
 
 
 def wait_until(deadline: Deadline, wait: Wait, fd: int) -> None:
