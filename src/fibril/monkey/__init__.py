@@ -82,6 +82,7 @@ def patch_all(
     True
     """
     wanted = {
+        "os": os,
         "thread": thread,
         "time": time,
         "dns": socket and dns,
@@ -177,11 +178,15 @@ def patch_queue() -> bool | None:
     return _patch(["queue"])
 
 
-def patch_os() -> None:
-    """Nothing yet: `os.read`, `os.write`, `os.waitpid` and `os.fork` block, as before.
+def patch_os() -> bool | None:
+    """`os.read`, `os.write`, `os.waitpid` and their kin, and locks of files, let other tasks run.
+
+    Files on a disk are read and written as ever, and a descriptor that the program has made
+    non-blocking answers as ever. `os.close` tells whoever waits on what it closes.
 
     Switches: never. Threads: any.
     """
+    return _patch(["os"])
 
 
 def patch_signal() -> None:
@@ -192,7 +197,7 @@ def patch_signal() -> None:
 
 
 def patch_subprocess() -> None:
-    """Nothing yet: waiting for a child process blocks; with `patch_select` `communicate` does not.
+    """Nothing: with `patch_os` and `patch_select`, waiting for a child process lets others run.
 
     Switches: never. Threads: any.
     """

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from fibril.monkey import locks, running_loop
+from fibril.monkey import locks, running_loop, semaphores
 from fibril.monkey.rebind import rebind
 from fibril.monkey.saved import put
 
@@ -48,6 +48,17 @@ if sys.version_info >= (3, 14):
     _THREADS = "fibril.monkey.thread_3_14"
 
 PARTS: dict[str, list[Patch]] = {
+    "os": [
+        *_functions("os", "fibril._core", "read write readv writev"),
+        *_functions("os", "fibril._io.children", "wait wait3 wait4 waitid waitpid"),
+        *_functions(
+            "os",
+            "fibril._io.files",
+            "close dup2 eventfd_read eventfd_write sendfile splice system",
+        ),
+        Patch("os", "lockf", "fibril._io.files", "os_lockf"),
+        *_functions("fcntl", "fibril._io.files", "flock lockf"),
+    ],
     "time": [
         *_functions("time", "fibril.time", "sleep"),
         *_functions("time", "fibril.monkey.idents", "pthread_getcpuclockid"),
@@ -128,6 +139,7 @@ def apply(parts: Iterable[str]) -> list[str]:
     if "thread" in fresh:
         importlib.import_module(_THREADS).adopt()
         running_loop.adopt()
+        semaphores.adopt()
     if fresh:
         rebind(replaced)
     if "thread" in fresh:

@@ -1,9 +1,11 @@
 """Names that were imported before a patch: found and rebound, or listed in a warning.
 
 The idea: `from time import sleep` leaves the original in the importing module under some name, and
-a look at every loaded module finds it by identity. A name that says that it keeps the original
-(`real_sleep`, `_orig_allocate_lock`, `nativeSelect`) does so on purpose, and stays. In a class body
-or a subclass it cannot be exchanged without guessing what its owner did with it, so that is told.
+a look at every loaded module finds it by identity; also where it is the default of an argument
+(`def send(data, write=os.write)`), or an attribute of the standard library's classes. A name that
+says that it keeps the original (`real_sleep`, `_orig_allocate_lock`, `nativeSelect`) does so on
+purpose, and stays. In other classes' bodies or a subclass it cannot be exchanged without guessing
+what its owner did with it, so that is told.
 
 Invariant: the modules that must keep the originals are never touched: fibril's own, and the C
 modules that the replacements call.
@@ -63,7 +65,10 @@ def rebind(replaced: list[tuple[Any, Any]]) -> list[tuple[str, str]]:
             if id(value) in replacements and not _is_on_purpose(name):
                 setattr(module, name, replacements[id(value)][1])
                 places.append((module_name, name))
+            elif type(value) is FunctionType and value.__module__ == module_name:
+                _rebind_defaults(value, replacements)
             elif isinstance(value, type) and value.__module__ == module_name:
+                _rebind_in_class(value, replacements)
                 kept += _kept_by_class(value, replacements)
     if kept:
         warn(
@@ -71,6 +76,37 @@ def rebind(replaced: list[tuple[Any, Any]]) -> list[tuple[str, str]]:
             "Patch first thing in the program, or run it by `fibril run`."
         )
     return places
+
+
+_Replacements = dict[int, tuple[Any, Any]]
+
+
+def _rebind_defaults(function: FunctionType, replacements: _Replacements) -> None:
+    """What a function has for arguments that are not given, as `def f(read=os.read)`."""
+    positional, by_name = function.__defaults__ or (), function.__kwdefaults__ or {}
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    first = len(names) - len(positional)
+    if any(id(value) in replacements for value in positional):
+        function.__defaults__ = tuple(
+            value if _is_on_purpose(name) else replacements.get(id(value), (None, value))[1]
+            for name, value in zip(names[first:], positional, strict=True)
+        )
+    for name, value in by_name.items():
+        if id(value) in replacements and not _is_on_purpose(name):
+            by_name[name] = replacements[id(value)][1]
+
+
+def _rebind_in_class(cls: type, replacements: _Replacements) -> None:
+    """Its methods' defaults; and of the standard library's classes the attributes."""
+    is_stdlib = cls.__module__.partition(".")[0] in sys.stdlib_module_names
+    for name, value in list(vars(cls).items()):
+        function = getattr(value, "__func__", value)
+        if isinstance(function, FunctionType):
+            _rebind_defaults(function, replacements)
+        elif is_stdlib and id(value) in replacements and not _is_on_purpose(name):
+            replacement = replacements[id(value)][1]
+            is_method = isinstance(replacement, FunctionType)
+            setattr(cls, name, staticmethod(replacement) if is_method else replacement)
 
 
 def _is_on_purpose(name: str) -> bool:
@@ -82,7 +118,7 @@ def _is_distinct(original: Any) -> bool:
     return isinstance(original, type | FunctionType | type(len))
 
 
-def _kept_by_class(cls: type, replacements: dict[int, tuple[Any, Any]]) -> Iterator[str]:
+def _kept_by_class(cls: type, replacements: _Replacements) -> Iterator[str]:
     """Attributes and base classes, of the program's own classes, that are originals."""
     if cls.__module__.partition(".")[0] in sys.stdlib_module_names:
         return

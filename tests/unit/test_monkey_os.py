@@ -1,0 +1,236 @@
+"""`os` after the patch: whoever reads, writes or waits for a child by it lets others run, also by
+the original that a module, or an argument's default, has."""
+
+from tests.conftest import Interpreter
+
+
+def test_whatever_waits_by_os_lets_others_run(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
+        import os, posix, signal, sys
+        from os import read, waitpid  # before the patch
+
+        def send(fd, data, write=os.write, *, also=os.write):
+            return write(fd, data) + also(fd, data)
+
+        class Kept:
+            def read(self, fd, real_read=os.read):
+                return real_read
+
+            @staticmethod
+            def wait(pid, wait=os.waitpid):
+                return wait(pid, 0)
+
+        native = Kept().read(0)
+        from fibril import monkey
+        monkey.patch_all()
+        import fibril
+
+        print(os.read is posix.read is read is not native, Kept().read(0) is native)
+        turns = 0
+
+        def count():
+            global turns
+            while True:
+                fibril.sleep(0.0005)
+                turns += 1
+
+        fibril.spawn(count)
+
+        def waits(act):
+            before = turns
+            answer = act()
+            return answer, turns - before >= 2
+
+        def later(act, *args):
+            fibril.spawn_later(0.005, act, *args)
+
+        reader, writer = os.pipe()
+        later(os.write, writer, b"hello")
+        print(waits(lambda: read(reader, 9)))
+        later(os.read, reader, 65536)
+        later(os.read, reader, 65536)
+        print(waits(lambda: send(writer, bytes(50_000))))
+        while len(os.read(reader, 65536)) == 65536:
+            pass
+
+        def child():
+            return os.posix_spawn("/bin/sleep", ["sleep", "0.01"], os.environ)
+
+        for wait in (
+            lambda: waitpid(child(), 0)[1], lambda: Kept.wait(child())[1],
+            lambda: (child(), os.wait())[1][1], lambda: os.system("sleep 0.01"),
+            lambda: os.waitid(os.P_PID, child(), os.WEXITED).si_status,
+        ):
+            print(waits(wait))
+        os.close(writer)
+        print(os.read(reader, 9), sorted(name for name in monkey.saved if name in ("os", "fcntl")))
+        """)
+    assert out.splitlines() == [
+        "True True",
+        "(b'hello', True)",
+        "(100000, True)",
+        *["(0, True)"] * 5,
+        "b'' ['fcntl', 'os']",
+    ]
+
+
+def test_pipes_of_processes_that_were_imported_before_let_others_run(
+    interpreter: Interpreter,
+) -> None:
+    """A Connection keeps os.read and os.write in its class and in defaults of arguments."""
+    out = interpreter.out("""
+        import multiprocessing.connection, os
+        from fibril import monkey
+        monkey.patch_all()
+        import fibril
+
+        first, second = multiprocessing.connection.Pipe()
+        task = fibril.spawn(second.recv)
+        fibril.sleep(0.001)
+        first.send("an object")
+        print(task.get())
+        sending = fibril.spawn(first.send_bytes, bytes(10**6))
+        fibril.sleep(0.001)
+        print(sending.ready(), len(second.recv_bytes()), sending.get())
+        """)
+    assert out == "an object\nFalse 1000000 None\n"
+
+
+def test_a_process_of_multiprocessing_runs_beside_tasks(interpreter: Interpreter) -> None:
+    for method in ("fork", "spawn"):
+        out = interpreter.out(f"""
+        import fibril.monkey
+        fibril.monkey.patch_all()
+        import multiprocessing, fibril
+
+        def answer(queue, number):
+            queue.put(number * 2)
+
+        if __name__ == "__main__":
+            context = multiprocessing.get_context("{method}")
+            ticks = []
+
+            def tick():
+                for _ in range(5):
+                    ticks.append(1)
+                    fibril.sleep(0.001)
+
+            ticking = fibril.spawn(tick)
+            queue = context.Queue()
+            processes = [context.Process(target=answer, args=(queue, i)) for i in range(3)]
+            for process in processes:
+                process.start()
+            print(sorted(queue.get() for _ in processes))
+            for process in processes:
+                process.join()
+            ticking.join()
+            print([process.exitcode for process in processes], len(ticks))
+            with context.Pool(2) as pool:
+                print(pool.map(abs, [-1, -2]))
+        """)
+        assert out == "[0, 2, 4]\n[0, 0, 0] 5\n[1, 2]\n", method
+
+
+SEMAPHORES = """
+    import fibril.monkey
+    fibril.monkey.patch_all()
+    import multiprocessing, os, threading, time, fibril
+    context = multiprocessing.get_context("fork")
+"""
+
+
+def test_tasks_wait_for_semaphores_that_processes_share(interpreter: Interpreter) -> None:
+    out = interpreter.out(
+        SEMAPHORES
+        + """
+    lock, others = context.Lock(), []
+    fibril.spawn(lambda: [(others.append(1), fibril.sleep(0.001)) for _ in range(1000)])
+    lock.acquire()
+    print(lock.acquire(False), lock.acquire(timeout=0.01), lock.acquire(True, -1))
+    waiting = [fibril.spawn(lock.acquire) for _ in range(2)]
+    fibril.sleep(0.01)
+    lock.release()
+    lock.release() if waiting[0].get() else None
+    print(waiting[1].get(), len(others) > 3)
+
+    def hold():
+        with lock:
+            time.sleep(0.02)
+
+    lock.release()
+    process = context.Process(target=hold)
+    process.start()
+    while lock.acquire(False):
+        lock.release()
+    before = len(others)
+    with lock:
+        print(len(others) > before)
+    process.join()
+    try:
+        lock.release()
+    except ValueError as error:
+        print(error)
+    killed = fibril.spawn(lambda: lock.acquire() and lock.acquire())
+    fibril.sleep(0.005)
+    killed.kill()
+    print(lock.acquire(False))
+    lock.release()
+    """
+    )
+    assert out == (
+        "False False False\nTrue True\nTrue\nsemaphore or lock released too many times\nFalse\n"
+    )
+
+
+def test_a_recursive_one_belongs_to_a_task_and_conditions_are_made_of_it(
+    interpreter: Interpreter,
+) -> None:
+    out = interpreter.out(
+        SEMAPHORES
+        + """
+    lock = context.RLock()
+    order = []
+
+    def work(name):
+        with lock, lock:
+            order.append(name)
+            fibril.sleep(0.001)
+            order.append(name)
+
+    fibril.joinall([fibril.spawn(work, name) for name in "ab"])
+    print(order in (list("aabb"), list("bbaa")))
+    holder = fibril.spawn(lambda: lock.acquire() and fibril.sleep(0.01) or lock.release())
+    fibril.sleep(0.001)
+    try:
+        lock.release()
+    except AssertionError as error:
+        print(error)
+    print(lock.acquire(timeout=0.001), lock.acquire(), holder.ready())
+
+    def child(lock, ready):
+        ready.set()
+        with lock:
+            os._exit(3)
+
+    ready = context.Event()
+    process = context.Process(target=child, args=(lock, ready))
+    process.start()
+    ready.wait()
+    lock.release()
+    process.join()
+    print(process.exitcode)
+    condition, barrier = context.Condition(), context.Barrier(2)
+
+    def notify():
+        with condition:
+            condition.notify()
+        barrier.wait()
+
+    with condition:
+        threading.Thread(target=notify).start()
+        print(condition.wait(20))
+    print(barrier.wait() in (0, 1))
+    """
+    )
+    refused = "attempt to release recursive lock not owned by thread"
+    assert out == f"True\n{refused}\nFalse True True\n3\nTrue\nTrue\n"
