@@ -118,6 +118,17 @@ static PyObject *module_throw_later(PyObject *module, PyObject *args)
     return rc < 0 ? NULL : Py_NewRef(Py_None);
 }
 
+static PyObject *module_report_thread(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *function, *exception;
+    if (!PyArg_ParseTuple(args, "OO:report_thread", &function, &exception))
+        return NULL;
+    PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    fbl_report_thread(function);
+    Py_RETURN_NONE;
+}
+
 static PyObject *module_after_fork(PyObject *module, PyObject *unused)
 {
     (void)module;
@@ -213,6 +224,9 @@ static PyMethodDef module_methods[] = {
     {"writev", module_writev, METH_VARARGS,
      "writev($module, fd, buffers, /)\n--\n\nwrite() of a sequence of buffers; how many bytes."
      "\n\nSwitches: if it must wait. Threads: any. Raises OSError."},
+    {"report_thread", module_report_thread, METH_VARARGS,
+     "report_thread(function, exception, /)\n--\n\nTell sys.unraisablehook of what a thread that "
+     "called function has died of.\n\nSwitches: never. Threads: any."},
     {"fd_forget", module_fd_forget, METH_O,
      "fd_forget(fd, /)\n--\n\nfd is about to be closed, or is new: who waits on it gets EBADF.\n\n"
      "Switches: never. Threads: any."},

@@ -169,6 +169,9 @@ class SelectResult:
 class poll:  # noqa: N801
     """The standard library's `select.poll` object, whose `poll` lets other tasks run.
 
+    What is registered, or not any more, while one waits counts from the next call on, as with the
+    kernel's.
+
     Switches: always; with timeout 0 only a task that does nothing else. Threads: any. Raises what
     that one raises.
     """
@@ -176,21 +179,33 @@ class poll:  # noqa: N801
     def __init__(self) -> None:
         self._stdlib = native.poll()
         self._events: dict[int, int] = {}
+        self._is_under_way = False
+
+    def _change(self) -> None:
+        """Leave to who waits what he waits for."""
+        if not self._is_under_way:
+            return
+        self._events, self._stdlib = dict(self._events), native.poll()
+        for fd, eventmask in self._events.items():
+            self._stdlib.register(fd, eventmask)
 
     def register(
         self, fd: FileDescriptorLike, eventmask: int = POLLIN | POLLPRI | POLLOUT, /
     ) -> None:
         """Ask for some events of a descriptor."""
+        self._change()
         self._stdlib.register(fd, eventmask)
         self._events[_fd(fd)] = eventmask
 
     def modify(self, fd: FileDescriptorLike, eventmask: int, /) -> None:
         """Ask for other events of a descriptor that is registered."""
+        self._change()
         self._stdlib.modify(fd, eventmask)
         self._events[_fd(fd)] = eventmask
 
     def unregister(self, fd: FileDescriptorLike, /) -> None:
         """Ask for nothing more of a descriptor that is registered."""
+        self._change()
         self._stdlib.unregister(fd)
         del self._events[_fd(fd)]
 
@@ -198,12 +213,22 @@ class poll:  # noqa: N801
         """The descriptors that are ready, each with its events; waits up to `timeout` ms."""
         if timeout is not None and timeout > _POLL_MS_MAX:
             raise OverflowError("timeout is too large")
+        if self._is_under_way:
+            raise RuntimeError("concurrent poll() invocation")
+        self._is_under_way = True
+        try:
+            return self._poll(timeout)
+        finally:
+            self._is_under_way = False
+
+    def _poll(self, timeout: float | None) -> list[tuple[int, int]]:
+        stdlib, events = self._stdlib, self._events
         _give_way(timeout)
-        found = self._stdlib.poll(0)
+        found = stdlib.poll(0)
         if found or timeout == 0:
             return found
         limit_s = None if timeout is None or timeout < 0 else timeout / 1000
-        return _until_ready(lambda: self._stdlib.poll(0), self._events, limit_s)
+        return _until_ready(lambda: stdlib.poll(0), events, limit_s)
 
 
 class epoll:  # noqa: N801

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from fibril import _core, native
 from fibril._core import LockType, current_fiber, get_ident
+from fibril.errors import GreenletExit
 from fibril.local import local as _local
 
 __all__ = [
@@ -99,7 +100,8 @@ def start_new_thread(
 ) -> int:
     """Run function(*args, **kwargs) in a new task; its identity.
 
-    Like a native thread it begins with no context variables, and SystemExit ends it silently.
+    Like a native thread it begins with no context variables, SystemExit ends it silently, and of
+    any other exception sys.unraisablehook is told.
 
     Switches: never. Threads: any. Raises TypeError for what is no function, tuple or dict.
     """
@@ -118,8 +120,10 @@ def _run(function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[st
     _running.add(current_fiber())
     try:
         contextvars.Context().run(function, *args, **kwargs)
-    except SystemExit:
+    except (SystemExit, GreenletExit):
         pass
+    except BaseException as error:
+        _core.report_thread(function, error)
     finally:
         _running.discard(current_fiber())
         # How `threading` until Python 3.12 learns of a thread's end.

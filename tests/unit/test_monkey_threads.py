@@ -179,3 +179,72 @@ def test_a_cancelled_waiter_cancels_what_a_thread_was_to_do(interpreter: Interpr
     """
     )
     assert out == "True False\n"
+
+
+MASKS = """
+    import fibril.monkey
+    fibril.monkey.patch_all()
+    import os, signal, subprocess, sys, threading, time, fibril
+
+    def blocked():
+        return sorted(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+    def in_thread(function):
+        thread = threading.Thread(target=lambda: answers.append(function()))
+        thread.start()
+        thread.join()
+        return answers.pop()
+
+    answers = []
+"""
+
+
+def test_what_a_thread_that_is_a_task_blocks_is_blocked_for_no_other(
+    interpreter: Interpreter,
+) -> None:
+    out = interpreter.out(
+        MASKS
+        + """
+    def block():
+        before = signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGTERM])
+        fibril.sleep(0)
+        return before, len(blocked()), signal.SIGINT in blocked()
+
+    before, count, has_int = in_thread(block)
+    print(before, count == len(signal.valid_signals()) - 2, has_int, blocked())
+    print(in_thread(blocked))
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"])
+    child.terminate()
+    print(child.wait() == -signal.SIGTERM)
+    def refused():
+        for how, mask in ((signal.SIG_BLOCK, [99]), (77, [])):
+            try:
+                signal.pthread_sigmask(how, mask)
+            except (ValueError, OSError) as error:
+                print(type(error).__name__)
+
+    in_thread(refused)
+    """
+    )
+    assert out == "set() True False []\n[]\nTrue\nValueError\nOSError\n"
+
+
+def test_who_waits_for_a_blocked_signal_lets_others_run(interpreter: Interpreter) -> None:
+    out = interpreter.out(
+        MASKS
+        + """
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    print(blocked() == [signal.SIGUSR1], signal.sigtimedwait([signal.SIGUSR1], 0.005))
+    for wait in (signal.sigwait, lambda s: signal.Signals(signal.sigwaitinfo(s).si_signo),
+                 lambda s: signal.Signals(signal.sigtimedwait(s, 20).si_signo)):
+        fibril.spawn_later(0.005, os.kill, os.getpid(), signal.SIGUSR1)
+        print(in_thread(lambda: wait([signal.SIGUSR1])).name)
+    for bad in (lambda: signal.sigwait([99]), lambda: signal.sigtimedwait([signal.SIGUSR1], -1)):
+        try:
+            bad()
+        except ValueError as error:
+            print("refused")
+    """
+    )
+    assert out == "True None\n" + "SIGUSR1\n" * 3 + "refused\n" * 2

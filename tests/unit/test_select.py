@@ -263,3 +263,48 @@ def test_select_needs_no_descriptor_where_none_is_left(interpreter: Interpreter)
         print(select.select(readers, [], [], 0.01))
     """)
     assert out == "True\n([], [], [])\n"
+
+
+def test_two_cannot_wait_in_one_poll_object_at_once(fresh: None) -> None:
+    reading, writing = os.pipe()
+    poller = select.poll()
+    poller.register(reading, select.POLLIN)
+    task = fibril.spawn(poller.poll)
+    fibril.sleep(0.001)
+    for timeout in (None, 0, 5):
+        with pytest.raises(RuntimeError, match="concurrent poll"):
+            poller.poll(timeout)
+    os.write(writing, b"x")
+    assert task.get() == [(reading, select.POLLIN)]
+    assert poller.poll(0) == [(reading, select.POLLIN)]
+    waiting = select.poll()
+    killed = fibril.spawn(waiting.poll)
+    fibril.sleep(0.001)
+    killed.kill()
+    assert waiting.poll(0) == []
+    os.close(reading)
+    os.close(writing)
+
+
+@pytest.mark.parametrize("change", ["modify", "unregister", "register"])
+def test_who_waits_in_poll_waits_for_what_was_registered_then(fresh: None, change: str) -> None:
+    """As the kernel's poll, which has taken a copy."""
+    (reading, writing), (other, full) = os.pipe(), os.pipe()
+    poller = select.poll()
+    poller.register(reading, select.POLLIN)
+    task = fibril.spawn(poller.poll)
+    fibril.sleep(0.001)
+    if change == "modify":
+        poller.modify(reading, 0)
+    elif change == "unregister":
+        poller.unregister(reading)
+    else:
+        poller.register(full, select.POLLOUT)
+    fibril.sleep(0.001)
+    assert not task.ready()
+    os.write(writing, b"x")
+    assert task.get() == [(reading, select.POLLIN)]
+    more = [(reading, select.POLLIN), (full, select.POLLOUT)]
+    assert poller.poll(0) == (more if change == "register" else [])
+    for fd in (reading, writing, other, full):
+        os.close(fd)

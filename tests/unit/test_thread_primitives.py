@@ -1,6 +1,8 @@
 """What stands for `_thread` in patched programs: identities, locks and threads that are tasks."""
 
 import contextvars
+import inspect
+import sys
 from typing import Any
 
 import pytest
@@ -166,3 +168,33 @@ def test_the_count_is_of_tasks_that_are_threads(fresh: None) -> None:
         lock.release()
         fibril.sleep(0)
     assert thread._count() == before
+
+
+def test_the_lock_is_no_base_class() -> None:
+    with pytest.raises(TypeError, match="not an acceptable base type"):
+        type("Own", (thread.LockType,), {})
+
+
+@LOCKS
+def test_each_method_tells_its_signature(cls: type) -> None:
+    names = [name for name in vars(cls) if callable(getattr(cls, name)) and name[:2] != "__"]
+    for name in (*names, "__enter__", "__exit__"):
+        assert inspect.signature(getattr(cls, name))
+
+
+def test_what_a_thread_dies_of_is_told_to_the_hook_for_that(
+    fresh: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: told.append((args.err_msg, args)))
+
+    def fail() -> None:
+        raise ValueError("it failed")
+
+    thread.start_new_thread(fail, ())
+    fibril.sleep(0)
+    [(message, args)] = told
+    assert str(args.exc_value) == "it failed"
+    assert args.exc_traceback is not None
+    assert message.startswith("Exception ignored in thread started by")
+    assert (args.object is fail) or (args.object is None and repr(fail) in message)

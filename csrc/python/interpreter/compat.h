@@ -122,6 +122,16 @@ static inline int fbl_set_wakeup_fd(int fd)
 static inline int fbl_set_wakeup_fd(int fd) { return PySignal_SetWakeupFd(fd); }
 #endif
 
+/* Reports the current exception, of which a thread that called `function` has died. */
+static inline void fbl_report_thread(PyObject *function)
+{
+#if PY_VERSION_HEX < 0x030D0000
+    _PyErr_WriteUnraisableMsg("in thread started by", function);
+#else
+    PyErr_FormatUnraisable("Exception ignored in thread started by %R", function);
+#endif
+}
+
 static inline bool fbl_is_finalizing(void)
 {
 #if PY_VERSION_HEX < 0x030D0000

@@ -71,8 +71,10 @@ PyDoc_STRVAR(bounded_release_doc, "release($self, /)\n--\n\n"
 static PyMethodDef bounded_methods[] = {
     ACQUIRE_METHOD("acquire", semaphore_called_acquire_wait, bounded_acquire_doc),
     {"release", bounded_release, METH_NOARGS, bounded_release_doc},
-    {"__enter__", semaphore_enter, METH_NOARGS, "As acquire(); returns True."},
-    {"__exit__", (PyCFunction)(void (*)(void))bounded_exit, METH_FASTCALL, "As release()."},
+    {"__enter__", semaphore_enter, METH_NOARGS,
+     "__enter__($self, /)\n--\n\nAs acquire(); returns True."},
+    {"__exit__", (PyCFunction)(void (*)(void))bounded_exit, METH_FASTCALL,
+     "__exit__($self, /, *unused)\n--\n\nAs release()."},
     {0},
 };
 

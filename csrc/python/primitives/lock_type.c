@@ -54,8 +54,8 @@ static PyObject *lock_release(PyObject *self, PyObject *unused)
 
 static PyObject *lock_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
-    if (fbl_unlikely(!type_is_native(Py_TYPE(self))))
-        return semaphore_exit(self, args, count);
+    (void)args;
+    (void)count;
     return lock_release(self, NULL);
 }
 
@@ -108,9 +108,12 @@ static PyMethodDef lock_methods[] = {
     {"release_lock", lock_release, METH_NOARGS, lock_release_doc},
     {"locked", semaphore_locked, METH_NOARGS, lock_locked_doc},
     {"locked_lock", semaphore_locked, METH_NOARGS, lock_locked_doc},
-    {"__enter__", semaphore_enter, METH_NOARGS, "As acquire(); returns True."},
-    {"__exit__", (PyCFunction)(void (*)(void))lock_exit, METH_FASTCALL, "As release()."},
-    {"_at_fork_reinit", lock_reinit, METH_NOARGS, "For threading, in a child: it is free."},
+    {"__enter__", semaphore_enter, METH_NOARGS,
+     "__enter__($self, /)\n--\n\nAs acquire(); returns True."},
+    {"__exit__", (PyCFunction)(void (*)(void))lock_exit, METH_FASTCALL,
+     "__exit__($self, /, *unused)\n--\n\nAs release()."},
+    {"_at_fork_reinit", lock_reinit, METH_NOARGS,
+     "_at_fork_reinit($self, /)\n--\n\nFor threading, in a child: it is free."},
     {0},
 };
 
@@ -129,7 +132,7 @@ PyTypeObject fbl_lock_type = {
     .tp_doc = lock_doc,
     .tp_base = &fbl_semaphore_type,
     .tp_basicsize = sizeof(semaphore_object),
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .tp_flags = Py_TPFLAGS_DEFAULT, /* no base for others: threading.Lock is none */
     .tp_init = lock_init,
     .tp_repr = lock_repr,
     .tp_methods = lock_methods,

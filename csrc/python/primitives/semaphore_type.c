@@ -256,8 +256,10 @@ static PyMethodDef semaphore_methods[] = {
      "ready($self, /)\n--\n\nWhether a permit is free.\n\nSwitches: never. Threads: any."},
     {"rawlink", semaphore_rawlink, METH_O, fbl_link_add_doc},
     {"unlink", semaphore_unlink, METH_O, fbl_link_remove_doc},
-    {"__enter__", semaphore_enter, METH_NOARGS, "As acquire(); returns True."},
-    {"__exit__", (PyCFunction)(void (*)(void))semaphore_exit, METH_FASTCALL, "As release()."},
+    {"__enter__", semaphore_enter, METH_NOARGS,
+     "__enter__($self, /)\n--\n\nAs acquire(); returns True."},
+    {"__exit__", (PyCFunction)(void (*)(void))semaphore_exit, METH_FASTCALL,
+     "__exit__($self, /, *unused)\n--\n\nAs release()."},
     {0},
 };
 

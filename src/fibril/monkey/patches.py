@@ -115,6 +115,9 @@ PARTS: dict[str, list[Patch]] = {
         Patch("_threading_local", "local", "fibril.local", "local"),
         *_functions("signal", "fibril.monkey.idents", "pthread_kill"),
         *_functions("_signal", "fibril.monkey.idents", "pthread_kill"),
+        *_functions(
+            "signal", "fibril.monkey.masks", "pthread_sigmask sigtimedwait sigwait sigwaitinfo"
+        ),
         Patch("logging", "LogRecord.__init__", "fibril.monkey.log_records", "init_record"),
         *(Patch(*line) for line in importlib.import_module(_THREADS).PATCHES),
     ],
