@@ -103,11 +103,12 @@ PyDoc_STRVAR(lock_locked_doc, "locked($self, /)\n--\n\n"
 
 static PyMethodDef lock_methods[] = {
     ACQUIRE_METHOD("acquire", lock_acquire, lock_acquire_doc),
-    ACQUIRE_METHOD("acquire_lock", lock_acquire, lock_acquire_doc),
+    ACQUIRE_METHOD("acquire_lock", lock_acquire,
+                   "acquire_lock($self, /, blocking=True, timeout=-1)\n--\n\nAs acquire()."),
     {"release", lock_release, METH_NOARGS, lock_release_doc},
-    {"release_lock", lock_release, METH_NOARGS, lock_release_doc},
+    {"release_lock", lock_release, METH_NOARGS, "release_lock($self, /)\n--\n\nAs release()."},
     {"locked", semaphore_locked, METH_NOARGS, lock_locked_doc},
-    {"locked_lock", semaphore_locked, METH_NOARGS, lock_locked_doc},
+    {"locked_lock", semaphore_locked, METH_NOARGS, "locked_lock($self, /)\n--\n\nAs locked()."},
     {"__enter__", semaphore_enter, METH_NOARGS,
      "__enter__($self, /)\n--\n\nAs acquire(); returns True."},
     {"__exit__", (PyCFunction)(void (*)(void))lock_exit, METH_FASTCALL,
