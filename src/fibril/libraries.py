@@ -30,6 +30,7 @@ __all__ = ["follow_stack_limit", "keep_thread_locals", "one_at_a_time", "replace
 
 _Action = Callable[[ModuleType], object]
 _wanted: dict[str, list[_Action]] = {}  # by the name of a module: what to do once it is there
+_wanted_always: dict[str, list[_Action]] = {}  # the same, each time that it is made anew
 
 
 def keep_thread_locals(name: str) -> None:
@@ -235,6 +236,14 @@ def when_imported(name: str, action: _Action) -> None:
         _wanted.setdefault(name, []).append(action)
 
 
+def whenever_imported(name: str, action: _Action) -> None:
+    """The same from now on, each time that a module of that name is made anew, as tests do.
+
+    Switches: never, unless the action does. Threads: any; the action: that which imports.
+    """
+    _wanted_always.setdefault(name, []).append(action)
+
+
 class _Finder:
     """Finds nothing, but sees to it that a wanted module is told of when others have found it."""
 
@@ -242,7 +251,7 @@ class _Finder:
     def find_spec(
         name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if name not in _wanted:
+        if name not in _wanted and name not in _wanted_always:
             return None
         for finder in sys.meta_path:
             if finder is _Finder or not hasattr(finder, "find_spec"):
@@ -269,7 +278,8 @@ class _Loader:
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         self._loader.exec_module(module)
-        for action in _wanted.pop(module.__name__, ()):
+        name = module.__name__
+        for action in (*_wanted.pop(name, ()), *_wanted_always.get(name, ())):
             action(module)
 
     def __getattr__(self, name: str) -> Any:

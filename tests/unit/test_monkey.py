@@ -647,3 +647,22 @@ def test_logging_may_hold_its_locks_while_it_is_patched(interpreter: Interpreter
         print(text.getvalue().split(), errors, lock.acquire(False), lock.release())
     """)
     assert out == "['one', 'two', 'three'] [] True None\n"
+
+
+def test_a_module_that_is_imported_anew_is_patched_as_well(interpreter: Interpreter) -> None:
+    text = """
+        import sys
+        from fibril import monkey
+        monkey.patch_all()
+        import fibril, queue
+        first = queue.SimpleQueue
+        for _ in range(2):
+            del sys.modules["queue"], sys.modules["_queue"]
+            import queue
+            items = queue.SimpleQueue()
+            task = fibril.spawn(items.get)
+            fibril.sleep(0)
+            items.put("an item")
+            print(queue.SimpleQueue is first, task.get())
+        """
+    assert interpreter.out(text) == "True an item\n" * 2

@@ -12,8 +12,10 @@ Do not add: code for a single patch; that belongs beside its replacement.
 import importlib
 import sys
 from collections.abc import Iterable
+from types import ModuleType
 from typing import Any, NamedTuple
 
+from fibril.libraries import whenever_imported
 from fibril.monkey import locks, running_loop, semaphores
 from fibril.monkey.rebind import rebind
 from fibril.monkey.saved import put
@@ -147,7 +149,15 @@ def apply(parts: Iterable[str]) -> list[str]:
         rebind(replaced)
     if "thread" in fresh:
         locks.tell_shared()
+    if "queue" in fresh:
+        whenever_imported("_queue", _replace_simple_queue)
     return fresh
+
+
+def _replace_simple_queue(module: ModuleType) -> None:
+    """A second `_queue`, as tests of CPython's make one."""
+    names: Any = vars(module)
+    names["SimpleQueue"] = vars(sys.modules["fibril.monkey.simple_queue"])["SimpleQueue"]
 
 
 def _exists(part: str) -> bool:
