@@ -234,3 +234,54 @@ def test_a_recursive_one_belongs_to_a_task_and_conditions_are_made_of_it(
     )
     refused = "attempt to release recursive lock not owned by thread"
     assert out == f"True\n{refused}\nFalse True True\n3\nTrue\nTrue\n"
+
+
+def test_processes_are_waited_for_by_their_pidfds(interpreter: Interpreter) -> None:
+    """No busy loop: how often the clock is slept on is counted."""
+    out = interpreter.out("""
+        import fibril.monkey
+        fibril.monkey.patch_all()
+        import os, subprocess, sys, time, fibril
+
+        sleeps = []
+        sleep = time.sleep
+        time.sleep = lambda seconds: sleeps.append(seconds) or sleep(seconds)
+
+        def start():
+            return subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+        process = start()
+        try:
+            process.wait(timeout=0.01)
+        except subprocess.TimeoutExpired as error:
+            print(error.timeout)
+        waiting = [fibril.spawn(process.wait, 30), fibril.spawn(process.wait)]
+        fibril.sleep(0.005)
+        print(process.poll(), [task.ready() for task in waiting])
+        process.stdin.close()
+        print([task.get() for task in waiting], process.poll(), process.wait(0))
+        process.stdout.close()
+        tasks = [fibril.spawn(start().communicate, bytes(100_000), 30) for _ in range(5)]
+        print([len(task.get()[0]) for task in tasks])
+        print(subprocess.run(["sh", "-c", "exit 3"], timeout=30).returncode)
+        try:
+            subprocess.run(["sleep", "60"], timeout=0.01)
+        except subprocess.TimeoutExpired:
+            print("killed")
+        process = subprocess.Popen(["true"])
+        os.waitpid(process.pid, 0)
+        print(process.wait(5))
+        with subprocess.Popen(["sleep", "60"]) as process:
+            fibril.spawn_later(0.005, process.kill)
+        print(process.returncode, len(sleeps))
+        """)
+    assert out.splitlines() == [
+        "0.01",
+        "None [False, False]",
+        "[0, 0] 0 0",
+        "[100000, 100000, 100000, 100000, 100000]",
+        "3",
+        "killed",
+        "0",
+        "-9 0",
+    ]

@@ -24,7 +24,7 @@ from fibril import _core, native
 from fibril._io.retry import Pauses
 from fibril.timeout import Deadline
 
-__all__ = ["wait", "wait3", "wait4", "waitid", "waitpid", "watch"]
+__all__ = ["wait", "wait3", "wait4", "wait_for_end", "waitid", "waitpid", "watch"]
 
 _R = TypeVar("_R")
 _close = os.close
@@ -104,7 +104,22 @@ def _until(ask: Callable[[], _R | None], pid: int, options: int) -> _R:
     return result
 
 
+def wait_for_end(pid: int, deadline: Deadline) -> bool:
+    """Whether a child has ended, or is none any more, before a deadline; it is not reaped.
+
+    Switches: if it must wait. Threads: any. Raises ChildProcessError if it never was one.
+    """
+    pauses = Pauses(deadline)
+    try:
+        while _native_waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+            _wait_for_end(pid, pauses)
+    except TimeoutError:
+        return False
+    return True
+
+
 def _wait_for_end(pid: int, pauses: Pauses) -> None:
+    """Raises TimeoutError at the deadline."""
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -113,7 +128,8 @@ def _wait_for_end(pid: int, pauses: Pauses) -> None:
         pauses.wait()  # none left, or a sandbox that knows no pidfd
         return
     try:
-        _core.wait_read(pidfd)
+        if not _core.wait_read(pidfd, pauses.deadline.remaining_s()):
+            raise TimeoutError("timed out")
     finally:
         _core.fd_forget(pidfd)
         _close(pidfd)

@@ -32,12 +32,12 @@ _PAUSE_S, _PAUSE_S_MAX = 0.001, 0.05
 class Pauses:
     """The waits between attempts at what the kernel does not tell of: each twice as long."""
 
-    __slots__ = ("_deadline", "_max_s", "_seconds")
+    __slots__ = ("_max_s", "_seconds", "deadline")
 
     def __init__(
         self, deadline: Deadline, first_s: float = _PAUSE_S, max_s: float = _PAUSE_S_MAX
     ) -> None:
-        self._deadline = deadline
+        self.deadline = deadline
         self._seconds, self._max_s = first_s, max_s
 
     def next_s(self) -> float:
@@ -45,7 +45,7 @@ class Pauses:
 
         Switches: never. Threads: any. Raises TimeoutError at the deadline.
         """
-        remaining_s, seconds = self._deadline.remaining_s(), self._seconds
+        remaining_s, seconds = self.deadline.remaining_s(), self._seconds
         if remaining_s is not None and remaining_s <= 0:
             raise TimeoutError("timed out")
         self._seconds = min(2 * seconds, self._max_s)

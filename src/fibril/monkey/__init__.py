@@ -83,6 +83,7 @@ def patch_all(
     """
     wanted = {
         "os": os,
+        "subprocess": subprocess,
         "thread": thread,
         "time": time,
         "dns": socket and dns,
@@ -196,11 +197,14 @@ def patch_signal() -> None:
     """
 
 
-def patch_subprocess() -> None:
-    """Nothing: with `patch_os` and `patch_select`, waiting for a child process lets others run.
+def patch_subprocess() -> bool | None:
+    """`Popen.wait`, with or without a timeout, lets other tasks run, and ends as the process does.
+
+    For pipes and `communicate`, `patch_os` and `patch_select` are needed as well.
 
     Switches: never. Threads: any.
     """
+    return _patch(["subprocess"])
 
 
 def patch_builtins() -> None:

@@ -61,6 +61,7 @@ PARTS: dict[str, list[Patch]] = {
         Patch("os", "lockf", "fibril._io.files", "os_lockf"),
         *_functions("fcntl", "fibril._io.files", "flock lockf"),
     ],
+    "subprocess": _methods("subprocess", "Popen", "fibril._io.popen", "_wait"),
     "time": [
         *_functions("time", "fibril.time", "sleep"),
         *_functions("time", "fibril.monkey.idents", "pthread_getcpuclockid"),
