@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from fibril import native
 from fibril.libraries import whenever_imported
 from fibril.monkey import locks, running_loop, semaphores
 from fibril.monkey.rebind import rebind
@@ -156,8 +157,9 @@ def apply(parts: Iterable[str]) -> list[str]:
 
 
 def _replace_simple_queue(module: ModuleType) -> None:
-    """A second `_queue`, as tests of CPython's make one."""
+    """A second `_queue`, as tests of CPython's make one; ours raises the first one's Empty."""
     names: Any = vars(module)
+    names["Empty"] = native.Empty
     names["SimpleQueue"] = vars(sys.modules["fibril.monkey.simple_queue"])["SimpleQueue"]
 
 
