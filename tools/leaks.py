@@ -5,7 +5,7 @@
 After each run of a test, with its fixtures gone and cycles collected, everything countable is
 counted: memory blocks, objects by type, references (a debug build of CPython counts all of them),
 bytes of stacks, open descriptors, threads. The first runs warm up caches. What has grown in every
-run after them, and in twelve times as many, is a leak: caches fill up, slowly; a leak goes on.
+run after them, and in thirty times as many, is a leak: caches fill up, slowly; a leak goes on.
 
 A test that loses something on purpose says so: @pytest.mark.loses("what, and why").
 Do not add: tolerance in numbers. One object each time is a leak.
@@ -29,7 +29,7 @@ from _pytest.runner import runtestprotocol
 import fibril
 
 WARM_UP = 2
-PATIENCE = 12  # times that many runs where something grows
+PATIENCE = 30  # times that many runs where something grows: free lists have up to 256 places
 SLAB = {"nr", "nh"}  # flags of a mapping that holds stacks: no reserve, no huge pages
 
 

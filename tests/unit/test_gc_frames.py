@@ -41,6 +41,15 @@ def counts(objects: list[object]) -> list[int]:
 def visited_too_often() -> list[object]:
     """Objects that all containers together claim to refer to more often than counted."""
     gc.collect()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(3600)  # pools may have native threads still, which come and go
+    try:
+        return _visited_too_often()
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def _visited_too_often() -> list[object]:
     everything = gc.get_objects()
     # From 3.14 on a generator shows who asks, unless it is the collector, what it has borrowed.
     containers = [o for o in everything if not (IS_BORROWING and isinstance(o, GENERATORS))]
