@@ -198,9 +198,12 @@ class _Watched:
         """As waitpid(); whoever asks first gets to know."""
         if options & os.WNOHANG and not self.ended.is_set():
             return 0, 0
-        if not self.ended.is_set():
-            _wait_for_end(self.pid, Pauses(Deadline(None)))  # this counts as something to wait for
-        self.ended.wait()
+        hub = _core.get_hub()
+        hub.keep(1)  # the watcher may not count, but a child ends some day
+        try:
+            self.ended.wait()
+        finally:
+            hub.keep(-1)
         if _watched.pop(self.pid, None) is not self:
             raise ChildProcessError(errno.ECHILD, os.strerror(errno.ECHILD))
         return self.pid, self.status
