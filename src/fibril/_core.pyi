@@ -268,6 +268,7 @@ class Semaphore:
 class BoundedSemaphore(Semaphore):
     _OVER_RELEASE_ERROR: type[Exception]
 
+@final
 class LockType(Semaphore):
     def __init__(self) -> None: ...
     def acquire(  # type: ignore[override]
