@@ -221,6 +221,13 @@ def test_who_waits_is_told_that_the_descriptor_was_closed(
         task.get()
 
 
+def test_who_has_written_a_part_when_it_is_closed_is_told_how_much(fresh: None, pair: Ends) -> None:
+    task = spawn(lambda: (ours.write(pair.writer, data(MORE)), sleep(0)))
+    sleep(0.001)
+    ours.close(pair.writer)
+    assert 0 < task.get()[0] < MORE
+
+
 def test_a_writer_is_told_that_nobody_will_read(fresh: None, pair: Ends) -> None:
     """Of what was taken before it is told how much; the next call is told the rest."""
     task = spawn(ours.write, pair.writer, data(MORE))

@@ -14,39 +14,45 @@ static const char *const FD_VERBS[] = {
     [FBL_READ | FBL_WRITE] = "to read from or write to",
 };
 
-/* 0: ready; 1: the deadline; -1: an exception, EBADF if the descriptor was forgotten meanwhile. */
-static int fd_wait(fbl_thread *thread, int fd, unsigned direction, uint64_t deadline_ns,
-                   bool is_owned)
+/* 0: ready; 1: the deadline; 2: *err is to be told, -EBADF if the descriptor was forgotten
+ * meanwhile; -1: an exception that was thrown at the fiber, or it may not wait. */
+static int fd_try_wait(const fd_wish *wish, uint64_t deadline_ns, int *err)
 {
+    fbl_thread *thread = wish->thread;
     fbl_fd *entry;
-    int rc = fbl_fd_get(&thread->hub, fd, &entry);
-    if (rc < 0) {
-        errors_os(rc);
-        return -1;
-    }
+    *err = fbl_fd_get(&thread->hub, wish->fd, &entry);
+    if (*err < 0)
+        return 2;
     fbl_record *self = thread_current(thread);
     if (fiber_may_block(thread) < 0)
         return -1;
     if (fbl_unlikely(self->thrown != NULL))
         return fiber_raise_thrown(self);
-    self->core.verb = FD_VERBS[direction];
+    self->core.verb = FD_VERBS[wish->direction];
     self->core.subject = NULL;
-    self->core.fd = fd;
-    int err = 0;
+    self->core.fd = wish->fd;
     fbl_wake why;
-    if (is_owned)
-        why = fbl_fd_wait(&thread->hub, entry, direction, deadline_ns, &err);
+    if (wish->is_owned)
+        why = fbl_fd_wait(&thread->hub, entry, wish->direction, deadline_ns, err);
     else
-        why = fbl_fd_foreign_wait(&thread->hub, entry, direction, deadline_ns, &err);
-    if (fbl_unlikely(err != 0)) {
+        why = fbl_fd_foreign_wait(&thread->hub, entry, wish->direction, deadline_ns, err);
+    if (fbl_unlikely(*err != 0)) {
         self->core.verb = NULL;
-        errors_os(err);
-        return -1;
+        return 2;
     }
-    rc = fiber_unparked(thread, why);
+    int rc = fiber_unparked(thread, why);
+    *err = -EBADF;
+    return rc;
+}
+
+/* 0: ready; 1: the deadline; -1: an exception. */
+static int fd_wait(const fd_wish *wish, uint64_t deadline_ns)
+{
+    int err;
+    int rc = fd_try_wait(wish, deadline_ns, &err);
     if (fbl_likely(rc < 2))
         return rc;
-    errors_os(-EBADF);
+    errors_os(err);
     return -1;
 }
 
@@ -64,7 +70,7 @@ static PyObject *fd_call_wait(PyObject *args, PyObject *kwargs, unsigned directi
     fbl_fd *entry;
     if (is_owned && fbl_fd_get(&thread->hub, fd, &entry) == 0)
         entry->ready &= (uint8_t)~direction; /* as the caller has just found */
-    int rc = fd_wait(thread, fd, direction, deadline_ns, is_owned);
+    int rc = fd_wait(&(fd_wish){thread, fd, direction, is_owned}, deadline_ns);
     return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
 }
 

@@ -9,7 +9,16 @@
 #include "python/fiber/record.h"
 
 /* ---- fd_wait.c: descriptors ---- */
-static int fd_wait(fbl_thread *thread, int fd, unsigned direction, uint64_t deadline_ns,
-                   bool is_owned);
+
+/* What to wait for. */
+typedef struct {
+    fbl_thread *thread;
+    int fd;
+    unsigned direction; /* FBL_READ | FBL_WRITE */
+    bool is_owned; /* its close calls fd_forget, and the caller has just found it empty */
+} fd_wish;
+
+static int fd_wait(const fd_wish *wish, uint64_t deadline_ns);
+static int fd_try_wait(const fd_wish *wish, uint64_t deadline_ns, int *err);
 
 #endif

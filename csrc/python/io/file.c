@@ -174,8 +174,8 @@ static bool file_is_blocking(const file_call *call)
     return flags >= 0 && (flags & O_NONBLOCK) == 0;
 }
 
-/* After a try that failed. 0: try again; 1: it is over, and *error is to be told; -1: something was
- * thrown at the fiber, or a signal handler raised. */
+/* After a try that failed. 0: try again; -1: something was thrown at the fiber, or a signal handler
+ * raised; above: it is over, and *error is to be told. */
 static int file_wait(file_call *call, ssize_t rc, int *error)
 {
     *error = (int)rc;
@@ -185,8 +185,10 @@ static int file_wait(file_call *call, ssize_t rc, int *error)
     }
     if (rc != -EAGAIN)
         return 1;
-    if (file_is_blocking(call))
-        return fd_wait(call->thread, call->fd, call->direction, FBL_NEVER, false);
+    if (file_is_blocking(call)) {
+        fd_wish wish = {call->thread, call->fd, call->direction, false};
+        return fd_try_wait(&wish, FBL_NEVER, error);
+    }
     spin_poll_wait();
     return 1;
 }

@@ -80,7 +80,7 @@ static int socket_wait(PyObject *self, socket_call *call, unsigned direction)
     if (call->deadline_ns == 0)
         call->deadline_ns =
             call->timeout_ns < 0 ? FBL_NEVER : hub->now(hub) + (uint64_t)call->timeout_ns;
-    int rc = fd_wait(call->thread, call->fd, direction, call->deadline_ns, true);
+    int rc = fd_wait(&(fd_wish){call->thread, call->fd, direction, true}, call->deadline_ns);
     if (fbl_likely(rc == 0)) {
         if (fbl_likely(((socket_head *)self)->fd == call->fd))
             return 0;
