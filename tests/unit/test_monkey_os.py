@@ -74,6 +74,22 @@ def test_whatever_waits_by_os_lets_others_run(interpreter: Interpreter) -> None:
     ]
 
 
+def test_a_patch_asks_nothing_of_what_classes_keep(interpreter: Interpreter) -> None:
+    """A proxy in a class may refuse to be asked before there is what it stands for."""
+    out = interpreter.out("""
+        class Proxy:
+            def __getattr__(self, name):
+                raise RuntimeError("there is nothing yet")
+
+        class Kept:
+            proxy = Proxy()
+
+        from fibril import monkey
+        print(monkey.patch_all())
+        """)
+    assert out == "True\n"
+
+
 def test_pipes_of_processes_that_were_imported_before_let_others_run(
     interpreter: Interpreter,
 ) -> None:

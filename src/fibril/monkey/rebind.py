@@ -100,8 +100,8 @@ def _rebind_in_class(cls: type, replacements: _Replacements) -> None:
     """Its methods' defaults; and of the standard library's classes the attributes."""
     is_stdlib = cls.__module__.partition(".")[0] in sys.stdlib_module_names
     for name, value in list(vars(cls).items()):
-        function = getattr(value, "__func__", value)
-        if isinstance(function, FunctionType):
+        function = value.__func__ if type(value) in (classmethod, staticmethod) else value
+        if type(function) is FunctionType:
             _rebind_defaults(function, replacements)
         elif is_stdlib and id(value) in replacements and not _is_on_purpose(name):
             replacement = replacements[id(value)][1]
