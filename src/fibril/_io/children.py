@@ -156,7 +156,11 @@ def _wait_for_any(pauses: Pauses) -> None:
 
 def _pidfds() -> Iterator[int]:
     """Of all children, as far as the kernel and the limit of descriptors allow."""
-    for thread in os.listdir("/proc/self/task"):
+    try:
+        threads = os.listdir("/proc/self/task")
+    except OSError:
+        return  # there is no /proc here
+    for thread in threads:
         try:
             with open(f"/proc/self/task/{thread}/children", encoding="ascii") as file:
                 children = file.read().split()
