@@ -210,14 +210,12 @@ static PyMethodDef module_methods[] = {
      "OSError."},
     {"read", module_read, METH_VARARGS,
      "read($module, fd, length, /)\n--\n\nRead up to length bytes, as os.read; where there are "
-     "none "
-     "yet, others run meanwhile.\n\nSwitches: if it must wait. Threads: any. Raises OSError."},
+     "none yet, others run meanwhile.\n\nSwitches: if it must wait. Threads: any. Raises OSError."},
     {"write", module_write, METH_VARARGS,
      "write($module, fd, data, /)\n--\n\nWrite all of data, as os.write; where there is no room, "
      "others run meanwhile.\n\nWhat is thrown at the fiber after a part was written is met at its "
      "next wait: it is told how much\nwas written.\n\nSwitches: if it must wait. Threads: any. "
-     "Raises "
-     "OSError."},
+     "Raises OSError."},
     {"readv", module_readv, METH_VARARGS,
      "readv($module, fd, buffers, /)\n--\n\nread() into a sequence of buffers; how many bytes."
      "\n\nSwitches: if it must wait. Threads: any. Raises OSError."},

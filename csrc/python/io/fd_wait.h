@@ -8,6 +8,9 @@
 
 #include "python/fiber/record.h"
 
+/* Above this many bytes a copy takes longer than handing the GIL over and back. */
+#define FD_GIL_BYTES 65536
+
 /* ---- fd_wait.c: descriptors ---- */
 
 /* What to wait for. */

@@ -25,8 +25,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Above this many bytes a copy takes longer than handing the GIL over and back. */
-#define FILE_GIL_BYTES 65536
 /* Pieces for which there is room where poll says that there is some: of a pipe by POSIX, of a
  * terminal nearly always. */
 #define FILE_PIPE_PIECE PIPE_BUF
@@ -72,7 +70,7 @@ static ssize_t file_plainly(const file_call *call)
 /* Lets other native threads run meanwhile, where it pays. */
 static ssize_t file_ask(const file_call *call, ssize_t (*ask)(const file_call *), bool may_wait)
 {
-    if (!may_wait && call->bytes <= FILE_GIL_BYTES)
+    if (!may_wait && call->bytes <= FD_GIL_BYTES)
         return ask(call);
     ssize_t rc;
     Py_BEGIN_ALLOW_THREADS rc = ask(call);

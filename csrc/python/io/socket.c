@@ -33,9 +33,6 @@ typedef struct {
     int64_t timeout_ns; /* -1: none; 0: non-blocking */
 } socket_head;
 
-/* Above this many bytes a copy takes longer than handing the GIL over and back. */
-#define SOCKET_GIL_BYTES 65536
-
 static PyTypeObject *socket_base; /* _socket.socket */
 
 typedef struct {
@@ -109,7 +106,7 @@ static int socket_retry_wait(PyObject *self, socket_call *call, unsigned directi
 
 static ssize_t socket_try_recv(socket_call *call, char *buffer, size_t length, int flags)
 {
-    if (length <= SOCKET_GIL_BYTES)
+    if (length <= FD_GIL_BYTES)
         return recv(call->fd, buffer, length, flags | MSG_DONTWAIT);
     ssize_t got;
     int err;
@@ -155,9 +152,9 @@ static Py_ssize_t socket_recv_wait(PyObject *self, socket_call *call, char *buff
 /* Small reads go through one buffer of the process, so that a task that waits holds no memory for
  * what may come, and a short message gets an object of its own size. Copying costs less than the
  * allocation that it saves up to about this size.
- * SAFE: filled and copied out under the GIL: SOCKET_SCRATCH_BYTES is below SOCKET_GIL_BYTES. */
+ * SAFE: filled and copied out under the GIL: SOCKET_SCRATCH_BYTES is below FD_GIL_BYTES. */
 #define SOCKET_SCRATCH_BYTES 16384
-_Static_assert(SOCKET_SCRATCH_BYTES <= SOCKET_GIL_BYTES, "the scratch buffer is under the GIL");
+_Static_assert(SOCKET_SCRATCH_BYTES <= FD_GIL_BYTES, "the scratch buffer is under the GIL");
 static char socket_scratch[SOCKET_SCRATCH_BYTES];
 
 /* One try: the bytes; or NULL, with *err what recv said, or 0 and an exception. */
@@ -281,7 +278,7 @@ static PyObject *socket_recv_into(PyObject *self, PyObject *args, PyObject *kwar
 
 static ssize_t socket_try_send(socket_call *call, const char *data, size_t length, int flags)
 {
-    if (length <= SOCKET_GIL_BYTES)
+    if (length <= FD_GIL_BYTES)
         return send(call->fd, data, length, flags | MSG_DONTWAIT);
     ssize_t sent;
     int err;

@@ -18,8 +18,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from fibril import _core, native
-from fibril._io.retry import Pauses
+from fibril import _core
+from fibril._io.retry import Pauses, is_ready
 from fibril.timeout import Deadline
 
 __all__ = [
@@ -111,16 +111,10 @@ def splice(
         except BlockingIOError:
             if not (os.get_blocking(src) and os.get_blocking(dst)):
                 raise
-        if _is_ready(src, select.POLLIN):
+        if is_ready(src, select.POLLIN):
             _core.wait_write(dst)
         else:
             _core.wait_read(src)
-
-
-def _is_ready(fd: int, event: int) -> bool:
-    poller = native.poll()
-    poller.register(fd, event)
-    return bool(poller.poll(0))
 
 
 def _is_on_disk(fd: int) -> bool:

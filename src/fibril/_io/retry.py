@@ -18,6 +18,7 @@ __all__ = [
     "NATIVE",
     "Pauses",
     "Wait",
+    "is_ready",
     "repeat",
     "repeat_with_pauses",
     "wait_until",
@@ -68,7 +69,11 @@ def wait_until(deadline: Deadline, wait: Wait, fd: int) -> None:
         raise TimeoutError("timed out")
 
 
-def _is_ready(fd: int, event: int) -> bool:
+def is_ready(fd: int, event: int) -> bool:
+    """Whether a descriptor is ready now, for one of poll's events.
+
+    Switches: never. Threads: any.
+    """
     poller = native.poll()
     poller.register(fd, event)
     return bool(poller.poll(0))
@@ -88,7 +93,7 @@ def repeat(sock: _socket.socket, event: int, flags: int, call: Callable[[int], _
     deadline = Deadline(timeout)
     wait: Wait = _core.wait_read if event == POLLIN else _core.wait_write
     while True:
-        if timeout is None or _is_ready(sock.fileno(), event):
+        if timeout is None or is_ready(sock.fileno(), event):
             try:
                 return call(flags | MSG_DONTWAIT)
             except BlockingIOError:
