@@ -292,6 +292,7 @@ class Storm:
     def calm_down(self) -> None:
         gc.set_threshold(700, 10, 10)
         end = time.monotonic() + CALM_S
+        is_calm = False
         while time.monotonic() < end:
             try:
                 fibril.killall(self.tasks, block=False)
@@ -302,7 +303,11 @@ class Storm:
             statistics = fibril.get_hub().statistics()
             rest = {name: statistics[name] for name in ("timers", "fd_waiters", "stacks_live")}
             rest["stacks_live"] -= self.stacks_that_may_stay()
-            if all(task.dead for task in self.tasks) and max(rest.values()) <= 0:
+            was_calm, is_calm = is_calm, max(rest.values()) <= 0
+            is_calm = is_calm and all(task.dead for task in self.tasks)
+            # Twice: a task that spent the storm in one collection's destructors may have thousands
+            # of links, and end when this fiber is ready already, so before the hub has called them.
+            if was_calm and is_calm:
                 return
         left = [task for task in self.tasks if not task.dead]
         stacks = ["".join(traceback.format_stack(task.gr_frame)) for task in left]
