@@ -1,6 +1,9 @@
 /* echo_client.c: the load of the echo benchmark, the same for every server.
  *
- * Usage: echo_client PORT CONNECTIONS SECONDS MESSAGES_MAX SERVER_PID
+ * Usage: echo_client KIND ADDRESS CONNECTIONS SECONDS MESSAGES_MAX SERVER_PID
+ *
+ * KIND is tcp, udp (connected sockets, one a "connection"; ADDRESS: a port) or unix (a path). Built
+ * twice: as echo_client, and with wire_tls.c as echo_client_tls.
  *
  * Ping-pong on each connection: a 64-byte message goes out, and the next one only when the whole
  * echo is back. All connections are made first; then comes a warm-up, a fifth of SECONDS; then the
@@ -24,12 +27,14 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "die.h"
 #include "file_limit.h"
 #include "histogram.h"
 #include "spent.h"
+#include "wire.h"
 
 enum { MESSAGE_BYTES = 64, EVENTS_MAX = 1024 };
 static const uint64_t PATIENCE_NS = 5000000000u;
@@ -43,7 +48,8 @@ struct message {
 _Static_assert(sizeof(struct message) == MESSAGE_BYTES, "a message is 64 bytes");
 
 struct connection {
-    int fd;                   /* blocking; reads use MSG_DONTWAIT */
+    int fd;
+    void *wire;               /* see wire.h */
     unsigned got_bytes;       /* of the echo, so far */
     uint64_t sent_ns;         /* when `sent` left */
     struct message sent;      /* what the echo must equal */
@@ -60,7 +66,7 @@ static void send_next(struct connection *c, uint64_t now)
     memset(c->sent.filling, (int)(c->sent.connection + c->sent.sequence), sizeof c->sent.filling);
     c->got_bytes = 0;
     c->sent_ns = now;
-    if (send(c->fd, &c->sent, MESSAGE_BYTES, MSG_NOSIGNAL) != MESSAGE_BYTES)
+    if (wire_send(c->fd, c->wire, &c->sent, MESSAGE_BYTES) != MESSAGE_BYTES)
         die("cannot send a message");
 }
 
@@ -68,7 +74,7 @@ static void send_next(struct connection *c, uint64_t now)
 static int receive_echo(struct connection *c)
 {
     size_t rest = MESSAGE_BYTES - c->got_bytes;
-    ssize_t got = recv(c->fd, c->echo + c->got_bytes, rest, MSG_DONTWAIT);
+    ssize_t got = wire_receive(c->fd, c->wire, c->echo + c->got_bytes, rest);
     if (got < 0 && errno == EAGAIN)
         return 0;
     if (got <= 0)
@@ -82,19 +88,44 @@ static int receive_echo(struct connection *c)
     return 1;
 }
 
-static void connect_all(struct connection *all, unsigned count, int poller, uint16_t port)
+static int connect_inet(int type, const char *port)
 {
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int on = 1;
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)atoi(port)),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int on = 1, fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+        die("cannot connect");
+    if (type == SOCK_STREAM)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return fd;
+}
+
+static int connect_unix(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strncpy(address.sun_path, path, sizeof address.sun_path - 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+        die("cannot connect");
+    return fd;
+}
+
+static int connect_one(const char *kind, const char *address)
+{
+    if (strcmp(kind, "unix") == 0)
+        return connect_unix(address);
+    return connect_inet(strcmp(kind, "udp") == 0 ? SOCK_DGRAM : SOCK_STREAM, address);
+}
+
+static void connect_all(struct connection *all, unsigned count, int poller, char **where)
+{
     for (unsigned i = 0; i < count; i++) {
         struct connection *c = &all[i];
         struct epoll_event want = {.events = EPOLLIN, .data.ptr = c};
         c->sent.connection = i;
-        c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&address, sizeof address) < 0)
-            die("cannot connect");
-        setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        c->fd = connect_one(where[0], where[1]);
+        c->wire = wire_open(c->fd);
         if (epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &want) < 0)
             die("epoll_ctl");
     }
@@ -160,22 +191,23 @@ static void measure(int poller, double seconds, uint64_t messages_max, pid_t ser
 
 int main(int argc, char **argv)
 {
-    if (argc != 6) {
-        fputs("usage: echo_client PORT CONNECTIONS SECONDS MESSAGES_MAX SERVER_PID\n", stderr);
+    if (argc != 7) {
+        fputs("usage: echo_client KIND ADDRESS CONNECTIONS SECONDS MESSAGES_MAX SERVER_PID\n",
+              stderr);
         return 2;
     }
-    unsigned count = (unsigned)atoi(argv[2]);
-    double seconds = atof(argv[3]);
+    unsigned count = (unsigned)atoi(argv[3]);
+    double seconds = atof(argv[4]);
     raise_file_limit();
     int poller = epoll_create1(EPOLL_CLOEXEC);
     struct connection *all = calloc(count, sizeof *all);
     if (poller < 0 || !all)
         die("set-up");
-    connect_all(all, count, poller, (uint16_t)atoi(argv[1]));
+    connect_all(all, count, poller, argv + 1);
     for (unsigned i = 0; i < count; i++)
         send_next(&all[i], now_ns(CLOCK_MONOTONIC));
     play(poller, now_ns(CLOCK_MONOTONIC) + (uint64_t)(seconds * 2e8), UINT64_MAX);
-    measure(poller, seconds, strtoull(argv[4], NULL, 10), atoi(argv[5]));
+    measure(poller, seconds, strtoull(argv[5], NULL, 10), atoi(argv[6]));
     free(all);
     return 0;
 }

@@ -1,29 +1,62 @@
-"""The echo servers, one per contender: `python echo_servers.py CONTENDER` prints its port, serves.
+"""The echo servers: `python echo_servers.py WIRE CONTENDER` prints where it listens, and serves.
 
-Each is what its users would write, with nothing added for the benchmark: straight-line code with a
-task per connection for fibril, gevent, asyncio's sockets and streams; callbacks for the protocols.
-All read at most 4096 bytes at a time, as the C server does. They serve until they are killed.
+WIRE is tcp, tls, unix or udp. Each server is what its users would write, with nothing added for the
+benchmark: straight-line code with a task per connection for fibril, gevent, asyncio's sockets and
+streams; callbacks for the protocols. All read at most 4096 bytes at a time, as the C server does.
+They serve until they are killed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import socket
+import ssl
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import native
 
 READ_BYTES = 4096
 BACKLOG = 1024
 LOCALHOST = ("127.0.0.1", 0)
+WIRES = ("tcp", "tls", "unix", "udp")
 
 
 def announce(listener: Any) -> None:
-    print(listener.getsockname()[1], flush=True)
+    name = listener.getsockname()
+    print(name if isinstance(name, str) else name[1], flush=True)
 
 
-def serve_fibers(socket_module: Any, spawn: Any) -> None:
+def path_of_socket() -> str:
+    """In a folder of this process's; the socket outlives neither."""
+    return str(Path(tempfile.gettempdir()) / f"fibril-bench-{os.getpid()}.sock")
+
+
+def certified(context: Any) -> Any:
+    context.load_cert_chain(native.certificate())
+    return context
+
+
+# ---- straight-line code ----
+
+
+def listening(socket_module: Any, wire: str) -> Any:
+    is_unix, is_udp = wire == "unix", wire == "udp"
+    family = socket.AF_UNIX if is_unix else socket.AF_INET
+    listener = socket_module.socket(family, socket.SOCK_DGRAM if is_udp else socket.SOCK_STREAM)
+    listener.bind(path_of_socket() if is_unix else LOCALHOST)
+    if not is_udp:
+        listener.listen(BACKLOG)
+    announce(listener)
+    return listener
+
+
+def serve_fibers(wire: str, socket_module: Any, ssl_module: Any, spawn: Any) -> None:
     """fibril and gevent: the same lines."""
 
     def handle(conn: socket.socket) -> None:
@@ -31,31 +64,42 @@ def serve_fibers(socket_module: Any, spawn: Any) -> None:
             while data := conn.recv(READ_BYTES):
                 conn.sendall(data)
 
-    listener = socket_module.socket()
-    listener.bind(LOCALHOST)
-    listener.listen(BACKLOG)
-    announce(listener)
+    def handle_tls(conn: socket.socket) -> None:
+        handle(context.wrap_socket(conn, server_side=True))
+
+    listener = listening(socket_module, wire)
+    if wire == "udp":
+        while True:
+            data, peer = listener.recvfrom(READ_BYTES)
+            listener.sendto(data, peer)
+    if wire == "tls":
+        context = certified(ssl_module.SSLContext(ssl.PROTOCOL_TLS_SERVER))
     while True:
         conn, _ = listener.accept()
-        spawn(handle, conn)
+        spawn(handle_tls if wire == "tls" else handle, conn)
 
 
-def fibril() -> None:
+def fibril(wire: str) -> None:
     import fibril
     import fibril.socket
+    import fibril.ssl
 
-    serve_fibers(fibril.socket, fibril.spawn)
+    serve_fibers(wire, fibril.socket, fibril.ssl, fibril.spawn)
 
 
-def gevent() -> None:
+def gevent(wire: str) -> None:
     import gevent
     import gevent.socket
+    import gevent.ssl
 
-    serve_fibers(gevent.socket, gevent.spawn)
+    serve_fibers(wire, gevent.socket, gevent.ssl, gevent.spawn)
 
 
-async def serve_sockets() -> None:
-    """asyncio's own sockets: `loop.sock_recv`, one task per connection."""
+# ---- asyncio ----
+
+
+async def serve_sockets(wire: str) -> None:
+    """asyncio's own sockets: `loop.sock_recv`, one task per connection; they know no TLS."""
     loop = asyncio.get_running_loop()
     tasks = set()
 
@@ -64,9 +108,11 @@ async def serve_sockets() -> None:
             while data := await loop.sock_recv(conn, READ_BYTES):
                 await loop.sock_sendall(conn, data)
 
-    with socket.create_server(LOCALHOST, backlog=BACKLOG) as listener:
+    with listening(socket, wire) as listener:
         listener.setblocking(False)
-        announce(listener)
+        while wire == "udp":
+            data, peer = await loop.sock_recvfrom(listener, READ_BYTES)
+            await loop.sock_sendto(listener, data, peer)
         while True:
             conn, _ = await loop.sock_accept(listener)
             task = loop.create_task(handle(conn))
@@ -74,14 +120,23 @@ async def serve_sockets() -> None:
             task.add_done_callback(tasks.discard)
 
 
-async def serve_streams() -> None:
+def context_of(wire: str) -> ssl.SSLContext | None:
+    return certified(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)) if wire == "tls" else None
+
+
+async def serve_streams(wire: str) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(READ_BYTES):
             writer.write(data)
             await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(handle, *LOCALHOST, backlog=BACKLOG)
+    if wire == "unix":
+        server = await asyncio.start_unix_server(handle, path_of_socket(), backlog=BACKLOG)
+    else:
+        server = await asyncio.start_server(
+            handle, *LOCALHOST, backlog=BACKLOG, ssl=context_of(wire)
+        )
     announce(server.sockets[0])
     await server.serve_forever()
 
@@ -94,9 +149,24 @@ class Echo(asyncio.Protocol):
         self.transport.write(data)
 
 
-async def serve_protocol() -> None:
+class EchoDatagrams(asyncio.DatagramProtocol):
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, peer: Any) -> None:
+        self.transport.sendto(data, peer)
+
+
+async def serve_protocol(wire: str) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Echo, *LOCALHOST, backlog=BACKLOG)
+    if wire == "udp":
+        transport, _ = await loop.create_datagram_endpoint(EchoDatagrams, LOCALHOST)
+        announce(transport.get_extra_info("socket"))
+        await asyncio.Event().wait()
+    if wire == "unix":
+        server: Any = await loop.create_unix_server(Echo, path_of_socket(), backlog=BACKLOG)
+    else:
+        server = await loop.create_server(Echo, *LOCALHOST, backlog=BACKLOG, ssl=context_of(wire))
     announce(server.sockets[0])
     await server.serve_forever()
 
@@ -107,17 +177,25 @@ def uvloop_run(main: Any) -> None:
     uvloop.run(main)
 
 
-SERVERS: dict[str, Callable[[], None]] = {
+SERVERS: dict[str, Callable[[str], None]] = {
     "fibril": fibril,
     "gevent": gevent,
-    "asyncio sockets": lambda: asyncio.run(serve_sockets()),
-    "asyncio streams": lambda: asyncio.run(serve_streams()),
-    "asyncio protocol": lambda: asyncio.run(serve_protocol()),
-    "uvloop streams": lambda: uvloop_run(serve_streams()),
-    "uvloop protocol": lambda: uvloop_run(serve_protocol()),
+    "asyncio sockets": lambda wire: asyncio.run(serve_sockets(wire)),
+    "asyncio streams": lambda wire: asyncio.run(serve_streams(wire)),
+    "asyncio protocol": lambda wire: asyncio.run(serve_protocol(wire)),
+    "uvloop streams": lambda wire: uvloop_run(serve_streams(wire)),
+    "uvloop protocol": lambda wire: uvloop_run(serve_protocol(wire)),
 }
+
+
+def may_serve(contender: str, wire: str) -> bool:
+    """asyncio's sockets know no TLS, and its streams no datagrams."""
+    if wire == "tls":
+        return contender != "asyncio sockets"
+    return wire != "udp" or not contender.endswith("streams")
+
 
 if __name__ == "__main__":
     files_max = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (files_max, files_max))
-    SERVERS[sys.argv[1]]()
+    SERVERS[sys.argv[2]](sys.argv[1])

@@ -79,6 +79,8 @@
 /* Descriptors, sockets and files. */
 #include "python/io/fd_wait.c"
 #include "python/io/socket.c"
+#include "python/io/tls.c"
+#include "python/io/tls_methods.c"
 #include "python/io/file.c"
 
 /* Native threads: signals, the watchdog, their end. */

@@ -62,6 +62,7 @@ static PyObject *module_follow_stack_limit(PyObject *module, PyObject *args);
 static PyObject *module_thread_count(PyObject *module, PyObject *unused);
 static PyObject *module_trash_nesting(PyObject *module, PyObject *unused);
 static PyObject *socket_methods_make(void);                                 /* socket.c */
+static PyObject *module_tls_methods(PyObject *module, PyObject *take_over); /* tls_methods.c */
 static PyObject *greenlet_api_make(void);                                   /* greenlet_api.c */
 static void debug_learn(void);                                              /* debug.c */
 

@@ -225,6 +225,9 @@ static PyMethodDef module_methods[] = {
     {"report_thread", module_report_thread, METH_VARARGS,
      "report_thread(function, exception, /)\n--\n\nTell sys.unraisablehook of what a thread that "
      "called function has died of.\n\nSwitches: never. Threads: any."},
+    {"tls_methods", module_tls_methods, METH_O,
+     "tls_methods(take_over, /)\n--\n\nThe methods of TLS sockets, by name; take_over(sock) makes "
+     "its C-level timeout 0.\n\nSwitches: never. Threads: any."},
     {"fd_forget", module_fd_forget, METH_O,
      "fd_forget(fd, /)\n--\n\nfd is about to be closed, or is new: who waits on it gets EBADF.\n\n"
      "Switches: never. Threads: any."},

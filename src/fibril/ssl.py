@@ -3,12 +3,12 @@
 The idea: the C object that speaks TLS reads its socket's C-level timeout, and with timeout 0 it
 raises SSLWantReadError instead of waiting. So while a TLS socket is in use its C-level timeout is
 0, the one its user set is kept beside it, and each operation is tried, waits for what it wants, and
-is tried again. The standard library's own methods are what is tried.
+is tried again: in C for what is read and written (csrc/python/io/tls.c), here for the rest.
 
 Invariants: the standard library's own `SSLContext` is never replaced, nor changed: ours only says
 which sockets it makes. A socket has `_fibril_timeout` in its `__dict__` if and only if its C-level
 timeout is 0 for this reason; so one that was wrapped before a patch is simply one that has not been
-used yet.
+used yet. `_fibril_record` is what OpenSSL has encrypted and could not send whole.
 The methods must not use `super()` without arguments: `fibril.monkey` puts them on `ssl.SSLSocket`.
 Do not add: anything that does not wait.
 """
@@ -37,7 +37,7 @@ from fibril.timeout import Deadline
 if TYPE_CHECKING:
     import socket as plain
 
-    from _typeshed import ReadableBuffer, WriteableBuffer
+    from _typeshed import WriteableBuffer
 
 _EXTRA = ["cooperate", "wrap_socket"]  # the second was the standard library's until 3.11
 _PUBLIC = {
@@ -51,13 +51,7 @@ _P = ParamSpec("_P")
 _Context = TypeVar("_Context", bound=stdlib.SSLContext)
 
 _stdlib = stdlib.SSLSocket
-_read, _write, _send, _unwrap, _shutdown = (
-    _stdlib.read,
-    _stdlib.write,
-    _stdlib.send,
-    _stdlib.unwrap,
-    _stdlib.shutdown,
-)
+_unwrap, _shutdown = _stdlib.unwrap, _stdlib.shutdown
 
 
 def _take_over(sock: stdlib.SSLSocket) -> None:
@@ -66,6 +60,9 @@ def _take_over(sock: stdlib.SSLSocket) -> None:
     if timeout != 0:
         _native.settimeout(sock, 0)
         vars(sock)["_fibril_timeout"] = timeout
+
+
+_methods = _core.tls_methods(_take_over)
 
 
 def _give_back(sock: stdlib.SSLSocket) -> None:
@@ -134,25 +131,23 @@ class SSLSocket(stdlib.SSLSocket, _socket.socket):
             timeout = None
         _repeat(self, "handshake", timeout, self._sslobj.do_handshake)  # type: ignore[attr-defined]
 
-    @overload  # type: ignore[override]  # the standard library's says nothing of the number
-    def read(self, len: int = 1024, buffer: None = None) -> bytes: ...
+    if TYPE_CHECKING:  # the standard library's says nothing of the number
 
-    @overload
-    def read(self, len: int, buffer: WriteableBuffer) -> int: ...
+        @overload  # type: ignore[override]
+        def read(self, len: int = 1024, buffer: None = None) -> bytes: ...
 
-    def read(self, len: int = 1024, buffer: Any = None) -> Any:
-        """Up to `len` bytes; or their number, when read into a buffer. Nothing at the end."""
-        return _repeat(self, "read", self.gettimeout(), _read, self, len, buffer)
+        @overload
+        def read(self, len: int, buffer: WriteableBuffer) -> int: ...
 
-    def write(self, data: ReadableBuffer) -> int:
-        """Send data; the number of bytes that were taken."""
-        return int(_repeat(self, "write", self.gettimeout(), _write, self, data))
+        def read(self, len: int = 1024, buffer: Any = None) -> Any: ...
 
-    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
-        """Send data; the number of bytes that were taken."""
-        if self._sslobj is None:  # type: ignore[attr-defined]
-            return _send(self, data, flags)
-        return int(_repeat(self, "write", self.gettimeout(), _send, self, data, flags))
+    else:
+        read = _methods["read"]
+        recv = _methods["recv"]
+        recv_into = _methods["recv_into"]
+        write = _methods["write"]
+        send = _methods["send"]
+        sendall = _methods["sendall"]
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Send a file; the number of bytes. Through TLS it is read and sent piece by piece."""
@@ -162,6 +157,8 @@ class SSLSocket(stdlib.SSLSocket, _socket.socket):
 
     def unwrap(self) -> _socket.socket:
         """End TLS with the peer's consent; the socket goes on in clear text."""
+        if "_fibril_record" in vars(self):  # the farewell comes behind it
+            self.sendall(b"")
         plain: _socket.socket = _repeat(self, "read", self.gettimeout(), _unwrap, self)
         _give_back(self)
         return plain

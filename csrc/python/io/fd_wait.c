@@ -7,6 +7,8 @@
  */
 #include "python/io/fd_wait.h"
 
+#include <poll.h>
+
 /* For reports, by direction. */
 static const char *const FD_VERBS[] = {
     [FBL_READ] = "to read from",
@@ -54,6 +56,26 @@ static int fd_wait(const fd_wish *wish, uint64_t deadline_ns)
         return rc;
     errors_os(err);
     return -1;
+}
+
+/* What the kernel says now; an end or an error is to be found by trying, so it counts as ready. */
+static bool fd_is_ready(int fd, unsigned direction)
+{
+    struct pollfd entry = {.fd = fd, .events = direction == FBL_READ ? POLLIN : POLLOUT};
+    return poll(&entry, 1, 0) != 0;
+}
+
+/* Who has written a part, and is told how much, meets the exception at his next wait; what a signal
+ * handler raised, as soon as the call is over. */
+static void fd_put_off(fbl_thread *thread, bool is_signalled)
+{
+    PyObject *exception = PyErr_GetRaisedException();
+    is_signalled = is_signalled || exception == thread->interrupt;
+    if (fiber_throw_later(thread_current(thread), exception) < 0)
+        PyErr_WriteUnraisable(NULL);
+    else if (is_signalled)
+        interrupt_soon(thread, exception);
+    Py_DECREF(exception);
 }
 
 static PyObject *fd_call_wait(PyObject *args, PyObject *kwargs, unsigned direction)

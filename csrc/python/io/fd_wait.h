@@ -23,5 +23,7 @@ typedef struct {
 
 static int fd_wait(const fd_wish *wish, uint64_t deadline_ns);
 static int fd_try_wait(const fd_wish *wish, uint64_t deadline_ns, int *err);
+static bool fd_is_ready(int fd, unsigned direction);
+static void fd_put_off(fbl_thread *thread, bool is_signalled);
 
 #endif

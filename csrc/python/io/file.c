@@ -19,7 +19,6 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -103,21 +102,12 @@ static void file_advance(file_call *call, size_t done)
     }
 }
 
-/* Ready now, or -EAGAIN; other errors are the call's own to tell. */
-static ssize_t file_poll(const file_call *call)
-{
-    struct pollfd entry = {.fd = call->fd,
-                           .events = call->direction == FBL_READ ? POLLIN : POLLOUT};
-    return poll(&entry, 1, 0) == 0 ? -EAGAIN : 0;
-}
-
 /* SAFE: nobody of this thread comes between the poll and the call. Another native thread may, or
  * another process that shares a terminal: then this thread waits as it would without us. */
 static ssize_t file_try_polled(const file_call *call, mode_t mode)
 {
-    ssize_t rc = file_poll(call);
-    if (rc < 0)
-        return rc;
+    if (!fd_is_ready(call->fd, call->direction))
+        return -EAGAIN;
     size_t piece = S_ISCHR(mode) ? FILE_TERMINAL_PIECE : FILE_PIPE_PIECE;
     struct iovec part = call->parts[0];
     file_call first = *call;
@@ -191,19 +181,6 @@ static int file_wait(file_call *call, ssize_t rc, int *error)
     return 1;
 }
 
-/* The caller is told what was done; the exception is met at the fiber's next wait, or as soon as
- * the call is over if it is a signal handler's. */
-static void file_put_off(const file_call *call)
-{
-    PyObject *exception = PyErr_GetRaisedException();
-    bool is_signalled = call->is_signalled || exception == call->thread->interrupt;
-    if (fiber_throw_later(thread_current(call->thread), exception) < 0)
-        PyErr_WriteUnraisable(NULL);
-    else if (is_signalled)
-        interrupt_soon(call->thread, exception);
-    Py_DECREF(exception);
-}
-
 /* Reads what there is. -1: an exception. */
 static Py_ssize_t file_read_wait(file_call *call)
 {
@@ -238,7 +215,7 @@ static Py_ssize_t file_write_wait(file_call *call)
         if (rc == 0)
             continue;
         if (rc < 0 && done > 0)
-            file_put_off(call);
+            fd_put_off(call->thread, call->is_signalled);
         if (rc > 0 && done == 0)
             errors_os(error);
         return done > 0 ? (Py_ssize_t)done : -1;

@@ -16,33 +16,14 @@
  * more, and up to 5 ms when another thread is busy. Only large transfers let go of it.
  */
 #include "python/hub/spin.h"
-#include "python/io/fd_wait.h"
+#include "python/io/socket.h"
 
 #include <netinet/in.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-/* The head of CPython's PySocketSockObject (Modules/socketmodule.h, not installed). */
-typedef struct {
-    PyObject_HEAD int fd;
-    int family;
-    int type;
-    int proto;
-    void *error_handler;
-    int64_t timeout_ns; /* -1: none; 0: non-blocking */
-} socket_head;
-
-static PyTypeObject *socket_base; /* _socket.socket */
-
-typedef struct {
-    fbl_thread *thread;
-    fbl_fd *entry;
-    int fd;
-    bool is_tcp;          /* a short read means empty */
-    uint64_t deadline_ns; /* of the whole call; computed at the first wait */
-    int64_t timeout_ns;   /* the socket's */
-} socket_call;
+PyTypeObject *fbl_socket_type;
 
 /* With MSG_DONTWAIT a socket without timeout does not wait, as the kernel would not. */
 static int socket_begin(PyObject *self, socket_call *call, int flags)
@@ -55,6 +36,8 @@ static int socket_begin(PyObject *self, socket_call *call, int flags)
     bool is_told_not_to = head->timeout_ns < 0 && (flags & (MSG_DONTWAIT | MSG_ERRQUEUE)) != 0;
     call->timeout_ns = is_told_not_to ? 0 : head->timeout_ns;
     call->deadline_ns = 0;
+    call->late_message = "timed out";
+    call->is_thrown = false;
     call->is_tcp = (head->family == AF_INET || head->family == AF_INET6) &&
                    (head->type & 0xff) == SOCK_STREAM &&
                    (head->proto == 0 || head->proto == IPPROTO_TCP);
@@ -77,15 +60,20 @@ static int socket_wait(PyObject *self, socket_call *call, unsigned direction)
     if (call->deadline_ns == 0)
         call->deadline_ns =
             call->timeout_ns < 0 ? FBL_NEVER : hub->now(hub) + (uint64_t)call->timeout_ns;
-    int rc = fd_wait(&(fd_wish){call->thread, call->fd, direction, true}, call->deadline_ns);
+    int err;
+    fd_wish wish = {call->thread, call->fd, direction, true};
+    int rc = fd_try_wait(&wish, call->deadline_ns, &err);
+    call->is_thrown = rc < 0;
     if (fbl_likely(rc == 0)) {
         if (fbl_likely(((socket_head *)self)->fd == call->fd))
             return 0;
-        errors_os(-EBADF); /* closed, and the number perhaps reused, while it waited */
-        return -1;
+        rc = 2; /* closed, and the number perhaps reused, while it waited */
+        err = -EBADF;
     }
+    if (rc == 2)
+        errors_os(err);
     if (rc == 1)
-        PyErr_SetString(PyExc_TimeoutError, "timed out");
+        PyErr_SetString(PyExc_TimeoutError, call->late_message);
     return -1;
 }
 
@@ -221,7 +209,7 @@ static PyObject *socket_recv_bytes_wait(PyObject *self, socket_call *call, Py_ss
     return bytes;
 }
 
-static PyObject *socket_recv(PyObject *self, PyObject *const *args, Py_ssize_t count)
+static PyObject *socket_recv_args_wait(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     if (count < 1 || count > 2)
         return errors_refuse(PyExc_TypeError, "recv(bufsize, flags=0) takes 1 or 2 arguments");
@@ -248,7 +236,7 @@ static PyObject *socket_recv(PyObject *self, PyObject *const *args, Py_ssize_t c
     }
 }
 
-static PyObject *socket_recv_into(PyObject *self, PyObject *args, PyObject *kwargs)
+static PyObject *socket_recv_into_args_wait(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"buffer", "nbytes", "flags", NULL};
     Py_buffer view;
@@ -317,7 +305,7 @@ static int socket_send_arguments(PyObject *const *args, Py_ssize_t count, Py_buf
     return PyObject_GetBuffer(args[0], view, PyBUF_SIMPLE);
 }
 
-static PyObject *socket_send(PyObject *self, PyObject *const *args, Py_ssize_t count)
+static PyObject *socket_send_args_wait(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     Py_buffer view;
     int flags;
@@ -331,7 +319,7 @@ static PyObject *socket_send(PyObject *self, PyObject *const *args, Py_ssize_t c
     return sent < 0 ? NULL : PyLong_FromSsize_t(sent);
 }
 
-static PyObject *socket_sendall(PyObject *self, PyObject *const *args, Py_ssize_t count)
+static PyObject *socket_sendall_args_wait(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     Py_buffer view;
     int flags;
@@ -429,11 +417,12 @@ PyDoc_STRVAR(
     "Switches: if it must wait. Threads: any. Raises as recv does.");
 
 static PyMethodDef socket_method_defs[] = {
-    {"recv", (PyCFunction)(void (*)(void))socket_recv, METH_FASTCALL, socket_recv_doc},
-    {"recv_into", (PyCFunction)(void (*)(void))socket_recv_into, METH_VARARGS | METH_KEYWORDS,
-     socket_recv_into_doc},
-    {"send", (PyCFunction)(void (*)(void))socket_send, METH_FASTCALL, socket_send_doc},
-    {"sendall", (PyCFunction)(void (*)(void))socket_sendall, METH_FASTCALL, socket_sendall_doc},
+    {"recv", (PyCFunction)(void (*)(void))socket_recv_args_wait, METH_FASTCALL, socket_recv_doc},
+    {"recv_into", (PyCFunction)(void (*)(void))socket_recv_into_args_wait,
+     METH_VARARGS | METH_KEYWORDS, socket_recv_into_doc},
+    {"send", (PyCFunction)(void (*)(void))socket_send_args_wait, METH_FASTCALL, socket_send_doc},
+    {"sendall", (PyCFunction)(void (*)(void))socket_sendall_args_wait, METH_FASTCALL,
+     socket_sendall_doc},
     {"accept_fd", socket_accept_fd, METH_NOARGS, socket_accept_fd_doc},
     {0},
 };
@@ -464,19 +453,28 @@ static int socket_check_head(PyObject *type)
     return closed == NULL ? -1 : 0;
 }
 
-/* The dict `socket_methods`: name -> method descriptor of _socket.socket. */
+/* Methods of _socket.socket, as descriptors, by name; `type` is that type, or NULL and an exception
+ * is set. */
+static PyObject *socket_methods_of(PyTypeObject *type, PyMethodDef *defs)
+{
+    PyObject *dict = type == NULL ? NULL : PyDict_New();
+    for (PyMethodDef *def = defs; dict != NULL && def->ml_name != NULL; def++) {
+        PyObject *method = PyDescr_NewMethod(type, def);
+        if (method == NULL || PyDict_SetItemString(dict, def->ml_name, method) < 0)
+            Py_CLEAR(dict);
+        Py_XDECREF(method);
+    }
+    return dict;
+}
+
+/* The dict `socket_methods`. */
 static PyObject *socket_methods_make(void)
 {
     PyObject *module = PyImport_ImportModule("_socket");
     PyObject *type = module == NULL ? NULL : PyObject_GetAttrString(module, "socket");
     Py_XDECREF(module);
-    PyObject *dict = type == NULL || socket_check_head(type) < 0 ? NULL : PyDict_New();
-    for (PyMethodDef *def = socket_method_defs; dict != NULL && def->ml_name != NULL; def++) {
-        PyObject *method = PyDescr_NewMethod((PyTypeObject *)type, def);
-        if (method == NULL || PyDict_SetItemString(dict, def->ml_name, method) < 0)
-            Py_CLEAR(dict);
-        Py_XDECREF(method);
-    }
-    socket_base = (PyTypeObject *)type;
-    return dict;
+    if (type == NULL || socket_check_head(type) < 0)
+        return NULL;
+    fbl_socket_type = (PyTypeObject *)type;
+    return socket_methods_of(fbl_socket_type, socket_method_defs);
 }

@@ -87,8 +87,8 @@ PARTS: dict[str, list[Patch]] = {
         "ssl",
         "SSLSocket",
         "fibril.ssl",
-        "gettimeout settimeout setblocking getblocking timeout do_handshake read write send unwrap"
-        " shutdown detach sendfile",
+        "gettimeout settimeout setblocking getblocking timeout do_handshake read recv recv_into"
+        " write send sendall unwrap shutdown detach sendfile",
     ),
     "select": [
         *_functions("select", "fibril.select", "select poll epoll"),
