@@ -76,6 +76,13 @@ LEFT: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "GSENDAGAIN": "Windows'",
         },
         "gevent.ssl": {"orig_SSLContext": "a part of its patch"},
+        "gevent.subprocess": {
+            "AsyncResult FileObject GenericAlias Greenlet PathLike _posixsubprocess fork"
+            " fork_and_watch fsdecode fsencode get_hub getcurrent joinall killall linkproxy"
+            " os_close sleep spawn xrange": "what it is made of",
+            "MAC MAXFD mswindows": "what it asks of the system",
+            "name place value": "left over by its loops",
+        },
         "gevent.thread": {},
         "gevent.threading": {"main_native_thread": "a part of its patch"},
         "gevent.threadpool": {

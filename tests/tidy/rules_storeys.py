@@ -128,6 +128,7 @@ MODULES = (
     ("_io", "dispatch"),
     ("_hub",),
     ("signal", "select", "selectors", "socket", "ssl", "task", "pool", "threadpool", "hub", "os"),
+    ("subprocess",),
     ("libraries",),
     ("testing", "inspect"),
     ("util",),

@@ -10,8 +10,7 @@ Importing fibril patches none of this (handlers of signals it serves: fibril._hu
 patched is the table in `patches.py`; what was there before is kept in `saved.py`. Each function may
 be called any number of times, in any order.
 
-Not patched yet, and so blocking their native thread: the `os` module, waiting for child processes
-(`subprocess`; talking to them is served), and file I/O. `is_module_patched` says so.
+Not patched yet, and so blocking its native thread: file I/O. `is_module_patched` says so.
 """
 
 import sys
@@ -198,9 +197,7 @@ def patch_signal() -> None:
 
 
 def patch_subprocess() -> bool | None:
-    """`Popen.wait`, with or without a timeout, lets other tasks run, and ends as the process does.
-
-    For pipes and `communicate`, `patch_os` and `patch_select` are needed as well.
+    """Processes: `Popen`, its pipes, and waiting, with a timeout or without, let other tasks run.
 
     Switches: never. Threads: any.
     """

@@ -62,7 +62,26 @@ PARTS: dict[str, list[Patch]] = {
         Patch("os", "lockf", "fibril._io.files", "os_lockf"),
         *_functions("fcntl", "fibril._io.files", "flock lockf"),
     ],
-    "subprocess": _methods("subprocess", "Popen", "fibril._io.popen", "_wait"),
+    "subprocess": [
+        *_methods(
+            "subprocess",
+            "Popen",
+            "fibril.subprocess",
+            "__init__ _execute_child _communicate _wait result rawlink unlink",
+        ),
+        *(
+            Patch("fibril.subprocess", name, "subprocess", name)
+            for name in [
+                "Popen",
+                "call",
+                "check_call",
+                "check_output",
+                "getoutput",
+                "getstatusoutput",
+                "run",
+            ]
+        ),
+    ],
     "time": [
         *_functions("time", "fibril.time", "sleep"),
         *_functions("time", "fibril.monkey.idents", "pthread_getcpuclockid"),

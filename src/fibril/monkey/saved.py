@@ -28,10 +28,10 @@ def put(module: ModuleType, name: str, replacement: Any) -> Any:
     owner = getattr(module, class_name) if class_name else module
     # Not getattr: that binds methods, and a program may have made a module's name a property.
     if class_name:
-        original = inspect.getattr_static(owner, attribute)
+        original = inspect.getattr_static(owner, attribute, None)
     else:
         original = vars(module).get(attribute)
-    if class_name or attribute in vars(module):
+    if original is not None or (not class_name and attribute in vars(module)):
         saved.setdefault(module.__name__, {}).setdefault(name, original)
     setattr(owner, attribute, replacement)
     return original
