@@ -60,7 +60,18 @@ __all__ = [
 #: The public modules.
 _MODULES = frozenset(
     {
-        *("compat", "config", "errors", "event", "hub", "libraries", "local", "lock", "monkey"),
+        *(
+            "compat",
+            "config",
+            "errors",
+            "event",
+            "events",
+            "hub",
+            "libraries",
+            "local",
+            "lock",
+            "monkey",
+        ),
         *("native", "os", "pool", "queue", "select", "selectors", "signal", "socket", "ssl"),
         *("task", "testing", "thread", "threadpool", "time", "timeout", "util"),
     }
@@ -72,6 +83,7 @@ if TYPE_CHECKING:  # what __getattr__ gives: the same names
     from fibril import config as config
     from fibril import errors as errors
     from fibril import event as event
+    from fibril import events as events
     from fibril import hub as hub
     from fibril import libraries as libraries
     from fibril import local as local

@@ -2,7 +2,7 @@
 
 The idea: fibril has one loop, one resolver and one kind of thread pool, so most of gevent's
 settings choose between things that are not there. They are kept, so that a program can set and read
-them, and say here that nothing follows. What has a meaning in fibril takes effect.
+them, and say here that nothing follows. What has a meaning in fibril takes effect: see _EFFECTS.
 
 Each is read from its environment variable when it is first asked for, as with gevent.
 Do not add: settings of fibril's own. Those are functions where they belong.
@@ -38,6 +38,19 @@ def _number(text: str) -> float | None:
     return float(text) if text else None
 
 
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def _bytes(text: str) -> int | None:
+    """A number of bytes, as 1073741824, 1024MB or 1.5G."""
+    number = text.strip().upper().removesuffix("B")
+    unit = number[-1:] if number[-1:].isalpha() else ""
+    try:
+        return int(float(number.removesuffix(unit)) * _UNITS[unit]) if text else None
+    except (KeyError, ValueError):
+        raise ValueError(f"cannot read {text!r} as a number of bytes. Give 500MB or 2G.") from None
+
+
 # What gevent has, with its defaults. Those with an effect are named in _EFFECTS.
 _SETTINGS = {
     "resolver": _Setting("GEVENT_RESOLVER", ["thread"], _names),
@@ -54,18 +67,50 @@ _SETTINGS = {
     "max_blocking_time": _Setting("GEVENT_MAX_BLOCKING_TIME", 1.0, _number),
     "print_blocking_reports": _Setting("GEVENT_MONITOR_PRINT_BLOCKING_REPORTS", True, _flag),
     "memory_monitor_period": _Setting("GEVENT_MONITOR_MEMORY_PERIOD", 5.0, _number),
-    "max_memory_usage": _Setting("GEVENT_MONITOR_MEMORY_MAX", None, str),
+    "max_memory_usage": _Setting("GEVENT_MONITOR_MEMORY_MAX", None, _bytes),
     "resolver_nameservers": _Setting("GEVENT_RESOLVER_NAMESERVERS", None, _names),
     "resolver_timeout": _Setting("GEVENT_RESOLVER_TIMEOUT", None, _number),
 }
-_EFFECTS = ("monitor_thread", "max_blocking_time")  # together: fibril.hub.set_blocking_limit
+
+
+def _limit_blocking(settings: Any) -> None:
+    limit_s = settings.max_blocking_time if settings.monitor_thread else 0
+    _core.watchdog_limit(limit_s or 0)
+
+
+def _print_reports(settings: Any) -> None:
+    from fibril._hub import watchdog
+
+    watchdog.set_printing(bool(settings.print_blocking_reports))
+
+
+def _limit_memory(settings: Any) -> None:
+    from fibril._hub import memory
+
+    limit = settings.max_memory_usage
+    memory.max_bytes = _bytes(limit) if isinstance(limit, str) else limit
+    memory.period_s = settings.memory_monitor_period
+    if limit and settings.monitor_thread:
+        hub: Any = _core.get_hub()  # fibril.hub.Hub
+        hub.start_periodic_monitoring_thread().install_monitor_memory_usage()
+
+
+_EFFECTS: dict[str, Callable[[Any], None]] = {
+    "monitor_thread": _limit_blocking,
+    "max_blocking_time": _limit_blocking,
+    "print_blocking_reports": _print_reports,
+    "max_memory_usage": _limit_memory,
+    "memory_monitor_period": _limit_memory,
+}
 
 
 class Config:
     """The settings, as attributes; only those that gevent has.
 
     `max_blocking_time` (seconds) and `monitor_thread` set what fibril.hub.set_blocking_limit does,
-    which fibril does by default. The others are kept and have no effect.
+    which fibril does by default; `print_blocking_reports` whether that is printed. With a
+    `max_memory_usage` (bytes, or a text as "2G") fibril.events tell when the process uses more, by
+    a look each `memory_monitor_period` seconds. The others are kept and have no effect.
 
     Switches: never. Threads: any. Raises AttributeError for a name that gevent does not have.
 
@@ -95,8 +140,7 @@ class Config:
         self._check(name)
         self.__dict__["_values"][name] = value
         if name in _EFFECTS:
-            limit_s = self.max_blocking_time if self.monitor_thread else 0
-            _core.watchdog_limit(limit_s or 0)
+            _EFFECTS[name](self)
 
     def set(self, name: str, value: Any) -> None:
         """Set one by its name.

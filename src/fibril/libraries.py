@@ -239,9 +239,17 @@ def when_imported(name: str, action: _Action) -> None:
 def whenever_imported(name: str, action: _Action) -> None:
     """The same from now on, each time that a module of that name is made anew, as tests do.
 
+    "package.*": for each module in a package.
+
     Switches: never, unless the action does. Threads: any; the action: that which imports.
     """
     _wanted_always.setdefault(name, []).append(action)
+
+
+def _patterns(name: str) -> list[str]:
+    """a.b.c → a.b.c, a.*, a.b.*: under which a module may be wanted always."""
+    dots = [at for at, char in enumerate(name) if char == "."]
+    return [name, *(f"{name[:at]}.*" for at in dots)]
 
 
 class _Finder:
@@ -251,7 +259,7 @@ class _Finder:
     def find_spec(
         name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if name not in _wanted and name not in _wanted_always:
+        if name not in _wanted and not any(map(_wanted_always.__contains__, _patterns(name))):
             return None
         for finder in sys.meta_path:
             if finder is _Finder or not hasattr(finder, "find_spec"):
@@ -279,7 +287,8 @@ class _Loader:
             module.__spec__.loader = self._loader
         self._loader.exec_module(module)
         name = module.__name__
-        for action in (*_wanted.pop(name, ()), *_wanted_always.get(name, ())):
+        always = [_wanted_always.get(pattern, ()) for pattern in _patterns(name)]
+        for action in (*_wanted.pop(name, ()), *(each for actions in always for each in actions)):
             action(module)
 
     def __getattr__(self, name: str) -> Any:

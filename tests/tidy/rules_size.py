@@ -38,7 +38,7 @@ ROOMS = {
     "csrc/python/thread": (1300, "native threads and their signals"),
     "src": (300, "what pytest loads"),
     "src/fibril": (5000, "what users import"),
-    "src/fibril/_hub": (1600, "the hub's loop and watchers"),
+    "src/fibril/_hub": (1800, "the hub's loop and watchers, and whom it tells"),
     "src/fibril/_io": (1200, "beneath sockets and files"),
     "src/fibril/cli": (600, "the command"),
     "src/fibril/compat": (900, "serving the names of others"),
@@ -47,7 +47,7 @@ ROOMS = {
     "src/fibril/compat/greenlet": (300, "greenlet's"),
     "src/fibril/dispatch": (1800, "where a call runs"),
     "src/fibril/inspect": (2000, "what tools see"),
-    "src/fibril/monkey": (900, "patches of the standard library"),
+    "src/fibril/monkey": (1500, "patches of the standard library, and what is left of it"),
     "src/fibril/testing": (1100, "for tests of programs"),
 }
 # Ladders: choosing between variants is all that these files do.

@@ -162,12 +162,16 @@ class LoopHub(_core.Hub):
     def start_periodic_monitoring_thread(self) -> PeriodicMonitor:
         """Return what calls functions with this hub now and then; always the same.
 
+        When it is made, subscribers are told (fibril.events.PeriodicMonitorThreadStartedEvent).
+
         Switches: never. Threads: any.
         """
         if self.periodic_monitoring_thread is None:
+            from fibril._hub.events import PeriodicMonitorThreadStartedEvent, publish
             from fibril._hub.monitor import PeriodicMonitor
 
             self.periodic_monitoring_thread = PeriodicMonitor(self)
+            publish(PeriodicMonitorThreadStartedEvent(self.periodic_monitoring_thread))
         return self.periodic_monitoring_thread
 
     # ---- waiting for the end ----

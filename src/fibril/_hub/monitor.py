@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fibril import _core, native
+from fibril._hub import memory
 from fibril.dispatch.workers import Workers, renew_after_fork
 
 __all__ = ["PeriodicMonitor"]
@@ -43,6 +44,7 @@ class PeriodicMonitor:
 
     def __init__(self, hub: _core.Hub) -> None:
         self._hub = weakref.ref(hub)
+        self._memory = memory.MemoryWatch()
         self._due: dict[Function, tuple[float, float]] = {}  # period, and when it is called next
         self._begin()
         renew_after_fork(self)
@@ -84,6 +86,31 @@ class PeriodicMonitor:
         Switches: never. Threads: any.
         """
         return list(self._due)
+
+    def can_monitor_memory_usage(self) -> bool:
+        """Whether the system tells how much memory the process uses; it does.
+
+        Switches: never. Threads: any.
+        """
+        return True
+
+    def install_monitor_memory_usage(self) -> None:
+        """Look now and then whether the process uses more memory than it may.
+
+        What it may, and the seconds between two looks: memory.max_bytes, memory.period_s, which
+        `fibril.config.config` sets. Events tell of it.
+
+        Switches: never. Threads: any.
+        """
+        period_s = max(memory.period_s, memory.PERIOD_MIN_S)
+        self.add_monitoring_function(self.monitor_memory_usage, period_s)
+
+    def monitor_memory_usage(self, hub: Any = None) -> Any:
+        """Look now; the event that subscribers were given, or None.
+
+        Switches: never. Threads: any.
+        """
+        return self._memory.look()
 
     def ignore_current_greenlet_blocking(self) -> None:
         """Do not report that the current fiber keeps its thread, until it next gives way.

@@ -19,10 +19,11 @@ from types import FrameType
 from fibril import _core
 from fibril._hub.report import format_stack, name
 
-__all__ = ["set_blocking_limit", "tell"]
+__all__ = ["report_blocking", "set_blocking_limit", "set_printing", "tell"]
 
 _PLACES_MAX = 1000
 _told: set[int] = set()
+_is_printing = True
 
 
 def set_blocking_limit(seconds: float) -> float:
@@ -54,8 +55,34 @@ def tell(hub: _core.Hub | None, fiber: _core.Fiber, thread_id: int, seconds: flo
         return
     if len(_told) < _PLACES_MAX:
         _told.add(place)
+    lines = _lines(fiber, seconds, frame)
+    _notify(hub, fiber, seconds, lines)
     report = getattr(hub, "report_blocking", report_blocking)
-    report(fiber, seconds, frame)
+    if report is report_blocking:
+        _write(lines)
+    else:
+        report(fiber, seconds, frame)
+
+
+def _notify(hub: _core.Hub | None, fiber: _core.Fiber, seconds: float, lines: list[str]) -> None:
+    """Nobody can have subscribed who has not imported the one or the other."""
+    if "fibril._hub.events" not in sys.modules and "zope.event" not in sys.modules:
+        return
+    from fibril._hub.events import EventLoopBlocked, notify
+
+    try:
+        notify(EventLoopBlocked(fiber, seconds, lines, hub=hub))
+    except BaseException:  # whatever it is, nobody else is there to see it
+        sys.excepthook(*sys.exc_info())
+
+
+def set_printing(is_printing: bool) -> None:
+    """Whether reports are written to stderr; who has subscribed to events is told all the same.
+
+    Switches: never. Threads: any; it holds for all.
+    """
+    global _is_printing
+    _is_printing = is_printing
 
 
 def report_blocking(fiber: _core.Fiber, seconds: float, frame: FrameType | None) -> None:
@@ -63,18 +90,25 @@ def report_blocking(fiber: _core.Fiber, seconds: float, frame: FrameType | None)
 
     Switches: never. Threads: any.
     """
-    stream = sys.stderr
-    if stream is None:
-        return
+    _write(_lines(fiber, seconds, frame))
+
+
+def _lines(fiber: _core.Fiber, seconds: float, frame: FrameType | None) -> list[str]:
     stack = "".join(format_stack(frame)) or "  (no Python frames)\n"
-    stream.write(
+    return (
         f"fibril: {name(fiber)} has kept its thread for {seconds:.1f} s, and others could have "
         "run.\nIf it computes, call fibril.sleep(0) now and then; if it waits in a call that "
         "fibril does\nnot know of, use fibril.offload(fn, ...). Told once for each place; see\n"
         "fibril.hub.set_blocking_limit.\n"
-        f"Where it is (most recent call last):\n{stack}\n"
-    )
-    stream.flush()
+        f"Where it is (most recent call last):\n{stack}"
+    ).splitlines()
+
+
+def _write(lines: list[str]) -> None:
+    stream = sys.stderr
+    if stream is not None and _is_printing:
+        stream.write("\n".join([*lines, "", ""]))
+        stream.flush()
 
 
 def _place(frame: FrameType | None) -> int:

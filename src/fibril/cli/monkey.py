@@ -17,13 +17,13 @@ from fibril.cli.usage import UsageError
 
 __all__ = ["main"]
 
+# gevent has options for them; here they mean nothing, as for patch_all().
+_WITHOUT_MEANING = ["sys", "aggressive", "Event", "builtins", "contextvars"]
 _PARTS = [
     name
     for name, parameter in inspect.signature(monkey.patch_all).parameters.items()
-    if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in _WITHOUT_MEANING
 ]
-# gevent has options for them; here they mean nothing, as for patch_all().
-_WITHOUT_MEANING = ["sys", "aggressive", "Event", "builtins", "contextvars"]
 
 USAGE = """\
 usage: python -m gevent.monkey [OPTION...] PROGRAM [ARGUMENT...]

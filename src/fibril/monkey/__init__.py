@@ -10,16 +10,21 @@ Importing fibril patches none of this (handlers of signals it serves: fibril._hu
 patched is the table in `patches.py`; what was there before is kept in `saved.py`. Each function may
 be called any number of times, in any order.
 
+Whoever wants to know is told (fibril.events), and may refuse; `keep()` marks modules that are never
+to be patched; `fibril doctor` lists what is left that blocks.
+
 Not patched yet, and so blocking its native thread: file I/O. `is_module_patched` says so.
 """
 
 import sys
-import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from types import ModuleType
 from typing import Any
 
+from fibril import events
+from fibril._hub.events import publish
 from fibril.monkey import patches
+from fibril.monkey.kept import keep
 from fibril.monkey.rebind import MonkeyPatchWarning, warn
 from fibril.monkey.saved import get_original, is_object_patched, put, remove_item, saved
 
@@ -29,6 +34,7 @@ __all__ = [
     "is_anything_patched",
     "is_module_patched",
     "is_object_patched",
+    "keep",
     "patch_all",
     "patch_builtins",
     "patch_contextvars",
@@ -51,6 +57,9 @@ __all__ = [
 ]
 
 
+_last_asked: dict[str, Any] | None = None
+
+
 def patch_all(
     *,
     socket: bool = True,
@@ -61,18 +70,29 @@ def patch_all(
     os: bool = True,
     ssl: bool = True,
     subprocess: bool = True,
+    sys: bool = False,
+    aggressive: bool = True,
+    Event: bool = True,  # noqa: N803  # gevent's name
+    builtins: bool = True,
     signal: bool = True,
     queue: bool = True,
-    **others: Any,
+    contextvars: bool = True,
+    **kwargs: Any,
 ) -> bool | None:
     """Patch everything that can be, but for what is given as False.
 
     Call it first thing in the program; what was imported before is served as far as it can be, and
-    what cannot be is named in a MonkeyPatchWarning. The names that gevent knows and that mean
-    nothing here (sys, aggressive, Event, builtins, contextvars) are accepted. Returns True, or None
-    if all of it was patched before.
+    what cannot be is named in a MonkeyPatchWarning. Whoever has subscribed is told (fibril.events),
+    and may refuse a module or all of it; other arguments are for him. Returns True; None if all of
+    it was patched before; False if it was refused. What was patched before stays so.
 
-    Switches: never. Threads: owner; call it on the main thread.
+    gevent's other arguments choose between things that are not there, and change nothing: `sys`
+    (the standard streams are patched with `os`, or not at all), `aggressive` (`select.epoll` and
+    the selectors let others run, so they need not be removed), `Event` (`threading.Event` stays the
+    standard library's, on locks that park), `builtins` and `contextvars` (as they are they serve
+    fibers).
+
+    Switches: never, unless a subscriber waits. Threads: owner; call it on the main thread.
 
     >>> from fibril import monkey
     >>> monkey.patch_all(thread=False, ssl=False)
@@ -80,46 +100,75 @@ def patch_all(
     >>> monkey.is_module_patched("socket")
     True
     """
-    wanted = {
-        "os": os,
-        "subprocess": subprocess,
-        "thread": thread,
-        "time": time,
-        "dns": socket and dns,
-        "socket": socket,
-        "select": select,
-        "ssl": ssl,
-        "queue": queue,
-    }
-    done = _patch([part for part, is_wanted in wanted.items() if is_wanted])
+    asked = {name: value for name, value in locals().items() if name != "kwargs"}
+    return _patch_all(asked, kwargs)
+
+
+def _patch_all(asked: dict[str, Any], others: dict[str, Any]) -> bool | None:
+    global _last_asked
+    if {**asked, **others} == _last_asked:
+        return None
+    try:
+        publish(events.GeventWillPatchAllEvent(asked, others))
+    except events.DoNotPatch:
+        return False
+    is_wanted = {**asked, "selectors": asked["select"]}
+    is_wanted["dns"] = asked["socket"] and asked["dns"]
+    done = _patch([part for part in _ORDER if is_wanted[part]])
     if "gevent" in sys.modules:  # whose patch_all() leaves all of its modules behind
         from fibril import compat
 
         compat.load_all()
+    publish(events.GeventDidPatchBuiltinModulesEvent(asked, others))
+    publish(events.GeventDidPatchAllEvent(asked, others))
+    _last_asked = {**asked, **others}
     return done
 
 
-def _patch(parts: Iterable[str]) -> bool | None:
-    return True if patches.apply(parts) else None
+_ORDER = (
+    *("os", "thread", "time", "dns", "socket", "select", "selectors", "ssl", "subprocess", "queue"),
+)
 
 
-def patch_thread(**others: Any) -> bool | None:
+def _patch(parts: Iterable[str], left_out: Collection[str] = ()) -> bool | None:
+    return True if patches.apply(parts, left_out=left_out) else None
+
+
+def patch_thread(
+    threading: bool = True,
+    _threading_local: bool = True,
+    Event: bool = True,  # noqa: N803  # gevent's name
+    logging: bool = True,
+    existing_locks: bool = True,
+) -> bool | None:
     """Threads become tasks, and locks, `threading.local` and identities are those of fibers.
 
     Thread, Condition, Event, Queue and the executors stay the standard library's. Native threads
     that run already stay native; new ones are to be had from `fibril.native`. A log record made in
     a task has the task's name as `taskName`; its `threadName` is that of the Thread which the task
-    is, and Dummy-N in any other. What gevent lets choose here (threading, Event, logging,
-    existing_locks) is accepted and always done.
+    is, and Dummy-N in any other.
 
-    Switches: never. Threads: owner; call it on the main thread.
+    _threading_local: whether the module of that name gets its `local`, too. logging: whether log
+    records name tasks, and the locks of handlers that exist are replaced. existing_locks: whether
+    the lock of executors that were imported before is, and others are named in a warning. threading
+    and Event change nothing: without the first, threads would be native with locks that are not,
+    and wait for each other for ever; and `threading.Event` is served by the locks in it.
+
+    Switches: never, unless a subscriber waits. Threads: owner; call it on the main thread.
     """
-    if threading.current_thread() is not threading.main_thread():
+    import threading as stdlib
+
+    if stdlib.current_thread() is not stdlib.main_thread():
         warn(
             "patch_thread is called on a native thread that is not the main one: the main thread's "
             "locks may be mixed. Call it first thing in the program."
         )
-    return _patch(["thread"])
+    wanted = {
+        "_threading_local": _threading_local,
+        "logging": logging,
+        "existing_locks": existing_locks,
+    }
+    return _patch(["thread"], [name for name, is_wanted in wanted.items() if not is_wanted])
 
 
 def patch_time() -> bool | None:
@@ -159,7 +208,7 @@ def patch_select(aggressive: bool = True) -> bool | None:
 
     Switches: never. Threads: any.
     """
-    return _patch(["select"])
+    return _patch(["select", "selectors"])
 
 
 def patch_selectors(aggressive: bool = True) -> bool | None:
@@ -228,20 +277,29 @@ def patch_sys(stdin: bool = True, stdout: bool = True, stderr: bool = True) -> N
 def patch_module(
     target_module: ModuleType, source_module: ModuleType, items: Iterable[str] | None = None
 ) -> bool:
-    """Put names of one module in the place of another's; returns True.
+    """Put names of one module in the place of another's; False if somebody refuses it, else True.
 
     items: which; None for those that the source lists as `__implements__`. The originals are kept
     for `get_original`. The source's functions `_gevent_will_monkey_patch(target, items, warn)` and
-    `_gevent_did_monkey_patch`, if it has them, are called before and afterwards.
+    `_gevent_did_monkey_patch`, if it has them, are called before and afterwards, and then those who
+    have subscribed (fibril.events). Before, each may take names out of the list, or raise
+    DoNotPatch.
 
-    Switches: never. Threads: any. Raises AttributeError if there is nothing of that name.
+    Switches: never, unless one of these waits. Threads: any. Raises AttributeError if there is
+    nothing of that name.
     """
     names = list(source_module.__implements__ if items is None else items)
-    _call_hook(source_module, "_gevent_will_monkey_patch", target_module, names)
+    target_name = target_module.__name__
+    try:
+        _call_hook(source_module, "_gevent_will_monkey_patch", target_module, names)
+        publish(events.GeventWillPatchModuleEvent(target_name, source_module, target_module, names))
+    except events.DoNotPatch:
+        return False
     replacements = {name: getattr(source_module, name) for name in names}
     for name, replacement in replacements.items():
         put(target_module, name, replacement)
     _call_hook(source_module, "_gevent_did_monkey_patch", target_module, names)
+    publish(events.GeventDidPatchModuleEvent(target_name, source_module, target_module))
     return True
 
 

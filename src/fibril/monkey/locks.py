@@ -19,11 +19,21 @@ from fibril import native
 from fibril.monkey.rebind import warn
 from fibril.thread import LockType, RLock
 
-__all__ = ["renew", "tell_shared"]
+__all__ = ["renew", "renew_logging", "tell_shared"]
 
 
 def renew() -> None:
-    """Replace the standard library's locks that a fiber may hold while it is parked.
+    """Replace the lock that executors hold while they start threads.
+
+    Switches: never. Threads: owner; called once, by patch_thread.
+    """
+    futures: Any = sys.modules.get("concurrent.futures.thread")
+    if futures is not None:
+        futures._global_shutdown_lock = LockType()
+
+
+def renew_logging() -> None:
+    """Replace the locks that a fiber may hold while a handler of `logging` waits.
 
     Switches: never. Threads: owner; called once, by patch_thread.
     """
@@ -36,9 +46,6 @@ def renew() -> None:
                 former = handler.lock
                 handler.createLock()
                 _take_as_often(former, handler.lock)
-    futures: Any = sys.modules.get("concurrent.futures.thread")
-    if futures is not None:
-        futures._global_shutdown_lock = LockType()
 
 
 def _renewed(former: Any) -> RLock:

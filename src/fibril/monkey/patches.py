@@ -11,13 +11,15 @@ Do not add: code for a single patch; that belongs beside its replacement.
 
 import importlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from fibril import native
+from fibril import events, native
+from fibril._hub.events import publish
 from fibril.libraries import whenever_imported
 from fibril.monkey import locks, running_loop, semaphores
+from fibril.monkey.kept import is_kept
 from fibril.monkey.rebind import rebind
 from fibril.monkey.saved import put
 
@@ -109,8 +111,8 @@ PARTS: dict[str, list[Patch]] = {
         "gettimeout settimeout setblocking getblocking timeout do_handshake read recv recv_into"
         " write send sendall unwrap shutdown detach sendfile",
     ),
-    "select": [
-        *_functions("select", "fibril.select", "select poll epoll"),
+    "select": _functions("select", "fibril.select", "select poll epoll"),
+    "selectors": [
         Patch("selectors", "SelectSelector._select", "fibril.selectors", "SelectSelector._select"),
         Patch("selectors", "PollSelector._selector_cls", "fibril.select", "poll"),
         Patch("selectors", "PollSelector.select", "fibril.selectors", "PollSelector.select"),
@@ -146,33 +148,123 @@ PARTS: dict[str, list[Patch]] = {
     ],
 }
 
+# The modules of each part that subscribers are told of (fibril.events), and may refuse. What else a
+# part replaces goes with these, and all of it with each: half of what makes threads tasks would let
+# them wait for each other for ever.
+_TOLD = {
+    "os": ("os",),
+    "thread": ("_thread", "threading"),
+    "time": ("time",),
+    "dns": ("socket",),
+    "socket": ("socket",),
+    "select": ("select",),
+    "selectors": ("selectors",),
+    "ssl": ("ssl",),
+    "subprocess": ("subprocess",),
+    "queue": ("queue",),
+}
+
 _applied: set[str] = set()
 
 
-def apply(parts: Iterable[str]) -> list[str]:
+def apply(parts: Iterable[str], *, left_out: Collection[str] = ()) -> list[str]:
     """Apply parts of the table that are not yet; which they were.
 
-    Switches: never. Threads: any.
+    left_out: modules that keep what they have, and "existing_locks" for locks that do. A part that
+    a subscriber refuses is left alone, too.
+
+    Switches: as the function does, if a subscriber waits. Threads: any.
     """
     fresh = [part for part in parts if part not in _applied and _exists(part)]
-    _applied.update(fresh)
-    lines = [(line, _find(line)) for part in fresh for line in PARTS[part]]
+    found = {line: _find(line) for part in fresh for line in PARTS[part]}
+    replaced: list[tuple[Any, Any]] = []
+    done: list[str] = []
+    try:
+        for stage in _stages(fresh):
+            lines = _ask(stage, left_out)
+            if lines:
+                _applied.update(stage)
+                done += stage
+                replaced += _put(lines, found)
+                _finish(stage, left_out)
+                _tell(stage, lines)
+    finally:  # a subscriber may fail
+        rebind(replaced)
+    if "thread" in done and "existing_locks" not in left_out:
+        locks.tell_shared()
+    return done
+
+
+def _stages(parts: list[str]) -> list[list[str]]:
+    """The parts one after the other, but together if they are told of as one module."""
+    stages: dict[tuple[str, ...], list[str]] = {}
+    for part in parts:
+        stages.setdefault(_TOLD.get(part, (part,)), []).append(part)
+    return list(stages.values())
+
+
+def _ask(stage: list[str], left_out: Collection[str]) -> list[Patch]:
+    """The lines of some parts to which all agree: the caller, the program, and who is told."""
+    told = _TOLD.get(stage[0], ())
+    agreed: dict[str, list[Patch]] = {}
+    for line in (line for part in stage for line in PARTS[part]):
+        if line.module not in left_out and not is_kept(line.module):
+            agreed.setdefault(line.module, []).append(line)
+    for name in told:
+        agreed[name] = _agreed(name, agreed.get(name, []))
+    if not all(agreed[name] for name in told):
+        return []
+    return [line for lines in agreed.values() for line in lines]
+
+
+def _agreed(name: str, lines: list[Patch]) -> list[Patch]:
+    """Those of a module's lines to which subscribers agree."""
+    if not lines:
+        return []
+    items = [line.name for line in lines]
+    try:
+        publish(_event(events.GeventWillPatchModuleEvent, name, items))
+    except events.DoNotPatch:
+        return []
+    return [line for line in lines if line.name in items]
+
+
+def _tell(stage: list[str], lines: list[Patch]) -> None:
+    patched = {line.module for line in lines}
+    for name in _TOLD.get(stage[0], ()):
+        if name in patched:
+            publish(_event(events.GeventDidPatchModuleEvent, name))
+
+
+def _event(kind: Any, name: str, *others: Any) -> Any:
+    """An event of the patch of a module; its source is ours of that name, if there is one."""
+    source = {"_thread": "thread", "threading": "thread"}.get(name, name)
+    found = sys.modules.get(f"fibril.{source}", sys.modules["fibril.monkey"])
+    return kind(name, found, importlib.import_module(name), *others)
+
+
+def _put(lines: list[Patch], found: dict[Patch, Any]) -> list[tuple[Any, Any]]:
+    """Put the replacements in place; those that others may have imported by name."""
     replaced = []
-    for line, replacement in lines:
-        original = put(importlib.import_module(line.module), line.name, replacement)
+    for line in lines:
+        original = put(importlib.import_module(line.module), line.name, found[line])
         if "." not in line.name:
-            replaced.append((original, replacement))
-    if "thread" in fresh:
+            replaced.append((original, found[line]))
+    return replaced
+
+
+def _finish(stage: list[str], left_out: Collection[str]) -> None:
+    """What belongs to some parts and is no line of the table."""
+    if "thread" in stage:
         importlib.import_module(_THREADS).adopt()
         running_loop.adopt()
         semaphores.adopt()
-    if fresh:
-        rebind(replaced)
-    if "thread" in fresh:
-        locks.tell_shared()
-    if "queue" in fresh:
+        if "logging" not in left_out:
+            locks.renew_logging()
+        if "existing_locks" not in left_out:
+            locks.renew()
+    if "queue" in stage:
         whenever_imported("_queue", _replace_simple_queue)
-    return fresh
 
 
 def _replace_simple_queue(module: ModuleType) -> None:

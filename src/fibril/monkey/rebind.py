@@ -7,8 +7,8 @@ says that it keeps the original (`real_sleep`, `_orig_allocate_lock`, `nativeSel
 purpose, and stays. In other classes' bodies or a subclass it cannot be exchanged without guessing
 what its owner did with it, so that is told.
 
-Invariant: the modules that must keep the originals are never touched: fibril's own, and the C
-modules that the replacements call.
+Invariant: the modules that must keep the originals are never touched: fibril's own, the C modules
+that the replacements call, and those that the program has marked (kept.py).
 Do not add: a search through the garbage collector's objects; it takes seconds in a large program.
 """
 
@@ -18,6 +18,8 @@ import warnings
 from collections.abc import Iterator
 from types import FunctionType, ModuleType
 from typing import Any
+
+from fibril.monkey.kept import is_kept
 
 __all__ = ["MonkeyPatchWarning", "rebind", "warn"]
 
@@ -60,6 +62,8 @@ def rebind(replaced: list[tuple[Any, Any]]) -> list[tuple[str, str]]:
     kept: list[str] = []
     for module_name, module in list(sys.modules.items()):
         if not isinstance(module, ModuleType) or module_name.partition(".")[0] in KEPT:
+            continue
+        if is_kept(module_name):
             continue
         for name, value in list(vars(module).items()):
             if id(value) in replacements and not _is_on_purpose(name):

@@ -12,7 +12,6 @@ from typing import Any
 
 from fibril import _core
 from fibril._core import current_fiber
-from fibril.monkey import locks
 
 __all__ = ["PATCHES", "Sentinel", "adopt"]
 
@@ -69,7 +68,7 @@ class Sentinel:
 
 
 def adopt() -> None:
-    """Let tasks wait for the main thread's end, and for the locks that are there already.
+    """Let tasks wait for the main thread's end.
 
     Switches: never. Threads: owner; called once, by patch_thread.
     """
@@ -81,4 +80,3 @@ def adopt() -> None:
         ends: set[Any] = threading._shutdown_locks  # type: ignore[attr-defined]
         ends.discard(native_sentinel)
         ends.add(main._tstate_lock)
-    locks.renew()

@@ -14,7 +14,6 @@ from typing import Any
 
 from fibril import _core
 from fibril.local import local
-from fibril.monkey import locks
 from fibril.thread import get_ident, start_new_thread
 
 __all__ = ["PATCHES", "Handle", "adopt"]
@@ -155,7 +154,7 @@ def _after_fork() -> None:
 
 
 def adopt(handle_name: str = "_handle") -> None:
-    """Let tasks wait for the main thread's end, and for the locks that are there already.
+    """Let tasks wait for the main thread's end.
 
     Switches: never. Threads: owner; called once, by patch_thread.
     """
@@ -164,4 +163,3 @@ def adopt(handle_name: str = "_handle") -> None:
     _main, _handle_name = (os.getpid(), main.ident), handle_name
     setattr(main, handle_name, make_handle(main.ident))
     os.register_at_fork(after_in_child=_after_fork)
-    locks.renew()
