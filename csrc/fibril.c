@@ -98,6 +98,7 @@
 #include "python/inspect/census.c"
 #include "python/inspect/debug.c"
 
+#include "python/builtin.c"
 #include "python/embed.c"
 #include "python/library.c"
 #include "python/greenlet_api.c"

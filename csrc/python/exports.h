@@ -24,6 +24,7 @@ static fbl_fast_function module_spawn, module_spawn_later; /* task_life.c */
 static PyObject *module_join_killed(PyObject *module, PyObject *args); /* task_type.c */
 static PyObject *module_when_seen(PyObject *module, PyObject *args); /* task_type.c */
 static fbl_fast_function module_sleep;                     /* sleep.c */
+static PyObject *time_sleep_make(void);
 static PyObject *module_wait_idle(PyObject *module, PyObject *args);
 static PyObject *module_now(PyObject *module, PyObject *unused); /* clock.c */
 static PyObject *module_now_ns(PyObject *module, PyObject *unused);
@@ -52,6 +53,7 @@ static PyObject *module_gettrace(PyObject *module, PyObject *unused);
 static PyObject *module_watch(PyObject *module, PyObject *callback);
 static PyObject *module_slept_ns(PyObject *module, PyObject *unused);
 static PyObject *module_was_left_by_hand(PyObject *module, PyObject *fiber);
+static PyObject *module_builtin(PyObject *module, PyObject *args); /* builtin.c */
 /* greenlet_alias.c */
 static PyObject *module_serve_as_greenlet(PyObject *module, PyObject *attributes);
 static fbl_fast_function module_on_main_stack; /* main_stack.c */

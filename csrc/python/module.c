@@ -297,6 +297,9 @@ static PyMethodDef module_methods[] = {
     {"was_left_by_hand", module_was_left_by_hand, METH_O,
      "Was the fiber left by a switch to another?"},
     {"serve_as_greenlet", module_serve_as_greenlet, METH_O, "Fiber is greenlet.greenlet now."},
+    {"builtin", module_builtin, METH_VARARGS,
+     "builtin(function, module_name, name, text, /)\n--\n\nA function of C that calls that one; "
+     "text: its signature and its docstring, as C has them.\n\nSwitches: never. Threads: any."},
     {"thread_count", module_thread_count, METH_NOARGS, "Native threads that use fibers."},
     {"trash_nesting", module_trash_nesting, METH_NOARGS, "Deallocations that the trashcan counts."},
     {"all_fibers", module_all_fibers, METH_NOARGS,
@@ -408,6 +411,7 @@ static int module_fill(PyObject *module)
             return -1;
     }
     if (module_add(module, "socket_methods", socket_methods_make()) < 0 ||
+        module_add(module, "time_sleep", time_sleep_make()) < 0 ||
         module_add(module, "greenlet_api", greenlet_api_make()) < 0)
         return -1;
     return module_add(module, "python_version", PyUnicode_FromString(FBL_PYTHON_VERSION));

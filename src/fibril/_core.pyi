@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 from types import FrameType, TracebackType
-from typing import Any, Generic, Literal, ParamSpec, Self, final, overload
+from typing import Any, Generic, Literal, ParamSpec, Self, SupportsIndex, final, overload
 from weakref import ReferenceType
 
 from _typeshed import ReadableBuffer, WriteableBuffer
@@ -410,6 +410,8 @@ def spawn_later(
     seconds: float, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs
 ) -> Task[_R]: ...
 def sleep(seconds: float = 0, ref: bool = True) -> None: ...
+def builtin(function: Any, module_name: str, name: str, text: str, /) -> Any: ...
+def time_sleep(seconds: float | SupportsIndex, /) -> None: ...
 def all_fibers() -> list[tuple[int, Fiber, str, str | None, Any]]:
     """For each fiber of the process that has not ended: its native thread, its state ("new",
     "running", "left", "parked", "ready"), and if it is parked the verb of what it waits for, and on

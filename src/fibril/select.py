@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from fibril import _core, native
+from fibril._builtin import builtin
 from fibril._io.retry import Pauses
 from fibril.timeout import Deadline
 
@@ -120,6 +121,7 @@ def _check_timeout(timeout: Any) -> None:
         raise ValueError("timeout must be non-negative")
 
 
+@builtin
 def select(
     rlist: Iterable[R], wlist: Iterable[W], xlist: Iterable[X], timeout: float | None = None, /
 ) -> tuple[list[R], list[W], list[X]]:

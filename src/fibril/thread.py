@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from fibril import _core, native
+from fibril._builtin import builtin
 from fibril._core import LockType, current_fiber, get_ident
 from fibril.errors import GreenletExit
 from fibril.local import local as _local
@@ -95,6 +96,7 @@ class RLock(_core.RLock):
 _acquire_again = _core.RLock.acquire
 
 
+@builtin
 def start_new_thread(
     function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any] | None = None, /
 ) -> int:
@@ -132,6 +134,7 @@ def _run(function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[st
             sentinel.release()
 
 
+@builtin
 def _count() -> int:
     """How many threads there are beside the main one."""
     return len(_running) + native.program_thread_count()

@@ -123,7 +123,7 @@ def switch_is_not_said(tree: Tree) -> Iterator[Breach]:
 
 # The same for Python: modules and packages, from the ground up.
 MODULES = (
-    ("_supported", "_typing", "errors", "native", "config"),
+    ("_supported", "_typing", "_builtin", "errors", "native", "config"),
     ("timeout", "local", "queue", "event", "lock", "time", "thread"),
     ("_io", "dispatch"),
     ("_hub",),

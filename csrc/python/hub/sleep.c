@@ -61,6 +61,61 @@ static PyObject *module_sleep(PyObject *module, PyObject *const *args, Py_ssize_
     return sleep_until_wait(thread, fbl_hub_deadline(&thread->hub, seconds), !is_counted);
 }
 
+/* ---- the standard library's ---- */
+
+#define SLEEP_SECONDS_MAX 9223372036.0 /* its TIMEOUT_MAX */
+
+/* What time.sleep takes of this version, and its complaints about all else. */
+static int sleep_read(PyObject *number, double *seconds)
+{
+    PyObject *read =
+        PyFloat_Check(number) || TIMES_ARE_REAL ? Py_NewRef(number) : PyNumber_Index(number);
+    *seconds = read == NULL ? -1 : PyFloat_AsDouble(read);
+    Py_XDECREF(read);
+    if (*seconds == -1 && PyErr_Occurred())
+        return -1;
+    if (*seconds != *seconds)
+        PyErr_SetString(PyExc_ValueError, "Invalid value NaN (not a number)");
+    else if (*seconds > SLEEP_SECONDS_MAX || *seconds < -SLEEP_SECONDS_MAX)
+        PyErr_SetString(PyExc_OverflowError, "timestamp out of range for C PyTime_t");
+    else if (*seconds < 0)
+        PyErr_SetString(PyExc_ValueError, "sleep length must be non-negative");
+    else
+        return 0;
+    return -1;
+}
+
+static PyObject *time_sleep(PyObject *unused, PyObject *number)
+{
+    (void)unused;
+    double seconds;
+    fbl_thread *thread = thread_get();
+    if (thread == NULL || sleep_read(number, &seconds) < 0)
+        return NULL;
+    if (seconds == 0)
+        return sleep_now_wait(thread);
+    return sleep_until_wait(thread, fbl_hub_deadline(&thread->hub, seconds), false);
+}
+
+static PyMethodDef time_sleep_def = {
+    "sleep", time_sleep, METH_O,
+    "sleep(seconds, /)\n--\n\n"
+    "Let other tasks run for `seconds`, and go on after that; 0 lets the ready ones run once.\n\n"
+    "Takes and refuses exactly what `time.sleep` does: ValueError if negative or NaN, "
+    "OverflowError\nif too large, TypeError if it is no number. It is a C function as that one: a "
+    "class that keeps it\ndoes not make it a method.\n\n"
+    "Switches: always. Threads: any.\n\n"
+    ">>> from fibril import time\n>>> time.sleep(0.001)\n"};
+
+/* It belongs to fibril.time, where pickle finds it by this name. */
+static PyObject *time_sleep_make(void)
+{
+    PyObject *module = PyUnicode_FromString("fibril.time");
+    PyObject *function = module == NULL ? NULL : PyCFunction_NewEx(&time_sleep_def, NULL, module);
+    Py_XDECREF(module);
+    return function;
+}
+
 /* ---- idle ---- */
 
 static PyObject *module_wait_idle(PyObject *module, PyObject *args)

@@ -16,6 +16,9 @@
 /* A method that takes its arguments as a vector, with keywords. */
 #define FAST_KEYWORDS METH_FASTCALL | METH_KEYWORDS
 
+/* Whether time.sleep takes any real number: what has __float__ (fractions, decimals). */
+#define TIMES_ARE_REAL (PY_VERSION_HEX >= 0x030F0000)
+
 #if PY_VERSION_HEX < 0x030C0000
 static inline PyObject *PyErr_GetRaisedException(void)
 {

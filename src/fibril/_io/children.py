@@ -21,6 +21,7 @@ from select import EPOLLIN
 from typing import Any, TypeVar
 
 from fibril import _core, native
+from fibril._builtin import builtin
 from fibril._io.retry import Pauses
 from fibril.timeout import Deadline
 
@@ -33,6 +34,7 @@ _native_waitid = os.waitid
 _CHANGES = os.WUNTRACED | os.WCONTINUED  # of waitid, too: WSTOPPED is WUNTRACED
 
 
+@builtin
 def waitpid(pid: int, options: int, /) -> tuple[int, int]:
     """Wait for a child, or any; return (pid, status), as os.waitpid.
 
@@ -47,6 +49,7 @@ def waitpid(pid: int, options: int, /) -> tuple[int, int]:
     return _until(lambda: _if_any(_native_waitpid(pid, asked)), pid, options)
 
 
+@builtin
 def wait() -> tuple[int, int]:
     """Wait for any child; return (pid, status), as os.wait.
 
@@ -55,6 +58,7 @@ def wait() -> tuple[int, int]:
     return waitpid(-1, 0)
 
 
+@builtin
 def wait3(options: int) -> tuple[int, int, Any]:
     """Wait for any child; return (pid, status, resource usage), as os.wait3.
 
@@ -66,6 +70,7 @@ def wait3(options: int) -> tuple[int, int, Any]:
     return _until(lambda: _if_any(_native_wait3(asked)), -1, options)
 
 
+@builtin
 def wait4(pid: int, options: int) -> tuple[int, int, Any]:
     """Wait for a child, or any; return (pid, status, resource usage), as os.wait4.
 
@@ -77,6 +82,7 @@ def wait4(pid: int, options: int) -> tuple[int, int, Any]:
     return _until(lambda: _if_any(_native_wait4(pid, asked)), pid, options)
 
 
+@builtin
 def waitid(idtype: int, ident: int, options: int, /) -> os.waitid_result | None:
     """Wait for a child, or any; return what became of it, as os.waitid.
 

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fibril import _core
+from fibril._builtin import builtin
 from fibril._io.retry import Pauses, is_ready
 from fibril.timeout import Deadline
 
@@ -42,6 +43,7 @@ _PART = 65536  # bytes read at a time for a socket
 _SPLICE_NONBLOCK = 2
 
 
+@builtin
 def close(fd: int) -> None:
     """Close a descriptor; whoever waits on it is told, by OSError(EBADF).
 
@@ -52,6 +54,7 @@ def close(fd: int) -> None:
     _native_close(fd)
 
 
+@builtin
 def dup2(fd: int, fd2: int, inheritable: bool = True) -> int:
     """Make fd2 a duplicate of fd; whoever waits on what fd2 was is told, by OSError(EBADF).
 
@@ -65,6 +68,7 @@ def dup2(fd: int, fd2: int, inheritable: bool = True) -> int:
 # ---- from one descriptor to another ----
 
 
+@builtin
 def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int) -> int:
     """Send `count` bytes of a file, or what it has, from `offset` on; how many, as os.sendfile.
 
@@ -87,6 +91,7 @@ def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int) -> int:
     return done
 
 
+@builtin
 def splice(
     src: int,
     dst: int,
@@ -125,6 +130,7 @@ def _is_on_disk(fd: int) -> bool:
 # ---- eventfds ----
 
 
+@builtin
 def eventfd_read(fd: int) -> int:
     """Take the value of an eventfd, when it is not 0, as os.eventfd_read.
 
@@ -133,6 +139,7 @@ def eventfd_read(fd: int) -> int:
     return int.from_bytes(_core.read(fd, 8), sys.byteorder)
 
 
+@builtin
 def eventfd_write(fd: int, value: int) -> None:
     """Add to the value of an eventfd, when there is room, as os.eventfd_write.
 
@@ -144,6 +151,7 @@ def eventfd_write(fd: int, value: int) -> None:
 # ---- locks of files ----
 
 
+@builtin
 def flock(fd: Any, operation: int, /) -> None:
     """Lock or unlock a file, as fcntl.flock.
 
@@ -155,6 +163,7 @@ def flock(fd: Any, operation: int, /) -> None:
     _until_free(lambda: _native_flock(fd, operation | fcntl.LOCK_NB))
 
 
+@builtin
 def lockf(fd: Any, cmd: int, len: int = 0, start: int = 0, whence: int = 0, /) -> None:
     """Lock or unlock a part of a file, as fcntl.lockf.
 
@@ -166,6 +175,7 @@ def lockf(fd: Any, cmd: int, len: int = 0, start: int = 0, whence: int = 0, /) -
     _until_free(lambda: _native_fcntl_lockf(fd, cmd | fcntl.LOCK_NB, len, start, whence))
 
 
+@builtin
 def os_lockf(fd: int, command: int, length: int, /) -> None:
     """Lock or unlock a part of a file from its position on, as os.lockf.
 
@@ -193,6 +203,7 @@ def _until_free(lock: Callable[[], None]) -> None:
 # ---- a shell ----
 
 
+@builtin
 def system(command: Any) -> int:
     """Run a command in a shell; its wait status, as os.system.
 

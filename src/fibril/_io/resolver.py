@@ -20,6 +20,7 @@ from operator import index
 from typing import Any, Literal, NoReturn
 
 from fibril import _core
+from fibril._builtin import builtin
 from fibril.dispatch.workers import Workers
 from fibril.event import AsyncResult
 
@@ -153,6 +154,7 @@ def _ask(name: str, host: Any, *, is_address: bool = False) -> Any:
     return _look_up(name, host)
 
 
+@builtin
 def gethostbyname(hostname: str, /) -> str:
     """An IPv4 address of a host, as `socket.gethostbyname` gives and raises it.
 
@@ -161,6 +163,7 @@ def gethostbyname(hostname: str, /) -> str:
     return _ask("gethostbyname", hostname)  # type: ignore[no-any-return]
 
 
+@builtin
 def gethostbyname_ex(hostname: str, /) -> tuple[str, list[str], list[str]]:
     """A host's name, aliases and IPv4 addresses, as `socket.gethostbyname_ex` gives them.
 
@@ -169,6 +172,7 @@ def gethostbyname_ex(hostname: str, /) -> tuple[str, list[str], list[str]]:
     return _ask("gethostbyname_ex", hostname)  # type: ignore[no-any-return]
 
 
+@builtin
 def gethostbyaddr(ip_address: str, /) -> tuple[str, list[str], list[str]]:
     """The name, aliases and addresses of an address, as `socket.gethostbyaddr` gives them.
 
@@ -177,6 +181,7 @@ def gethostbyaddr(ip_address: str, /) -> tuple[str, list[str], list[str]]:
     return _ask("gethostbyaddr", ip_address, is_address=True)  # type: ignore[no-any-return]
 
 
+@builtin
 def getnameinfo(sockaddr: Any, flags: int, /) -> tuple[str, str]:
     """The host and service names of an address, as `socket.getnameinfo` gives and raises them.
 

@@ -13,6 +13,7 @@ import sys
 import time
 
 from fibril import _core
+from fibril._builtin import builtin, unsigned_builtin
 
 __all__ = ["pthread_getcpuclockid", "pthread_kill"]
 
@@ -20,6 +21,7 @@ _kill = signal.pthread_kill
 _get_clock = time.pthread_getcpuclockid
 
 
+@builtin
 def pthread_kill(thread_id: int, signalnum: int, /) -> None:
     """Send a signal to the native thread, or to the one that carries the task, of that identity.
 
@@ -28,6 +30,7 @@ def pthread_kill(thread_id: int, signalnum: int, /) -> None:
     _kill(_native(thread_id), signalnum)
 
 
+@unsigned_builtin
 def pthread_getcpuclockid(thread_id: int, /) -> int:
     """The clock of the CPU time of the native thread, or of the one that carries the task.
 

@@ -13,6 +13,7 @@ import signal
 from collections.abc import Iterable
 from typing import Any
 
+from fibril._builtin import builtin
 from fibril._core import current_fiber
 from fibril._io.retry import Pauses
 from fibril.local import local
@@ -34,6 +35,7 @@ class _Mask(local):
 _mask = _Mask()
 
 
+@builtin
 def pthread_sigmask(how: int, mask: _Signals, /) -> set[int]:
     """Block or unblock signals in this thread, which may be a task; what was blocked before.
 
@@ -61,6 +63,7 @@ _known = frozenset(int(number) for number in signal.Signals)
 _all = frozenset(range(1, signal.NSIG))
 
 
+@builtin
 def sigtimedwait(sigset: _Signals, timeout: float, /) -> Any:
     """Wait for one of some blocked signals, as signal.sigtimedwait; None after `timeout` seconds.
 
@@ -78,6 +81,7 @@ def sigtimedwait(sigset: _Signals, timeout: float, /) -> Any:
     return found
 
 
+@builtin
 def sigwaitinfo(sigset: _Signals, /) -> Any:
     """Wait for one of some blocked signals, as signal.sigwaitinfo.
 
@@ -90,6 +94,7 @@ def sigwaitinfo(sigset: _Signals, /) -> Any:
     return found
 
 
+@builtin
 def sigwait(sigset: _Signals, /) -> signal.Signals | int:
     """Wait for one of some blocked signals; its number, as signal.sigwait.
 

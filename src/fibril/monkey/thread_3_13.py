@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fibril import _core
+from fibril._builtin import builtin
 from fibril.local import local
 from fibril.thread import get_ident, start_new_thread
 
@@ -72,6 +73,7 @@ class Handle:
         return f"<{type(self).__qualname__} object: ident={self.ident}>"
 
 
+@builtin
 def make_handle(ident: int) -> Handle:
     """The handle of what runs already.
 
@@ -82,6 +84,7 @@ def make_handle(ident: int) -> Handle:
     return handle
 
 
+@builtin
 def start_joinable_thread(
     function: Callable[[], object], handle: Handle | None = None, daemon: bool = True
 ) -> Handle:
@@ -123,6 +126,7 @@ def _run(function: Callable[[], object], handle: Handle) -> None:
         handle._set_done()
 
 
+@builtin
 def shut_down() -> None:
     """Wait for the threads that are no daemons, tasks first: the program ends.
 
@@ -133,6 +137,7 @@ def shut_down() -> None:
     _wait_for_native()
 
 
+@builtin
 def main_thread_ident() -> int:
     """The identity of the process's main thread: in the child of a fork, of the fiber that forked.
 

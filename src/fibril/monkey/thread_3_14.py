@@ -7,6 +7,7 @@ not rename the one that it runs on.
 import _thread
 from typing import Any
 
+from fibril._builtin import builtin
 from fibril._core import current_fiber
 from fibril.monkey import thread_3_13
 
@@ -23,6 +24,7 @@ if _native_set_name is not None:
     ]
 
 
+@builtin
 def set_name(name: str) -> None:
     """Name the native thread, if its main fiber asks; the name of a task is the program's only.
 
