@@ -39,6 +39,8 @@ __all__ = [
 _native_close, _native_dup2, _native_sendfile = os.close, os.dup2, os.sendfile
 _native_splice, _native_system, _native_lockf = os.splice, os.system, os.lockf
 _native_flock, _native_fcntl_lockf = fcntl.flock, fcntl.lockf
+# As they are now: a program's tests put others into `os` for the while of one call.
+_fstat, _get_blocking, _lseek, _pread = os.fstat, os.get_blocking, os.lseek, os.pread
 _PART = 65536  # bytes read at a time for a socket
 _SPLICE_NONBLOCK = 2
 
@@ -76,18 +78,18 @@ def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int) -> int:
 
     Switches: if it must wait. Threads: any. Raises OSError.
     """
-    if not os.get_blocking(out_fd) or _is_on_disk(out_fd):
+    if not _get_blocking(out_fd) or _is_on_disk(out_fd):
         return _native_sendfile(out_fd, in_fd, offset, count)
-    place = os.lseek(in_fd, 0, os.SEEK_CUR) if offset is None else offset
+    place = _lseek(in_fd, 0, os.SEEK_CUR) if offset is None else offset
     done = 0
     while done < count:
-        part = os.pread(in_fd, min(count - done, _PART), place + done)
+        part = _pread(in_fd, min(count - done, _PART), place + done)
         sent = _core.write(out_fd, part)
         done += sent
         if not part or sent < len(part):
             break  # its end, or a kill that has to wait until the caller knows how much was sent
     if offset is None:
-        os.lseek(in_fd, place + done, os.SEEK_SET)
+        _lseek(in_fd, place + done, os.SEEK_SET)
     return done
 
 
@@ -107,14 +109,14 @@ def splice(
     arguments: dict[str, Any] = {"offset_src": offset_src, "offset_dst": offset_dst}
     if flags & _SPLICE_NONBLOCK:
         return _native_splice(src, dst, count, flags=flags, **arguments)
-    if stat.S_ISSOCK(os.fstat(dst).st_mode):  # a blocking one waits until it has taken all of it
+    if stat.S_ISSOCK(_fstat(dst).st_mode):  # a blocking one waits until it has taken all of it
         _core.wait_write(dst)
         count = min(count, select.PIPE_BUF)
     while True:
         try:
             return _native_splice(src, dst, count, flags=flags | _SPLICE_NONBLOCK, **arguments)
         except BlockingIOError:
-            if not (os.get_blocking(src) and os.get_blocking(dst)):
+            if not (_get_blocking(src) and _get_blocking(dst)):
                 raise
         if is_ready(src, select.POLLIN):
             _core.wait_write(dst)
@@ -123,7 +125,7 @@ def splice(
 
 
 def _is_on_disk(fd: int) -> bool:
-    mode = os.fstat(fd).st_mode
+    mode = _fstat(fd).st_mode
     return stat.S_ISREG(mode) or stat.S_ISBLK(mode)
 
 
