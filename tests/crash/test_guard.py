@@ -140,6 +140,28 @@ def test_other_faults_are_passed_on(interpreter: Interpreter) -> None:
     assert done.err.startswith("Fatal Python error: Segmentation fault")
 
 
+@pytest.mark.parametrize("crash", ["ctypes.string_at(8)", "faulthandler._sigsegv()"])
+def test_a_fault_ends_the_process_though_faulthandler_was_enabled_and_is_not(
+    crash: str, interpreter: Interpreter
+) -> None:
+    """Its handler, which is asked next, does nothing then and comes back."""
+    program = f"""
+        import ctypes, faulthandler, fibril
+        faulthandler.disable()
+        fibril.Fiber(int).switch()
+        for _ in range(2):
+            faulthandler.enable()
+            fibers = [fibril.Fiber(fibril.getcurrent().switch) for _ in range(200)]
+            for fiber in fibers:
+                fiber.switch()  # which maps memory for stacks
+            faulthandler.disable()
+        fibril.spawn(lambda: {crash}).get()
+        print("alive")
+    """
+    done = interpreter.run(program, **HANDS_OFF)
+    assert (done.status, done.out, done.err) == (-signal.SIGSEGV, "", "")
+
+
 def test_a_signal_that_somebody_sends_is_no_overflow(interpreter: Interpreter) -> None:
     program = """
         import faulthandler, os, signal, fibril

@@ -11,6 +11,8 @@
  *   latest   what we found in our place later, faulthandler's: it believes that we are behind it,
  *            and hands the signal back to us when it is done, so the second time `first` is next
  *
+ * faulthandler that was disabled meanwhile comes back and has done nothing: then it is passed over.
+ *
  * Only a handler of the interpreter's is covered so. Others that come after us stay on top: it
  * is theirs to call us. A handler in C needs a stack that is not full: see signal_stack.c.
  *
@@ -22,9 +24,15 @@
 #include <signal.h>
 #include <unistd.h>
 
-static struct sigaction first, latest;
+typedef struct {
+    struct sigaction action;
+    bool is_faulthandler; /* which never handles a fault, but may have been disabled */
+} overflow_next;
+
+static overflow_next first, latest;
 static bool is_armed;
 static __thread int handler_depth; /* our handler is running; more than 1: faults inside it */
+static __thread bool has_come_back; /* `latest` has handed the signal back to us */
 
 /* ---- the message, into a buffer, by hand: little else may be called in a handler ---- */
 
@@ -114,15 +122,27 @@ static void overflow_end(int signum, const siginfo_t *info)
         raise(signum);
 }
 
-static void overflow_pass_on(int signum, siginfo_t *info, void *context)
+static void overflow_pass_to(const overflow_next *to, int signum, siginfo_t *info, void *context)
 {
-    const struct sigaction *next = handler_depth > 1 ? &first : &latest;
+    const struct sigaction *next = &to->action;
     if (next->sa_flags & SA_SIGINFO)
         next->sa_sigaction(signum, info, context);
     else if (next->sa_handler == SIG_DFL)
         overflow_end(signum, info);
     else if (next->sa_handler != SIG_IGN)
         next->sa_handler(signum);
+}
+
+static void overflow_pass_on(int signum, siginfo_t *info, void *context)
+{
+    has_come_back = handler_depth > 1;
+    if (!has_come_back)
+        overflow_pass_to(&latest, signum, info, context);
+    if (handler_depth == 1 && (has_come_back || !latest.is_faulthandler))
+        return;
+    overflow_pass_to(&first, signum, info, context);
+    if (first.is_faulthandler)
+        overflow_end(signum, info);
 }
 
 static void overflow_handle(int signum, siginfo_t *info, void *context)
@@ -141,12 +161,10 @@ static void overflow_handle(int signum, siginfo_t *info, void *context)
 
 /* ---- its installation ---- */
 
-/* Is it no handler, or part of the interpreter: faulthandler's, or the one of the module signal? */
-static bool overflow_may_cover(const struct sigaction *action)
+/* Is it part of the interpreter: faulthandler's, or the one of the module signal? */
+static bool overflow_is_pythons(const struct sigaction *action)
 {
     Dl_info handler, interpreter;
-    if (action->sa_handler == SIG_DFL)
-        return true;
     return dladdr((void *)(uintptr_t)action->sa_handler, &handler) != 0 &&
            dladdr((void *)(uintptr_t)&PyObject_Call, &interpreter) != 0 &&
            handler.dli_fbase == interpreter.dli_fbase;
@@ -159,11 +177,13 @@ static void overflow_arm(void)
     struct sigaction present;
     if (sigaction(SIGSEGV, NULL, &present) < 0 || present.sa_sigaction == overflow_handle)
         return;
-    if (is_armed && !overflow_may_cover(&present))
+    bool is_pythons = overflow_is_pythons(&present);
+    if (is_armed && !is_pythons && present.sa_handler != SIG_DFL)
         return;
+    /* Of the interpreter's, faulthandler alone lets its own signal in while it runs. */
+    latest = (overflow_next){present, is_pythons && (present.sa_flags & SA_NODEFER)};
     if (!is_armed)
-        first = present;
-    latest = present;
+        first = latest;
     is_armed = true;
     struct sigaction ours = {.sa_sigaction = overflow_handle,
                              .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
