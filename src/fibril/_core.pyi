@@ -380,7 +380,8 @@ def current_fiber() -> Fiber:
     getcurrent() refuses once the interpreter is shutting down."""
 
 def get_ident() -> int:
-    """The main fiber of a native thread has that thread's identity, any other one its id()."""
+    """The main fiber of a native thread has that thread's identity, and so has a signal handler, in
+    whatever fiber it runs; any other one its id()."""
 
 def settrace(callback: Any, /) -> Any:
     """callback(event, (origin, target)) is told of each switch of this native thread; None: nobody.

@@ -172,6 +172,7 @@ def test_nothing_is_raised_in_a_thread_that_is_a_task(interpreter: Interpreter) 
         @handle
         def handler():
             print(threading.current_thread() is threading.main_thread(), threading.active_count())
+            print(threading.get_ident() == threading.main_thread().ident)
             raise Stop
 
         thread = threading.Thread(target=ring)
@@ -185,7 +186,7 @@ def test_nothing_is_raised_in_a_thread_that_is_a_task(interpreter: Interpreter) 
         print(threading.active_count())
     """)
     )
-    assert out == "True 2\nmain met it\n1\n"
+    assert out == "True 2\nTrue\nmain met it\n1\n"
 
 
 def test_main_itself_meets_it_where_it_is(interpreter: Interpreter) -> None:

@@ -10,8 +10,8 @@
  *     or waits. What the handler raises is raised in main, which then runs first.
  * So a handler may wait, and nothing that it raises ends a task.
  *
- * That fiber has main's context variables. For locks it is somebody else: what main or the
- * interrupted fiber hold, they will release, as both go on.
+ * That fiber has main's context variables and identity. For locks it is somebody else: what main
+ * or the interrupted fiber hold, they will release, as both go on.
  *
  * Threads: the process's main one. Do not add: who handles what; that is Python's half.
  */
@@ -91,6 +91,13 @@ static fbl_record *handler_body(fbl_record *record)
         continue;
     record->core.state = FBL_FIBER_DONE; /* see task_body */
     return (fbl_record *)fbl_hub_next(&thread->hub, true);
+}
+
+static inline bool handler_stands_for_main(const fbl_thread *thread)
+{
+    const fbl_record *self = thread_current(thread);
+    return fbl_unlikely(self->handler_depth > 0) && self->body == handler_body &&
+           !record_is_dead(thread->main);
 }
 
 /* A fiber for it, with a stack. */

@@ -35,6 +35,7 @@ static void signal_wake_begin(fbl_thread *thread);
 static void signal_wake_end(fbl_thread *thread);
 
 /* ---- handler.c ---- */
+static inline bool handler_stands_for_main(const fbl_thread *thread); /* does who runs? */
 static void handlers_end_wait(fbl_thread *thread);
 
 /* ---- overflow.c: who used up its stack is told ---- */
