@@ -255,6 +255,32 @@ def test_a_recursive_one_belongs_to_a_task_and_conditions_are_made_of_it(
     assert out == f"True\n{refused}\nFalse True True\n3\nTrue\nTrue\n"
 
 
+def test_whose_semaphore_it_is_is_asked_of_the_task(interpreter: Interpreter) -> None:
+    """A condition asks, before it gives back what the waiting task does not have."""
+    out = interpreter.out(
+        SEMAPHORES
+        + """
+    for lock in context.Lock(), context.RLock():
+        condition = context.Condition(lock)
+        print(lock)
+        task = fibril.spawn(lambda: [lock.acquire(), repr(lock), fibril.sleep(0.01)][1])
+        fibril.sleep(0.001)
+        print(lock)
+        try:
+            condition.wait(0)
+        except AssertionError as error:
+            print(error)
+        print(task.get())
+    """
+    )
+    refused = "must acquire() condition before using wait()"
+    assert out == (
+        f"<Lock(owner=None)>\n<Lock(owner=SomeOtherThread)>\n{refused}\n<Lock(owner=MainProcess|"
+        f"Dummy-1)>\n<RLock(None, 0)>\n<RLock(SomeOtherThread, nonzero)>\n{refused}\n"
+        "<RLock(MainProcess|Dummy-2, 1)>\n"
+    )
+
+
 def test_processes_are_waited_for_by_their_pidfds(interpreter: Interpreter) -> None:
     """No busy loop: how often the clock is slept on is counted."""
     out = interpreter.out("""

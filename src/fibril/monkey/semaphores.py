@@ -18,6 +18,7 @@ from fibril import _core
 from fibril._io.retry import Pauses
 from fibril.libraries import when_imported
 from fibril.lock import RLock
+from fibril.thread import get_ident
 from fibril.timeout import Deadline
 
 __all__ = ["adopt"]
@@ -45,7 +46,7 @@ def _adopt(synchronize: ModuleType) -> None:
 def _make_methods(self: Any) -> None:
     from multiprocessing.util import register_after_fork
 
-    waiting = _Waiting(self._semlock)
+    waiting = self._semlock = _Waiting(self._semlock)
     self.acquire, self.release = waiting.acquire, waiting.release
     register_after_fork(waiting, _Waiting.begin)
 
@@ -59,7 +60,7 @@ def _exit(self: Any, *unused: object) -> None:
 
 
 class _Waiting:
-    """How the tasks of this process wait for one of them."""
+    """How the tasks of this process wait for one of them; for all else it is that one."""
 
     def __init__(self, native: Any) -> None:
         self._native = native
@@ -72,6 +73,14 @@ class _Waiting:
         """
         self._before = RLock() if self._native.kind == _RECURSIVE else None
         self._given_back = _core.Event()
+        self._owner = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._native, name)
+
+    def _is_mine(self) -> bool:
+        """Whether the task that asks has it; the semaphore knows only native threads."""
+        return bool(self._owner == get_ident() and self._native._is_mine())
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Take it; False if it may not be waited for, or not any longer. `timeout`: seconds.
@@ -87,6 +96,8 @@ class _Waiting:
         finally:
             if self._before is not None and not is_taken:
                 self._before.release()
+        if is_taken:
+            self._owner = get_ident()
         return is_taken
 
     def _take(self, block: bool, deadline: Deadline) -> bool:
