@@ -82,6 +82,13 @@
 #include "python/io/tls.c"
 #include "python/io/tls_methods.c"
 #include "python/io/file.c"
+#include "python/io/stream/turn.c"
+#include "python/io/stream/inplace.c"
+#include "python/io/stream/kept.c"
+#include "python/io/stream/raw.c"
+#include "python/io/stream/ahead.c"
+#include "python/io/stream/stream.c"
+#include "python/io/stream/prompt.c"
 
 /* Native threads: signals, the watchdog, their end. */
 #include "python/thread/signal_stack.c"

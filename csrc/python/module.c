@@ -225,6 +225,21 @@ static PyMethodDef module_methods[] = {
     {"writev", module_writev, METH_VARARGS,
      "writev($module, fd, buffers, /)\n--\n\nwrite() of a sequence of buffers; how many bytes."
      "\n\nSwitches: if it must wait. Threads: any. Raises OSError."},
+    {"streams_take_turns", module_streams_take_turns, METH_VARARGS,
+     "streams_take_turns(reader, writer, random, text, sockets, /)\n--\n\nThe methods of those "
+     "types of io's are called in turn from now on: one fiber at a time is in a file\nobject. "
+     "`sockets` is what lies beneath those of sockets.\n\nSwitches: never. Threads: any."},
+    {"raw_files_wait", module_raw_files_wait, METH_VARARGS,
+     "raw_files_wait(type, read_line, /)\n--\n\nThe methods of that type, io.FileIO, let others "
+     "run while they wait; print() is one turn; input(…) is\nread_line(original, …).\n\nSwitches: "
+     "never. Threads: any."},
+    {"stream_strike", module_stream_strike, METH_VARARGS,
+     "stream_strike(raw, exception, /)\n--\n\nSee kept.c."},
+    {"stream_wrote", module_stream_wrote, METH_VARARGS,
+     "stream_wrote(data, count, /)\n--\n\nSee kept.c."},
+    {"stream_keep", module_stream_keep, METH_VARARGS,
+     "stream_keep(raw, data, /)\n--\n\nSee kept.c."},
+    {"stream_unread", module_stream_unread, METH_O, "stream_unread(raw, /)\n--\n\nSee kept.c."},
     {"report_thread", module_report_thread, METH_VARARGS,
      "report_thread(function, exception, /)\n--\n\nTell sys.unraisablehook of what a thread that "
      "called function has died of.\n\nSwitches: never. Threads: any."},

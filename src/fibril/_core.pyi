@@ -441,6 +441,29 @@ def read(fd: int, length: int, /) -> bytes: ...
 def write(fd: int, data: ReadableBuffer, /) -> int: ...
 def readv(fd: int, buffers: Sequence[WriteableBuffer], /) -> int: ...
 def writev(fd: int, buffers: Sequence[ReadableBuffer], /) -> int: ...
+
+# File objects of io's: see fibril._io.streams.
+def streams_take_turns(
+    reader: type, writer: type, random: type, text: type, sockets: type, /
+) -> None:
+    """From now on the methods of those types are called in turn, one fiber at a time."""
+
+def raw_files_wait(type: type, read_line: Callable[..., str], /) -> None:
+    """From now on the methods of io.FileIO let others run while they wait; print() is one turn, and
+    input(...) is read_line(original, ...)."""
+
+def stream_strike(raw: object, exception: BaseException, /) -> bool:
+    """Was the exception, which a raw file met in a read, put aside? Then its answer is None."""
+
+def stream_wrote(data: ReadableBuffer, count: int, /) -> None:
+    """A raw file has taken so many bytes."""
+
+def stream_unread(raw: object, /) -> bytes | None:
+    """What was read from a raw file in vain and comes first; it is not kept any longer."""
+
+def stream_keep(raw: object, data: bytes, /) -> None:
+    """Such bytes; they come before those that are there."""
+
 def fd_forget(fd: int, /) -> None:
     """`fd` is about to be closed, or is new: every hub of the process forgets it, and who waits on
     it gets EBADF. Any thread."""

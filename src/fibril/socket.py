@@ -15,6 +15,7 @@ Do not add: what does not block; it is inherited, or comes from the standard lib
 from __future__ import annotations
 
 import _socket
+import functools
 import os
 import socket as stdlib
 import sys
@@ -46,6 +47,7 @@ from fibril._io.resolver import (
 )
 from fibril._io.retry import NATIVE, repeat, repeat_with_pauses
 from fibril._io.sendfile import send_file
+from fibril._io.streams import take_turns
 from fibril.hub import get_hub
 from fibril.timeout import Timeout
 
@@ -191,6 +193,13 @@ class socket(stdlib.socket):  # noqa: N801
         buffers, ancdata = list(buffers), list(ancdata)
         address = address and numeric_address(self, address)
         return _send(self, flags, lambda now: NATIVE.sendmsg(self, buffers, ancdata, now, address))
+
+    if not TYPE_CHECKING:  # checkers take the standard library's, with all its overloads
+
+        @functools.wraps(stdlib.socket.makefile)
+        def makefile(self, *args, **options):
+            take_turns()
+            return stdlib.socket.makefile(self, *args, **options)
 
     def detach(self) -> int:
         """Give the descriptor away, blocking again if the socket was; the socket is closed."""

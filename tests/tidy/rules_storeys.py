@@ -23,7 +23,7 @@ STOREYS = (
     *("csrc/core .c", "csrc/core/poll"),
     *("csrc/python/interpreter", "csrc/python/fiber", "csrc/python/hub", "csrc/python/task"),
     *("csrc/python/primitives", "csrc/python/primitives/queue"),
-    *("csrc/python/io", "csrc/python/thread", "csrc/python/inspect"),
+    *("csrc/python/io", "csrc/python/io/stream", "csrc/python/thread", "csrc/python/inspect"),
     *("csrc/python", "csrc"),
 )
 # What fiber/record.h declares as asked of the storeys above, and what the core does (core.h).

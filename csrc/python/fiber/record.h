@@ -41,6 +41,7 @@ struct fbl_record {
     PyObject *kwargs; /* owned: keyword arguments for the start, or NULL */
     PyObject *parent; /* owned: where it goes when it ends; NULL for a main fiber */
     uint64_t serial; /* unlike any other record's, ever; never 0 */
+    struct stream_call *stream; /* the innermost method of a file object that it is in; or NULL */
     PyObject *thrown; /* owned: list of exceptions to raise when it runs next, or NULL */
     fbl_record *(*body)(fbl_record *record); /* its life on its stack; returns who is next */
     bool is_main; /* the fiber that its native thread itself is, or was */

@@ -114,6 +114,13 @@ static PyObject *module_wait_readwrite(PyObject *module, PyObject *args, PyObjec
     return fd_call_wait(args, kwargs, FBL_READ | FBL_WRITE);
 }
 
+/* Who waits on it, in whatever thread, gets EBADF. */
+static void fd_forget_everywhere(int fd)
+{
+    for (fbl_link *link = fbl_all_threads.next; link != &fbl_all_threads; link = link->next)
+        fbl_fd_forget(&fbl_container_of(link, fbl_thread, threads)->hub, fd);
+}
+
 static PyObject *module_fd_forget(PyObject *module, PyObject *number)
 {
     (void)module;
@@ -125,7 +132,6 @@ static PyObject *module_fd_forget(PyObject *module, PyObject *number)
         }
         return NULL;
     }
-    for (fbl_link *link = fbl_all_threads.next; link != &fbl_all_threads; link = link->next)
-        fbl_fd_forget(&fbl_container_of(link, fbl_thread, threads)->hub, fd);
+    fd_forget_everywhere(fd);
     Py_RETURN_NONE;
 }

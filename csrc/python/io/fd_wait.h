@@ -8,6 +8,8 @@
 
 #include "python/fiber/record.h"
 
+#include <sys/uio.h>
+
 /* Above this many bytes a copy takes longer than handing the GIL over and back. */
 #define FD_GIL_BYTES 65536
 
@@ -25,5 +27,9 @@ static int fd_wait(const fd_wish *wish, uint64_t deadline_ns);
 static int fd_try_wait(const fd_wish *wish, uint64_t deadline_ns, int *err);
 static bool fd_is_ready(int fd, unsigned direction);
 static void fd_put_off(fbl_thread *thread, bool is_signalled);
+static void fd_forget_everywhere(int fd);
+
+/* ---- file.c: what descriptors are read and written by ---- */
+static Py_ssize_t file_transfer_wait(int fd, unsigned direction, struct iovec *parts, int count);
 
 #endif

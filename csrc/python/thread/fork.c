@@ -7,6 +7,7 @@
  * Callers: Python's hook, with the GIL.
  */
 #include "python/hub/hub.h"
+#include "python/io/stream/stream.h"
 #include "python/thread/thread.h"
 
 /* Would greenlet have it in the child? Who waits for the hub stays behind: what it waits for does.
@@ -50,6 +51,7 @@ static void thread_abandon_others(fbl_thread *thread)
  * the program knows fibers by that name. Other threads do not exist. */
 static void thread_after_fork(void)
 {
+    turns_after_fork(fbl_this_thread == NULL ? NULL : thread_current(fbl_this_thread));
     fbl_link *link = fbl_all_threads.next;
     while (link != &fbl_all_threads) {
         fbl_thread *thread = fbl_container_of(link, fbl_thread, threads);

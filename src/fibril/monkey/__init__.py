@@ -13,7 +13,9 @@ be called any number of times, in any order.
 Whoever wants to know is told (fibril.events), and may refuse; `keep()` marks modules that are never
 to be patched; `fibril doctor` lists what is left that blocks.
 
-Not patched yet, and so blocking its native thread: file I/O. `is_module_patched` says so.
+File objects are io's own: those on pipes, terminals and sockets let others run, the three standard
+streams among them (`patch_os`), and several tasks take turns in one. Files on a disk are read and
+written as ever.
 """
 
 import sys
@@ -230,8 +232,10 @@ def patch_queue() -> bool | None:
 def patch_os() -> bool | None:
     """`os.read`, `os.write`, `os.waitpid` and their kin, and locks of files, let other tasks run.
 
-    Files on a disk are read and written as ever, and a descriptor that the program has made
-    non-blocking answers as ever. `os.close` tells whoever waits on what it closes.
+    So do file objects on pipes, terminals and sockets, whatever opened them and when, `print`, and
+    `input` at a terminal. Several tasks that use one take turns in it. Files on a disk are read and
+    written as ever, and a descriptor that the program has made non-blocking answers as ever.
+    `os.close` tells whoever waits on what it closes.
 
     Switches: never. Threads: any.
     """
@@ -268,7 +272,7 @@ def patch_contextvars() -> None:
 
 
 def patch_sys(stdin: bool = True, stdout: bool = True, stderr: bool = True) -> None:
-    """Nothing, as gevent's function of that name: the three standard streams block.
+    """Nothing: the three standard streams let other tasks run since `patch_os`.
 
     Switches: never. Threads: any.
     """

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from fibril import events, native
 from fibril._hub.events import publish
+from fibril._io import streams
 from fibril.libraries import whenever_imported
 from fibril.monkey import locks, running_loop, semaphores
 from fibril.monkey.kept import is_kept
@@ -263,6 +264,10 @@ def _finish(stage: list[str], left_out: Collection[str]) -> None:
             locks.renew_logging()
         if "existing_locks" not in left_out:
             locks.renew()
+    if "os" in stage:
+        streams.wait_in_files()
+    if "socket" in stage:
+        streams.take_turns()
     if "queue" in stage:
         whenever_imported("_queue", _replace_simple_queue)
 
