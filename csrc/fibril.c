@@ -78,6 +78,9 @@
 
 /* Descriptors, sockets and files. */
 #include "python/io/fd_wait.c"
+#include "python/io/address.c"
+#include "python/io/accept.c"
+#include "python/io/datagram.c"
 #include "python/io/socket.c"
 #include "python/io/tls.c"
 #include "python/io/tls_methods.c"

@@ -293,6 +293,8 @@ struct fbl_fd {
     bool is_registered; /* the poller reports it */
     bool is_hungup; /* FBL_HANGUP was seen */
     uint8_t ready; /* FBL_READ | FBL_WRITE: may be tried; cleared when found empty */
+    uint64_t
+        unblocking_turn; /* in that turn of the hub it was seen to be O_NONBLOCK; the embedder's */
     fbl_link readers; /* waiters for FBL_READ, first come first served */
     fbl_link writers; /* waiters for FBL_WRITE */
     fbl_link watches; /* who is told without waiting, see fbl_fd_watch */
@@ -301,10 +303,10 @@ struct fbl_fd {
 /* Who is told of a descriptor's readiness, and needs no fiber for it. Lives in the embedder's
  * object; told once for each fbl_fd_watch_want, so it is the embedder who says how often. */
 struct fbl_fd_watch {
-    fbl_link link;   /* in fbl_fd.watches while started */
-    int fd;           /* what it watches */
-    unsigned wanted;  /* FBL_READ | FBL_WRITE */
-    bool is_aside;    /* does not count as something still to happen */
+    fbl_link link; /* in fbl_fd.watches while started */
+    int fd; /* what it watches */
+    unsigned wanted; /* FBL_READ | FBL_WRITE */
+    bool is_aside; /* does not count as something still to happen */
     void (*fire)(fbl_hub *hub, fbl_fd_watch *watch, unsigned ready); /* called in dispatch, or by
                fbl_fd_forget, which has stopped it; must not switch, nor stop another watch */
 };

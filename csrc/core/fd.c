@@ -53,6 +53,7 @@ int fbl_fd_get(fbl_hub *hub, int fd, fbl_fd **entry)
         return -ENOMEM;
     fresh->fd = fd;
     fresh->ready = FBL_READ | FBL_WRITE; /* unknown: worth a try */
+    fresh->unblocking_turn = UINT64_MAX;
     fbl_list_init(&fresh->readers);
     fbl_list_init(&fresh->writers);
     fbl_list_init(&fresh->watches);
@@ -132,6 +133,7 @@ void fbl_fd_forget(fbl_hub *hub, int fd)
     entry->is_registered = false;
     entry->is_hungup = false;
     entry->ready = FBL_READ | FBL_WRITE;
+    entry->unblocking_turn = UINT64_MAX;
     entry->generation++;
     fd_wake_all(&entry->readers, FBL_WAKE_CLOSED);
     fd_wake_all(&entry->writers, FBL_WAKE_CLOSED);

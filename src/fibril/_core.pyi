@@ -469,16 +469,17 @@ def fd_forget(fd: int, /) -> None:
     it gets EBADF. Any thread."""
 
 # Methods for socket.socket and its subclasses, as descriptors, by name: recv, recv_into, send,
-# sendall, accept_fd (-> (fd, address)). Cooperative, with the timeout of the socket
+# sendall, accept_as (-> (socket or descriptor, address)). Cooperative, with the socket's timeout
 # (gettimeout(): None waits for ever, 0 never waits, else seconds): the file descriptor need not be
-# O_NONBLOCK for the first four (MSG_DONTWAIT); for accept_fd it must be.
+# O_NONBLOCK for the first four (MSG_DONTWAIT); accept_as makes it so.
+socket_methods: dict[str, Any]
+
 # The same for ssl.SSLSocket and its subclasses: read, write, recv, recv_into, send, sendall. While
 # one is in use its C-level timeout is 0, which take_over(sock) sees to; the user's own is in its
 # dict, as _fibril_timeout. To be called once.
 def tls_methods(take_over: Callable[[Any], None], /) -> dict[str, Any]: ...
 
 greenlet_api: Any  # the capsule greenlet._C_API
-socket_methods: dict[str, Any]
 
 # The hub's clock. Deadlines are kept in whole nanoseconds: seconds as floats are not exact.
 def now() -> float: ...

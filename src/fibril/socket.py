@@ -76,7 +76,8 @@ _Ancillary = list[tuple[int, int, bytes]]
 _GLOBAL_DEFAULT_TIMEOUT: object = vars(stdlib)["_GLOBAL_DEFAULT_TIMEOUT"]
 _stdlib_init = stdlib.socket.__init__
 _methods = _core.socket_methods
-_accept_fd = _methods["accept_fd"]
+_accept_as = _methods["accept_as"]
+_recvfrom_usual, _sendto_usual = _methods["recvfrom_usual"], _methods["sendto_usual"]
 _family = vars(NATIVE)["family"].__get__  # the plain numbers: enum members cost 1 µs each
 _type = vars(NATIVE)["type"].__get__
 
@@ -113,13 +114,12 @@ class socket(stdlib.socket):  # noqa: N801
 
     def accept(self) -> tuple[socket, Any]:
         """Wait for a connection; its socket, and the peer's address."""
-        if NATIVE.gettimeout(self) is None and os.get_blocking(self.fileno()):
-            # Between "ready" and accept another process may take the connection.
-            os.set_blocking(self.fileno(), False)
         kind = socket if isinstance(self, socket) else stdlib.socket
+        is_usual = kind.__init__ is _init and stdlib.getdefaulttimeout() is None
         while True:
-            fd, address = _accept_fd(self)
-            peer = kind(_family(self), _type(self), self.proto, fd)
+            peer, address = _accept_as(self, kind if is_usual else None)
+            if not isinstance(peer, kind):
+                peer = kind(_family(self), _type(self), self.proto, peer)
             if address is not None:  # of a kind that the native part knows
                 return peer, address
             try:
@@ -146,6 +146,8 @@ class socket(stdlib.socket):  # noqa: N801
 
     def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
         """Receive bytes and the sender's address."""
+        if (found := _recvfrom_usual(self, bufsize, flags)) is not NotImplemented:
+            return found  # type: ignore[no-any-return]
         return repeat(self, POLLIN, flags, lambda now: NATIVE.recvfrom(self, bufsize, now))
 
     def recvfrom_into(
@@ -178,6 +180,9 @@ class socket(stdlib.socket):  # noqa: N801
         if len(flags_and_address) not in (1, 2):
             return NATIVE.sendto(self, data, *flags_and_address)  # it says what is wrong
         flags = flags_and_address[0] if len(flags_and_address) == 2 else 0
+        sent = _sendto_usual(self, data, flags, flags_and_address[-1])
+        if sent is not NotImplemented:
+            return sent  # type: ignore[no-any-return]
         address = numeric_address(self, flags_and_address[-1])
         return _send(self, flags, lambda now: NATIVE.sendto(self, data, now, address))
 
@@ -228,6 +233,9 @@ class socket(stdlib.socket):  # noqa: N801
         finally:
             if self.fileno() >= 0:
                 os.set_blocking(self.fileno(), True)
+
+
+_init = socket.__init__  # with it a socket need not be asked what it is
 
 
 def _send(sock: _socket.socket, flags: int, call: Callable[[int], int]) -> int:

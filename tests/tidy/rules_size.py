@@ -31,7 +31,7 @@ ROOMS = {
     "csrc/python/hub": (2000, "who calls back"),
     "csrc/python/inspect": (800, "what tools see"),
     "csrc/python/interpreter": (800, "CPython's inside"),
-    "csrc/python/io": (1400, "descriptors, sockets, files"),
+    "csrc/python/io": (2100, "descriptors, sockets and TLS, files"),
     "csrc/python/io/stream": (1100, "file objects that several fibers use"),
     "csrc/python/primitives": (2200, "locks, events, locals"),
     "csrc/python/primitives/queue": (1600, "queues"),

@@ -114,8 +114,9 @@ static PyObject *module_wait_readwrite(PyObject *module, PyObject *args, PyObjec
     return fd_call_wait(args, kwargs, FBL_READ | FBL_WRITE);
 }
 
-/* Who waits on it, in whatever thread, gets EBADF. */
-static void fd_forget_everywhere(int fd)
+/* It is about to be closed, or new: in every thread, nobody is to wait for what it was; who does
+ * gets EBADF. */
+static void fd_forget(int fd)
 {
     for (fbl_link *link = fbl_all_threads.next; link != &fbl_all_threads; link = link->next)
         fbl_fd_forget(&fbl_container_of(link, fbl_thread, threads)->hub, fd);
@@ -132,6 +133,6 @@ static PyObject *module_fd_forget(PyObject *module, PyObject *number)
         }
         return NULL;
     }
-    fd_forget_everywhere(fd);
+    fd_forget(fd);
     Py_RETURN_NONE;
 }

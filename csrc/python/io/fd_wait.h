@@ -25,9 +25,9 @@ typedef struct {
 
 static int fd_wait(const fd_wish *wish, uint64_t deadline_ns);
 static int fd_try_wait(const fd_wish *wish, uint64_t deadline_ns, int *err);
+static void fd_forget(int fd);
 static bool fd_is_ready(int fd, unsigned direction);
 static void fd_put_off(fbl_thread *thread, bool is_signalled);
-static void fd_forget_everywhere(int fd);
 
 /* ---- file.c: what descriptors are read and written by ---- */
 static Py_ssize_t file_transfer_wait(int fd, unsigned direction, struct iovec *parts, int count);

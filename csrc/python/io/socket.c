@@ -1,5 +1,5 @@
 /*
- * socket.c: the hot methods of sockets: recv, recv_into, send, sendall, accept.
+ * socket.c: the hot methods of sockets: recv, recv_into, send, sendall; accept is in accept.c.
  *
  * The idea: they are method descriptors of `_socket.socket`, so they serve fibril.socket.socket,
  * and socket.socket itself once patched, with no object of our own beside the socket. The
@@ -19,9 +19,7 @@
 #include "python/io/socket.h"
 
 #include <netinet/in.h>
-#include <stddef.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 PyTypeObject *fbl_socket_type;
 
@@ -340,59 +338,6 @@ static PyObject *socket_sendall_args_wait(PyObject *self, PyObject *const *args,
     return rc < 0 ? NULL : Py_NewRef(Py_None);
 }
 
-/* ---- accepting ---- */
-
-static PyObject *address_inet(const struct sockaddr_in *address)
-{
-    const unsigned char *part = (const unsigned char *)&address->sin_addr;
-    return Py_BuildValue("(Ni)",
-                         PyUnicode_FromFormat("%d.%d.%d.%d", part[0], part[1], part[2], part[3]),
-                         ntohs(address->sin_port));
-}
-
-static PyObject *address_unix(const struct sockaddr_un *address, socklen_t length)
-{
-    size_t size = length - offsetof(struct sockaddr_un, sun_path);
-    if (length <= offsetof(struct sockaddr_un, sun_path))
-        return PyUnicode_FromString("");
-    if (address->sun_path[0] == 0) /* Linux's abstract names are bytes */
-        return PyBytes_FromStringAndSize(address->sun_path, (Py_ssize_t)size);
-    return PyUnicode_DecodeFSDefaultAndSize(address->sun_path,
-                                            (Py_ssize_t)strnlen(address->sun_path, size));
-}
-
-/* As the standard library spells it; None for a family it must spell itself (getpeername). */
-static PyObject *address_make(const struct sockaddr_storage *address, socklen_t length)
-{
-    if (address->ss_family == AF_INET)
-        return address_inet((const struct sockaddr_in *)address);
-    if (address->ss_family == AF_UNIX)
-        return address_unix((const struct sockaddr_un *)address, length);
-    Py_RETURN_NONE;
-}
-
-static PyObject *socket_accept_fd(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    socket_call call;
-    if (socket_begin(self, &call, 0) < 0)
-        return NULL;
-    struct sockaddr_storage address;
-    for (;;) {
-        socklen_t length = sizeof address;
-        memset(&address, 0, offsetof(struct sockaddr_un, sun_path) + 1);
-        int fd = accept4(call.fd, (struct sockaddr *)&address, &length, SOCK_CLOEXEC);
-        if (fbl_likely(fd >= 0)) {
-            PyObject *peer = address_make(&address, length);
-            if (peer == NULL)
-                close(fd);
-            return peer == NULL ? NULL : Py_BuildValue("(iN)", fd, peer);
-        }
-        if (socket_retry_wait(self, &call, FBL_READ, errno) < 0)
-            return NULL;
-    }
-}
-
 /* ---- installation ---- */
 
 PyDoc_STRVAR(
@@ -410,11 +355,13 @@ PyDoc_STRVAR(socket_send_doc, "send($self, data, flags=0, /)\n--\n\n"
 PyDoc_STRVAR(socket_sendall_doc, "sendall($self, data, flags=0, /)\n--\n\n"
                                  "Send all of data; the socket's timeout is for the whole.\n\n"
                                  "Switches: if it must wait. Threads: any. Raises as recv does.");
+
 PyDoc_STRVAR(
-    socket_accept_fd_doc,
-    "accept_fd($self, /)\n--\n\n"
-    "Accept a connection: (descriptor, address). The listening descriptor must be O_NONBLOCK.\n\n"
-    "Switches: if it must wait. Threads: any. Raises as recv does.");
+    socket_accept_doc,
+    "accept_as($self, kind, /)\n--\n\n"
+    "Accept a connection: (socket of that class, address), or (descriptor, address) if it is None "
+    "or\ncannot be made here. The address is None for families that getpeername() must be asked "
+    "for.\n\nSwitches: if it must wait. Threads: any. Raises as recv does.");
 
 static PyMethodDef socket_method_defs[] = {
     {"recv", (PyCFunction)(void (*)(void))socket_recv_args_wait, METH_FASTCALL, socket_recv_doc},
@@ -423,7 +370,11 @@ static PyMethodDef socket_method_defs[] = {
     {"send", (PyCFunction)(void (*)(void))socket_send_args_wait, METH_FASTCALL, socket_send_doc},
     {"sendall", (PyCFunction)(void (*)(void))socket_sendall_args_wait, METH_FASTCALL,
      socket_sendall_doc},
-    {"accept_fd", socket_accept_fd, METH_NOARGS, socket_accept_fd_doc},
+    {"accept_as", socket_accept_wait, METH_O, socket_accept_doc},
+    {"recvfrom_usual", (PyCFunction)(void (*)(void))socket_recvfrom_wait, METH_FASTCALL,
+     "recvfrom(bufsize, flags); NotImplemented where the standard library must be asked."},
+    {"sendto_usual", (PyCFunction)(void (*)(void))socket_sendto_wait, METH_FASTCALL,
+     "sendto(data, flags, address); NotImplemented where the standard library must be asked."},
     {0},
 };
 
@@ -473,7 +424,7 @@ static PyObject *socket_methods_make(void)
     PyObject *module = PyImport_ImportModule("_socket");
     PyObject *type = module == NULL ? NULL : PyObject_GetAttrString(module, "socket");
     Py_XDECREF(module);
-    if (type == NULL || socket_check_head(type) < 0)
+    if (type == NULL || socket_check_head(type) < 0 || accept_import() < 0)
         return NULL;
     fbl_socket_type = (PyTypeObject *)type;
     return socket_methods_of(fbl_socket_type, socket_method_defs);

@@ -8,6 +8,8 @@
 
 #include "python/io/fd_wait.h"
 
+#include <sys/socket.h>
+
 /* The head of CPython's PySocketSockObject (Modules/socketmodule.h, not installed). */
 typedef struct {
     PyObject_HEAD int fd;
@@ -32,11 +34,27 @@ typedef struct {
 /* ---- socket.c ---- */
 static int socket_begin(PyObject *self, socket_call *call, int flags);
 static int socket_wait(PyObject *self, socket_call *call, unsigned direction);
+static int socket_retry_wait(PyObject *self, socket_call *call, unsigned direction, int err);
 static PyObject *socket_recv_args_wait(PyObject *self, PyObject *const *args, Py_ssize_t count);
 static PyObject *socket_recv_into_args_wait(PyObject *self, PyObject *args, PyObject *kwargs);
 static PyObject *socket_send_args_wait(PyObject *self, PyObject *const *args, Py_ssize_t count);
 static PyObject *socket_sendall_args_wait(PyObject *self, PyObject *const *args, Py_ssize_t count);
+static int socket_send_arguments(PyObject *const *args, Py_ssize_t count, Py_buffer *view,
+                                 int *flags, const char *usage);
 static PyObject *socket_methods_of(PyTypeObject *type, PyMethodDef *defs);
+
+/* ---- address.c ---- */
+static PyObject *address_make(const struct sockaddr_storage *address, socklen_t length);
+static bool address_is_known(int family);
+static socklen_t address_read(PyObject *given, int family, struct sockaddr_storage *address);
+
+/* ---- datagram.c ---- */
+static PyObject *socket_recvfrom_wait(PyObject *self, PyObject *const *args, Py_ssize_t count);
+static PyObject *socket_sendto_wait(PyObject *self, PyObject *const *args, Py_ssize_t count);
+
+/* ---- accept.c ---- */
+static PyObject *socket_accept_wait(PyObject *self, PyObject *kind);
+static int accept_import(void);
 
 extern PyTypeObject *fbl_socket_type; /* _socket.socket */
 

@@ -213,7 +213,7 @@ static PyObject *raw_close(PyObject *self, PyObject *const *args, Py_ssize_t cou
     fbl_call call = {self, args, vector_length(count, names), NULL};
     const raw_head *head = raw_of(self);
     if (head->fd >= 0 && (head->flags & raw_closefd) != 0 && !raw_is_seekable(head))
-        fd_forget_everywhere(head->fd);
+        fd_forget(head->fd);
     return raw_original(RAW_CLOSE, &call, names);
 }
 

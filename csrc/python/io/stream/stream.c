@@ -195,7 +195,7 @@ static void stream_end_reader(PyObject *stream)
     PyObject *raw = PyObject_GetAttrString(inside->stream, "raw");
     int fd = raw == NULL ? -1 : raw_closing_fd(raw);
     if (fd >= 0)
-        fd_forget_everywhere(fd);
+        fd_forget(fd);
     Py_XDECREF(raw);
     PyErr_Clear();
 }
