@@ -22,6 +22,8 @@ class Goal:
     times: float
 
 
+STDLIB = "standard library (limit)"
+
 GOALS = (
     Goal("switch ≤ 1/8 of greenlet's", "switch", "no argument", "greenlet", 8),
     Goal("the same with an argument", "switch", "one argument", "greenlet", 8),
@@ -54,6 +56,15 @@ GOALS = (
     *(
         Goal(f"{case} ≤ 1.5 times of 10,000", "waiters", case, "fibril, of 10,000", 1 / 1.5)
         for case in ("100,000 wait, served", "100,000 wait, in vain")
+    ),
+    *(
+        Goal(f"{case} ≤ 1.3 of the standard library's", "process", case, STDLIB, 1 / 1.3)
+        for case in ("start and wait", "start and wait, 1.5 GB heap")
+    ),
+    *(
+        Goal(f"{case}, no slower than {rival}", "process", case, rival, 1)
+        for case in ("to a task and back", "to a process and back")
+        for rival in ("gevent", "asyncio")
     ),
     Goal("echo, 64 connections, ≥ 2.2 times gevent", "echo", "64 connections", "gevent", 2.2),
     Goal("the same, ≥ 0.85 times C epoll", "echo", "64 connections", "C epoll (limit)", 0.85),
