@@ -92,6 +92,7 @@
 #include "python/io/stream/ahead.c"
 #include "python/io/stream/stream.c"
 #include "python/io/stream/prompt.c"
+#include "python/io/signal_wait.c"
 
 /* Native threads: signals, the watchdog, their end. */
 #include "python/thread/signal_stack.c"

@@ -35,6 +35,7 @@ static PyObject *module_sim_feed(PyObject *module, PyObject *args);
 static fbl_keyword_function module_wait_read, module_wait_write; /* fd_wait.c */
 static fbl_keyword_function module_wait_readwrite;
 static PyObject *module_fd_forget(PyObject *module, PyObject *number);
+static PyObject *module_signal_fd(PyObject *module, PyObject *signals); /* signal_wait.c */
 static fbl_tuple_function module_read, module_write, module_readv, module_writev; /* file.c */
 static fbl_tuple_function module_streams_take_turns, module_raw_files_wait; /* prompt.c */
 static fbl_tuple_function module_stream_strike, module_stream_wrote,
@@ -46,6 +47,8 @@ static PyObject *module_set_queue_classes(PyObject *module, PyObject *args); /* 
 static PyObject *module_local_values_of(PyObject *module, PyObject *fiber); /* local_type.c */
 static PyObject *module_all_fibers(PyObject *module, PyObject *unused);
 static PyObject *module_holder(PyObject *module, PyObject *subject); /* census.c */
+static PyObject *module_wait_signal(PyObject *module, PyObject *unused); /* signal_wait.c */
+static PyObject *module_signal_handled(PyObject *module, PyObject *unused);
 static PyObject *module_is_in_handler(PyObject *module, PyObject *unused); /* handler.c */
 static PyObject *module_call_in_main(PyObject *module, PyObject *function);
 static PyObject *module_watchdog_is_running(PyObject *module, PyObject *unused);

@@ -211,6 +211,9 @@ static PyMethodDef module_methods[] = {
      "wait_readwrite(fd, timeout=None, owned=False)\n--\n\nWait until fd is readable or writable: "
      "True, or False after `timeout` seconds.\n\nSwitches: if it must wait. Threads: any. Raises "
      "OSError."},
+    {"signal_fd", module_signal_fd, METH_O,
+     "signal_fd($module, signals, /)\n--\n\nA new descriptor that is readable while one of these "
+     "blocked signals is pending.\n\nSwitches: never. Threads: any. Raises OSError, ValueError."},
     {"read", module_read, METH_VARARGS,
      "read($module, fd, length, /)\n--\n\nRead up to length bytes, as os.read; where there are "
      "none yet, others run meanwhile.\n\nSwitches: if it must wait. Threads: any. Raises OSError."},
@@ -358,6 +361,12 @@ static PyMethodDef module_methods[] = {
     {"is_in_handler", module_is_in_handler, METH_NOARGS,
      "is_in_handler()\n--\n\nDoes the current fiber run a signal handler?\n\nSwitches: never. "
      "Threads: any."},
+    {"wait_signal", module_wait_signal, METH_NOARGS,
+     "wait_signal()\n--\n\nWait until a signal handler of this thread's has been called."
+     "\n\nSwitches: always. Threads: owner."},
+    {"signal_handled", module_signal_handled, METH_NOARGS,
+     "signal_handled()\n--\n\nA handler that is no SignalHandler has been called.\n\n"
+     "Switches: never. Threads: owner, the main one."},
     {"call_in_main", module_call_in_main, METH_O,
      "call_in_main(function, /)\n--\n\nThe process's main thread calls it before one of its next "
      "instructions.\n\nSwitches: never. Threads: any."},

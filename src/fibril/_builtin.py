@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 from fibril import _core
 
-__all__ = ["builtin", "unsigned_builtin"]
+__all__ = ["builtin", "builtin_like", "unsigned_builtin"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -32,6 +32,16 @@ def unsigned_builtin(function: _F) -> _F:
     Switches: never. Threads: any.
     """
     return cast(_F, _made(function, function.__doc__ or ""))
+
+
+def builtin_like(original: Any, function: Callable[..., Any]) -> Any:
+    """One that takes any arguments, as a function of C that says what `original` says of itself.
+
+    Switches: never. Threads: any.
+    """
+    text = f"{original.__name__}{original.__text_signature__}\n--\n\n{original.__doc__}"
+    signed = text if original.__text_signature__ else original.__doc__ or ""
+    return _core.builtin(function, original.__module__, original.__name__, signed)
 
 
 def _made(function: Any, text: str) -> Any:

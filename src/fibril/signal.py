@@ -3,8 +3,8 @@
 The idea: the signal is watched by the hub's loop; the watcher does not keep waiting from ending,
 and each signal spawns a task, where the function may block as it likes.
 
-`signal`, `getsignal` and `set_wakeup_fd` are the standard library's: fibril waits for children by
-pidfd, so SIGCHLD is a signal like any other here.
+Waiting for signals lies in fibril._io.signal_wait. `signal`, `getsignal` and `set_wakeup_fd` are
+the standard library's: fibril waits for children by pidfd, so SIGCHLD is a signal like any other.
 Do not add: who listens to which signal; that is fibril._hub.signals.
 """
 
@@ -16,9 +16,19 @@ from signal import getsignal, set_wakeup_fd, signal
 from typing import Any, ParamSpec
 
 from fibril import _core
+from fibril._io.signal_wait import pause, sigtimedwait, sigwait, sigwaitinfo
 from fibril.errors import GreenletExit
 
-__all__ = ["getsignal", "set_wakeup_fd", "signal", "signal_handler"]
+__all__ = [
+    "getsignal",
+    "pause",
+    "set_wakeup_fd",
+    "sigtimedwait",
+    "signal",
+    "signal_handler",
+    "sigwait",
+    "sigwaitinfo",
+]
 
 _P = ParamSpec("_P")
 

@@ -17,6 +17,7 @@
  */
 #include "python/hub/hub.h"
 #include "python/hub/spin.h"
+#include "python/io/signal_wait.h"
 #include "python/thread/thread.h"
 
 typedef struct {
@@ -46,6 +47,7 @@ static PyObject *handler_call_here(fbl_thread *thread, PyObject *function, PyObj
     self->handler_depth++;
     PyObject *result = PyObject_CallObject(function, args);
     self->handler_depth--;
+    signal_tell(thread);
     return result;
 }
 
@@ -87,8 +89,7 @@ static fbl_record *handler_body(fbl_record *record)
     Py_XDECREF(fiber_arrive_first(thread));
     handler_live(record);
     record_release_arguments(record);
-    while (fbl_waiter_fire_first(&thread->handler_ends))
-        continue;
+    signal_tell(thread);
     record->core.state = FBL_FIBER_DONE; /* see task_body */
     return (fbl_record *)fbl_hub_next(&thread->hub, true);
 }

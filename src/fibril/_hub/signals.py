@@ -15,6 +15,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from fibril import _core
 from fibril._hub import handlers
 from fibril.errors import InvalidThreadUseError
 
@@ -70,3 +71,4 @@ def unlisten(signalnum: int, listener: Callable[[], Any]) -> None:
 def _dispatch(signalnum: int, frame: FrameType | None) -> None:
     for listener in tuple(_listeners.get(signalnum, ())):
         listener()
+    _core.signal_handled()

@@ -128,7 +128,7 @@ def _patch_all(asked: dict[str, Any], others: dict[str, Any]) -> bool | None:
 
 
 _ORDER = (
-    *("os", "thread", "time", "dns", "socket", "select", "selectors", "ssl", "subprocess", "queue"),
+    *("os", "signal", "thread", "time", "dns", "socket", "select", "selectors", "ssl", "subprocess", "queue"),
 )
 
 
@@ -242,11 +242,14 @@ def patch_os() -> bool | None:
     return _patch(["os"])
 
 
-def patch_signal() -> None:
-    """Nothing: handlers are the main thread's since fibril was imported, patched or not.
+def patch_signal() -> bool | None:
+    """`signal.pause`, `sigwait` and their kin let other tasks run.
+
+    Handlers are the main thread's since fibril was imported, patched or not.
 
     Switches: never. Threads: any.
     """
+    return _patch(["signal"])
 
 
 def patch_subprocess() -> bool | None:

@@ -1,27 +1,28 @@
-"""Which signals a thread blocks, and waiting for those, where threads are tasks.
+"""Which signals a thread blocks, where threads are tasks.
 
 The idea: a thread that blocks signals leaves them to the others. The native thread that carries the
-tasks is often the only one, and its children begin with its mask: one task that blocked everything
-would deafen the program and whatever it starts. So a task's mask is kept here, and the kernel is
-not told; the main fiber of a native thread has that thread's.
+tasks is often the only one, so a task that blocked everything would deafen the program. So a task's
+mask is kept here, and the kernel is not told; the main fiber of a native thread has that thread's.
 
-The kernel tells of a blocked signal only who waits in it, so waiting is asking again after pauses.
-Do not add: handlers. They are the main thread's.
+Whoever a task starts begins with its mask, as with a thread's: the native thread has it while a
+process is made. In the child of a fork the task is the only thread, and its mask is the kernel's.
+Do not add: handlers, which are the main thread's; waiting (fibril._io.signal_wait).
 """
 
+import _posixsubprocess
+import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from fibril._builtin import builtin
+from fibril import _core, native
+from fibril._builtin import builtin, builtin_like
 from fibril._core import current_fiber
-from fibril._io.retry import Pauses
 from fibril.local import local
-from fibril.timeout import Deadline
 
-__all__ = ["pthread_sigmask", "sigtimedwait", "sigwait", "sigwaitinfo"]
+__all__ = ["adopt", "fork_exec", "posix_spawn", "posix_spawnp", "pthread_sigmask"]
 
-_native_mask, _native_wait = signal.pthread_sigmask, signal.sigtimedwait
+_native_mask = signal.pthread_sigmask
 _Signals = Iterable[int]
 
 
@@ -41,7 +42,7 @@ def pthread_sigmask(how: int, mask: _Signals, /) -> set[int]:
 
     Switches: never. Threads: any. Raises ValueError for what is no signal, and OSError.
     """
-    if current_fiber().parent is None:
+    if _is_native():
         return set(_native_mask(how, mask))
     wanted = frozenset(signal.Signals(number) if number in _known else number for number in mask)
     if not wanted <= _all:
@@ -59,46 +60,67 @@ def pthread_sigmask(how: int, mask: _Signals, /) -> set[int]:
     return set(before)
 
 
+def _is_native() -> bool:
+    """Is the current fiber's mask the native thread's?"""
+    fiber = current_fiber()
+    return fiber.parent is None or fiber is _forked
+
+
 _known = frozenset(int(number) for number in signal.Signals)
 _all = frozenset(range(1, signal.NSIG))
 
 
-@builtin
-def sigtimedwait(sigset: _Signals, timeout: float, /) -> Any:
-    """Wait for one of some blocked signals, as signal.sigtimedwait; None after `timeout` seconds.
+# ---- whoever a task starts ----
 
-    Switches: if it must wait. Threads: any. Raises ValueError for what is no signal or time.
+_forked: _core.Fiber | None = None  # the task that went on in this process when it was forked
+_lent: dict[int, list[Any]] = {}  # native thread → its own masks, while it has a task's
+
+
+def _lend() -> None:
+    """The native thread has the task's mask from now on."""
+    former = None if _is_native() else _native_mask(signal.SIG_SETMASK, _mask.blocked)
+    _lent.setdefault(native.get_ident(), []).append(former)
+
+
+def _take_back() -> None:
+    masks = _lent[native.get_ident()]
+    former = masks.pop()
+    if not masks:
+        del _lent[native.get_ident()]
+    if former is not None:
+        _native_mask(signal.SIG_SETMASK, former)
+
+
+def _keep() -> None:
+    """In the child of a fork: the mask that was lent is its own."""
+    global _forked
+    if not _is_native():
+        _forked = current_fiber()
+    _lent.clear()
+
+
+def adopt() -> None:
+    """Look out for forks.
+
+    Switches: never. Threads: any; called once, by patch_thread.
     """
-    signals = list(sigset)
-    found = _native_wait(signals, min(timeout, 0))
-    pauses = Pauses(Deadline(timeout))
-    while found is None:
+    os.register_at_fork(before=_lend, after_in_parent=_take_back, after_in_child=_keep)
+
+
+def _lending(make: Callable[..., int]) -> Callable[..., int]:
+    """What makes a process, which then begins with the caller's mask."""
+
+    def make_process(*args: Any, **kwargs: Any) -> int:
+        _lend()
         try:
-            pauses.wait()
-        except TimeoutError:
-            return None
-        found = _native_wait(signals, 0)
-    return found
+            return make(*args, **kwargs)
+        finally:
+            _take_back()
+
+    made: Callable[..., int] = builtin_like(make, make_process)
+    return made
 
 
-@builtin
-def sigwaitinfo(sigset: _Signals, /) -> Any:
-    """Wait for one of some blocked signals, as signal.sigwaitinfo.
-
-    Switches: if it must wait. Threads: any. Raises ValueError for what is no signal.
-    """
-    signals = list(sigset)
-    pauses = Pauses(Deadline(None))
-    while (found := _native_wait(signals, 0)) is None:
-        pauses.wait()
-    return found
-
-
-@builtin
-def sigwait(sigset: _Signals, /) -> signal.Signals | int:
-    """Wait for one of some blocked signals; its number, as signal.sigwait.
-
-    Switches: if it must wait. Threads: any. Raises ValueError for what is no signal.
-    """
-    number = sigwaitinfo(sigset).si_signo
-    return signal.Signals(number) if number in _known else int(number)
+fork_exec = _lending(_posixsubprocess.fork_exec)
+posix_spawn = _lending(os.posix_spawn)
+posix_spawnp = _lending(os.posix_spawnp)

@@ -19,7 +19,7 @@ from fibril import events, native
 from fibril._hub.events import publish
 from fibril._io import streams
 from fibril.libraries import whenever_imported
-from fibril.monkey import locks, running_loop, semaphores
+from fibril.monkey import locks, masks, running_loop, semaphores
 from fibril.monkey.kept import is_kept
 from fibril.monkey.rebind import rebind
 from fibril.monkey.saved import put
@@ -65,6 +65,9 @@ PARTS: dict[str, list[Patch]] = {
         Patch("os", "lockf", "fibril._io.files", "os_lockf"),
         *_functions("fcntl", "fibril._io.files", "flock lockf"),
     ],
+    "signal": _functions(
+        "signal", "fibril._io.signal_wait", "pause sigtimedwait sigwait sigwaitinfo"
+    ),
     "subprocess": [
         *_methods(
             "subprocess",
@@ -141,9 +144,9 @@ PARTS: dict[str, list[Patch]] = {
         Patch("_threading_local", "local", "fibril.local", "local"),
         *_functions("signal", "fibril.monkey.idents", "pthread_kill"),
         *_functions("_signal", "fibril.monkey.idents", "pthread_kill"),
-        *_functions(
-            "signal", "fibril.monkey.masks", "pthread_sigmask sigtimedwait sigwait sigwaitinfo"
-        ),
+        *_functions("signal", "fibril.monkey.masks", "pthread_sigmask"),
+        *_functions("_posixsubprocess", "fibril.monkey.masks", "fork_exec"),
+        *_functions("os", "fibril.monkey.masks", "posix_spawn posix_spawnp"),
         Patch("logging", "LogRecord.__init__", "fibril.monkey.log_records", "init_record"),
         *(Patch(*line) for line in importlib.import_module(_THREADS).PATCHES),
     ],
@@ -154,6 +157,7 @@ PARTS: dict[str, list[Patch]] = {
 # them wait for each other for ever.
 _TOLD = {
     "os": ("os",),
+    "signal": ("signal",),
     "thread": ("_thread", "threading"),
     "time": ("time",),
     "dns": ("socket",),
@@ -259,6 +263,7 @@ def _finish(stage: list[str], left_out: Collection[str]) -> None:
     if "thread" in stage:
         importlib.import_module(_THREADS).adopt()
         running_loop.adopt()
+        masks.adopt()
         semaphores.adopt()
         if "logging" not in left_out:
             locks.renew_logging()

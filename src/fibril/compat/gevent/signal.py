@@ -3,7 +3,11 @@
 import signal as _stdlib
 from signal import *  # noqa: F403
 
-from fibril.signal import getsignal, set_wakeup_fd, signal
+from fibril.signal import (
+    getsignal,
+    set_wakeup_fd,
+    signal,
+)
 
 __all__ = ["getsignal", "set_wakeup_fd", "signal"]
 __implements__ = ["getsignal", "set_wakeup_fd", "signal"]
