@@ -17,6 +17,7 @@ from fibril._core import Fiber, Task, getcurrent, sleep, spawn, spawn_later
 from fibril._hub.fork import fork, reinit
 from fibril._hub.stack_size import on_main_stack, stack_size
 from fibril._hub.waiting import iwait, wait
+from fibril.drivers import offload_calls
 from fibril.errors import FiberError, GreenletExit, LoopExit
 from fibril.hub import get_hub, idle
 from fibril.libraries import install_finder as _install_finder
@@ -45,6 +46,7 @@ __all__ = [
     "kill",
     "killall",
     "offload",
+    "offload_calls",
     "on_main_stack",
     "reinit",
     "signal_handler",
@@ -81,6 +83,7 @@ _MODULES = frozenset(
 if TYPE_CHECKING:  # what __getattr__ gives: the same names
     from fibril import compat as compat
     from fibril import config as config
+    from fibril import drivers as drivers
     from fibril import errors as errors
     from fibril import event as event
     from fibril import events as events

@@ -129,7 +129,7 @@ MODULES = (
     ("_hub",),
     ("signal", "select", "selectors", "socket", "ssl", "task", "pool", "threadpool", "hub", "os"),
     ("subprocess",),
-    ("libraries", "events"),
+    ("libraries", "drivers", "events"),
     ("testing", "inspect"),
     ("util",),
     ("monkey",),

@@ -179,3 +179,22 @@ def test_a_cancelled_waiter_cancels_what_a_thread_was_to_do(interpreter: Interpr
     """
     )
     assert out == "True False\n"
+
+
+def test_the_standard_librarys_own_locals_are_each_tasks_own(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
+        import asyncio, multiprocessing.util as util, sys
+        from fibril import monkey
+        monkey.patch_all()
+        import fibril
+        kept = util.ForkAwareLocal()
+        kept.value = 1
+        print(fibril.spawn(hasattr, kept, "value").get(), type(kept).__qualname__)
+        if sys.version_info < (3, 14):
+            local = asyncio.DefaultEventLoopPolicy()._local
+            local.number = 1
+            print(fibril.spawn(hasattr, local, "number").get(), local._set_called)
+        else:
+            print("False False")
+    """)
+    assert out == "False ForkAwareLocal\nFalse False\n"

@@ -1,4 +1,4 @@
-"""The `fibril` command: run a program under fibril as `python` would run it, or write the shim."""
+"""The `fibril` command: run a program as `python` would, look what blocks in it, write the shim."""
 
 import os
 import shlex
@@ -6,6 +6,7 @@ import sys
 
 import fibril
 from fibril import compat
+from fibril.cli.doctor import examine, read_doctor
 from fibril.cli.run import read_run, run
 from fibril.cli.usage import UsageError
 from fibril.compat import shim
@@ -15,6 +16,8 @@ __all__ = ["main"]
 USAGE = """\
 usage: fibril run [--gevent] [--no-patch] PROGRAM [ARGUMENT...]
        fibril run [--gevent] [--no-patch] -m MODULE [ARGUMENT...]
+       fibril doctor [--run] [--gevent] [--no-patch] PROGRAM [ARGUMENT...]
+       fibril doctor [--run] [--gevent] [--no-patch] -m MODULE [ARGUMENT...]
        fibril shim [--only gevent|greenlet] FOLDER
        fibril --version | COMMAND --help
 """
@@ -28,6 +31,11 @@ run: run a Python program whose waiting lets its other tasks run.
                the standard library itself, so nothing is patched for it
   --patch      patch all the same
   --no-patch   leave the standard library as it is
+
+doctor: import a program, and list what it has that blocks all its tasks, by module and line;
+the exit code is 1 if there is any. Options as for run, and
+
+  --run        run the program to its end before the look, as run does
 
 shim: write packages called gevent and greenlet into a folder, which hand over to fibril.
 With that folder on PYTHONPATH, a program and each Python that it starts get them:
@@ -49,13 +57,15 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments[:1] in (["--version"], ["-V"]):
         print(f"fibril {fibril.__version__}")
         return 0
-    asked = arguments[1:] if arguments[:1] in (["run"], ["shim"]) else arguments
+    asked = arguments[1:] if arguments[:1] in (["run"], ["doctor"], ["shim"]) else arguments
     if asked in (["--help"], ["-h"]):
         print(HELP, end="")
         return 0
     try:
         if arguments[:1] == ["shim"]:
             return _write_shim(*_read_shim(arguments))
+        if arguments[:1] == ["doctor"]:
+            return examine(*read_doctor(arguments))
         request = read_run(arguments)
     except UsageError as error:
         print(f"fibril: {error}\n{USAGE}", end="", file=sys.stderr)

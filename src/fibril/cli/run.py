@@ -19,7 +19,7 @@ from fibril import compat
 from fibril._hub.report import LEADING
 from fibril.cli.usage import UsageError
 
-__all__ = ["Request", "read_run", "run"]
+__all__ = ["Request", "prepare", "read_run", "run", "set_path"]
 
 
 class Request(NamedTuple):
@@ -33,13 +33,13 @@ class Request(NamedTuple):
 
 
 def read_run(arguments: list[str]) -> Request:
-    """What a command line that begins with `run` asks for.
+    """What a command line that begins with `run` or `doctor` asks for.
 
     Switches: never. Threads: owner. Raises UsageError.
     """
-    if arguments[:1] != ["run"]:
+    if arguments[:1] not in (["run"], ["doctor"]):
         given = f"there is no command {arguments[0]!r}" if arguments else "no command is given"
-        raise UsageError(f"{given}. The commands are `run` and `shim`.")
+        raise UsageError(f"{given}. The commands are `run`, `doctor` and `shim`.")
     is_gevent, is_patched = False, None
     rest = arguments[1:]
     while rest and rest[0].startswith("-") and rest[0] not in ("-m", "--", "-"):
@@ -49,7 +49,9 @@ def read_run(arguments: list[str]) -> Request:
         elif option in ("--patch", "--no-patch"):
             is_patched = option == "--patch"
         else:
-            raise UsageError(f"`fibril run` has no option {option!r}. `fibril --help` lists them.")
+            raise UsageError(
+                f"`fibril {arguments[0]}` has no option {option!r}. `fibril --help` lists them."
+            )
     if is_patched is None:
         is_patched = not is_gevent
     is_module = rest[:1] == ["-m"]
@@ -65,18 +67,8 @@ def run(request: Request) -> int:
 
     Switches: if it must wait. Threads: owner.
     """
-    if not request.is_module and not os.path.exists(request.target):
-        print(
-            f"fibril: cannot run {request.target!r}: there is no such file. "
-            "Give the path of a Python program, or -m and a module's name.",
-            file=sys.stderr,
-        )
+    if not prepare(request):
         return 2
-    if request.is_gevent:
-        compat.install()
-    if request.patches is not None:
-        _patch(request.patches)
-    sys.argv[:] = [request.target, *request.arguments]
     try:
         _run_program(request)
     except SystemExit:
@@ -85,6 +77,26 @@ def run(request: Request) -> int:
         _begin_traceback_in_program(error)
         raise
     return 0
+
+
+def prepare(request: Request) -> bool:
+    """See to all that is there before a program's first line; False if there is no program.
+
+    Switches: never. Threads: owner.
+    """
+    if not request.is_module and not os.path.exists(request.target):
+        print(
+            f"fibril: cannot run {request.target!r}: there is no such file. "
+            "Give the path of a Python program, or -m and a module's name.",
+            file=sys.stderr,
+        )
+        return False
+    if request.is_gevent:
+        compat.install()
+    if request.patches is not None:
+        _patch(request.patches)
+    sys.argv[:] = [request.target, *request.arguments]
+    return True
 
 
 def _patch(patches: dict[str, bool]) -> None:
@@ -100,14 +112,14 @@ def _run_program(request: Request) -> None:
     module.__dict__.update(__builtins__=builtins, __annotations__={})
     sys.modules["__main__"] = module
     if request.is_module:
-        _set_path(os.getcwd())
+        set_path(os.getcwd())
         # What `python -m` itself calls: the public run_module would take __main__ away at the end.
         _run_module(request.target, True)
     elif os.path.isfile(request.target) and not _is_archive(request.target):
-        _set_path(os.path.dirname(os.path.realpath(request.target)))
+        set_path(os.path.dirname(os.path.realpath(request.target)))
         _run_file(module, os.path.abspath(request.target))
     else:
-        _set_path(os.path.abspath(request.target))
+        set_path(os.path.abspath(request.target))
         _run_module("__main__", False)
 
 
@@ -120,7 +132,11 @@ def _is_archive(path: str) -> bool:
     return not path.endswith(".py") and zipfile.is_zipfile(path)
 
 
-def _set_path(first: str) -> None:
+def set_path(first: str) -> None:
+    """Where the program's own modules are looked for.
+
+    Switches: never. Threads: owner.
+    """
     if not sys.flags.safe_path:
         sys.path[0] = first
 

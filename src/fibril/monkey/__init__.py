@@ -116,7 +116,7 @@ def _patch_all(asked: dict[str, Any], others: dict[str, Any]) -> bool | None:
         return False
     is_wanted = {**asked, "selectors": asked["select"]}
     is_wanted["dns"] = asked["socket"] and asked["dns"]
-    done = _patch([part for part in _ORDER if is_wanted[part]])
+    done = _patch([part for part in patches.ORDER if is_wanted[part]])
     if "gevent" in sys.modules:  # whose patch_all() leaves all of its modules behind
         from fibril import compat
 
@@ -125,11 +125,6 @@ def _patch_all(asked: dict[str, Any], others: dict[str, Any]) -> bool | None:
     publish(events.GeventDidPatchAllEvent(asked, others))
     _last_asked = {**asked, **others}
     return done
-
-
-_ORDER = (
-    *("os", "signal", "thread", "time", "dns", "socket", "select", "selectors", "ssl", "subprocess", "queue"),
-)
 
 
 def _patch(parts: Iterable[str], left_out: Collection[str] = ()) -> bool | None:

@@ -19,7 +19,7 @@ from fibril import native
 from fibril.monkey.rebind import warn
 from fibril.thread import LockType, RLock
 
-__all__ = ["renew", "renew_logging", "tell_shared"]
+__all__ = ["renew", "renew_logging", "shared", "tell_shared"]
 
 
 def renew() -> None:
@@ -71,16 +71,20 @@ def tell_shared() -> None:
 
     Switches: never. Threads: owner.
     """
-    shared = sorted(_shared())
-    if shared:
+    names = sorted(shared())
+    if names:
         warn(
-            f"{', '.join(shared)}: made before the patch, so all tasks of a thread share it: a "
+            f"{', '.join(names)}: made before the patch, so all tasks of a thread share it: a "
             "local has one value for them, and an RLock lets each of them in. Patch first thing in "
             "the program, or run it by `fibril run`."
         )
 
 
-def _shared() -> Iterator[str]:
+def shared() -> Iterator[str]:
+    """Globals of modules, locals and locks with an owner, that are older than the patch.
+
+    Switches: never. Threads: any.
+    """
     for module_name, module in list(sys.modules.items()):
         top = module_name.partition(".")[0]
         if not isinstance(module, ModuleType) or top == "fibril" or top in sys.stdlib_module_names:

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from fibril import events, native
+from fibril import drivers, events, native
 from fibril._hub.events import publish
 from fibril._io import streams
 from fibril.libraries import whenever_imported
@@ -24,7 +24,7 @@ from fibril.monkey.kept import is_kept
 from fibril.monkey.rebind import rebind
 from fibril.monkey.saved import put
 
-__all__ = ["PARTS", "Patch", "apply"]
+__all__ = ["ORDER", "PARTS", "Patch", "apply", "unapplied"]
 
 
 class Patch(NamedTuple):
@@ -169,6 +169,11 @@ _TOLD = {
     "queue": ("queue",),
 }
 
+#: What patch_all() applies if nothing else is said, in gevent's order.
+ORDER = (
+    *("os", "signal", "thread", "time", "dns", "socket", "select", "selectors", "ssl"),
+    *("subprocess", "queue"),
+)
 _applied: set[str] = set()
 
 
@@ -198,6 +203,14 @@ def apply(parts: Iterable[str], *, left_out: Collection[str] = ()) -> list[str]:
     if "thread" in done and "existing_locks" not in left_out:
         locks.tell_shared()
     return done
+
+
+def unapplied() -> list[str]:
+    """The parts that patch_all() would apply, and that are not.
+
+    Switches: never. Threads: any.
+    """
+    return [part for part in ORDER if part not in _applied and _exists(part)]
 
 
 def _stages(parts: list[str]) -> list[list[str]]:
@@ -273,6 +286,7 @@ def _finish(stage: list[str], left_out: Collection[str]) -> None:
         streams.wait_in_files()
     if "socket" in stage:
         streams.take_turns()
+        drivers.serve(is_kept)
     if "queue" in stage:
         whenever_imported("_queue", _replace_simple_queue)
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from fibril.monkey.kept import is_kept
 
-__all__ = ["MonkeyPatchWarning", "rebind", "warn"]
+__all__ = ["KEPT", "MonkeyPatchWarning", "is_distinct", "is_on_purpose", "rebind", "warn"]
 
 # The C modules below are what the replacements are made of; some of them are in the table.
 KEPT = {"fibril", "_queue", "_socket", "_ssl", "_thread", "select"}
@@ -57,7 +57,7 @@ def rebind(replaced: list[tuple[Any, Any]]) -> list[tuple[str, str]]:
 
     Switches: never. Threads: any.
     """
-    replacements = {id(old): (old, new) for old, new in replaced if _is_distinct(old)}
+    replacements = {id(old): (old, new) for old, new in replaced if is_distinct(old)}
     places: list[tuple[str, str]] = []
     kept: list[str] = []
     for module_name, module in list(sys.modules.items()):
@@ -66,13 +66,13 @@ def rebind(replaced: list[tuple[Any, Any]]) -> list[tuple[str, str]]:
         if is_kept(module_name):
             continue
         for name, value in list(vars(module).items()):
-            if id(value) in replacements and not _is_on_purpose(name):
+            if id(value) in replacements and not is_on_purpose(name):
                 setattr(module, name, replacements[id(value)][1])
                 places.append((module_name, name))
             elif type(value) is FunctionType and value.__module__ == module_name:
                 _rebind_defaults(value, replacements)
             elif isinstance(value, type) and value.__module__ == module_name:
-                _rebind_in_class(value, replacements)
+                _put(module, name, value, _rebind_in_class(value, replacements))
                 kept += _kept_by_class(value, replacements)
     if kept:
         warn(
@@ -92,33 +92,60 @@ def _rebind_defaults(function: FunctionType, replacements: _Replacements) -> Non
     first = len(names) - len(positional)
     if any(id(value) in replacements for value in positional):
         function.__defaults__ = tuple(
-            value if _is_on_purpose(name) else replacements.get(id(value), (None, value))[1]
+            value if is_on_purpose(name) else replacements.get(id(value), (None, value))[1]
             for name, value in zip(names[first:], positional, strict=True)
         )
     for name, value in by_name.items():
-        if id(value) in replacements and not _is_on_purpose(name):
+        if id(value) in replacements and not is_on_purpose(name):
             by_name[name] = replacements[id(value)][1]
 
 
-def _rebind_in_class(cls: type, replacements: _Replacements) -> None:
-    """Its methods' defaults; and of the standard library's classes the attributes."""
+def _rebind_in_class(cls: type, replacements: _Replacements) -> type:
+    """Its methods' defaults; and of the standard library's classes the attributes and bases: then a
+    new class takes its place, for objects that are made from now on."""
     is_stdlib = cls.__module__.partition(".")[0] in sys.stdlib_module_names
     for name, value in list(vars(cls).items()):
         function = value.__func__ if type(value) in (classmethod, staticmethod) else value
         if type(function) is FunctionType:
             _rebind_defaults(function, replacements)
-        elif is_stdlib and id(value) in replacements and not _is_on_purpose(name):
+        elif is_stdlib and id(value) in replacements and not is_on_purpose(name):
             replacement = replacements[id(value)][1]
             is_method = isinstance(replacement, FunctionType)
             setattr(cls, name, staticmethod(replacement) if is_method else replacement)
+        elif is_stdlib and isinstance(value, type) and value.__qualname__ == _inner(cls, name):
+            _put(cls, name, value, _rebind_in_class(value, replacements))
+    if not is_stdlib or not any(id(base) in replacements for base in cls.__bases__):
+        return cls
+    bases = tuple(replacements.get(id(base), (None, base))[1] for base in cls.__bases__)
+    own = {name: value for name, value in vars(cls).items() if name not in _OF_EACH_CLASS}
+    return type(cls)(cls.__name__, bases, own)
 
 
-def _is_on_purpose(name: str) -> bool:
+def _put(owner: Any, name: str, before: object, now: object) -> None:
+    if now is not before:
+        setattr(owner, name, now)
+
+
+_OF_EACH_CLASS = ("__dict__", "__weakref__")
+
+
+def _inner(cls: type, name: str) -> str:
+    return f"{cls.__qualname__}.{name}"
+
+
+def is_on_purpose(name: str) -> bool:
+    """Whether a name says that it wants what was there before a patch.
+
+    Switches: never. Threads: any.
+    """
     return any(word.lower() in ON_PURPOSE for word in _WORDS.findall(name))
 
 
-def _is_distinct(original: Any) -> bool:
-    """May a thing be recognised by its identity? None or a number is everywhere."""
+def is_distinct(original: Any) -> bool:
+    """Whether a thing may be recognised by its identity: None or a number is everywhere.
+
+    Switches: never. Threads: any.
+    """
     return isinstance(original, type | FunctionType | type(len))
 
 
