@@ -9,7 +9,7 @@ ENV = @$(PYTHON) tools/env.py
 BEGIN = @sed -n 's/^\($@\): *\#\# /\1: /p' Makefile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test greenlet torture natives core asan valgrind matrix
+.PHONY: help setup demo check test greenlet torture natives clients core asan valgrind matrix
 .PHONY: check-aarch64 wheels bench fix clean
 
 help:   ## Show this list
@@ -43,6 +43,11 @@ torture: ## Run C libraries in tasks as hard as in threads; K=… as above; PART
 natives: ## Run tests with large libraries of C code: scipy, Java, polars; K=… as above; a minute
 	$(BEGIN)
 	$(ENV) natives -- python -m pytest -q -m natives tests/natives $(if $(K),-k "$(K)")
+
+clients: ## Run clients of databases, brokers and other servers, which it starts; PART=2/5: a fifth; ALL=1: none may be missing; 5 minutes
+	$(BEGIN)
+	$(ENV) clients -- env CLIENTS_PART=$(PART) CLIENTS_ALL=$(ALL) \
+	  python -m pytest -v -m clients tests/clients $(if $(K),-k "$(K)")
 
 core:   ## Run the tests of the native core, plain and under sanitizers; K=… as above; a minute
 	$(BEGIN)

@@ -11,6 +11,7 @@ KIND says how fibril is built and what is installed beside it:
     asan     with AddressSanitizer and UndefinedBehaviorSanitizer; for `make asan`
     valgrind tells valgrind of each stack; for `make valgrind`
     torture  as `check`, with the C libraries of tests/torture; for `make torture`
+    clients  beside clients of databases, brokers and other servers; for `make clients`
 
 The idea: fibril is installed as a user would have it, never in editable mode, so that tests and
 their subprocesses see no import hook. What was done is written into the environment together with
@@ -45,6 +46,8 @@ from typing import NamedTuple
 
 VERSION = ".".join(map(str, sys.version_info[:2]))
 BUILD = TOP / "build"
+# mysqlclient has no wheel: it is there where it can be built (Debian: libmariadb-dev, pkg-config).
+BUILT_CLIENTS = ("mysqlclient",) if all(map(shutil.which, ("mariadb_config", "pkg-config"))) else ()
 DEVELOPER_MARK = BUILD / "developer"  # there: compiler warnings are errors
 SOURCES = ("csrc", "src", "meson.build", "meson.options", "pyproject.toml", "LICENSE")
 
@@ -75,6 +78,11 @@ KINDS = {
         "-valgrind",
         ("build", "test"),
         ("-Dbuildtype=debugoptimized", "-Db_ndebug=false", "-Dvalgrind=true"),
+    ),
+    "clients": Kind(
+        "-clients",
+        ("build", "test", "clients", *BUILT_CLIENTS),
+        ("-Db_ndebug=false", "-Ddebug=true"),
     ),
     "torture": Kind("-torture", ("build", "test", "torture"), ("-Db_ndebug=false", "-Ddebug=true")),
 }

@@ -175,7 +175,7 @@ def main() -> None:
         found, reason = find(version)
         newest = max(found, key=age, default=None)
         for one in found:  # the newest of a version also runs what takes minutes: greenlet's own
-            more = ("-m", "not torture and not natives") if one is newest else ()
+            more = ("-m", "not torture and not natives and not clients") if one is newest else ()
             runs.append(Run(f"CPython {one.release}", tests(one.command, *more, *arguments)))
         if not found:
             outcomes[version] = absent

@@ -1,0 +1,29 @@
+"""All clients, by file: what must be installed for them, as it is imported, and their classes."""
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """One file beside this one."""
+
+    server: str
+    kinds: tuple[str, ...] = ("Own",)
+
+
+CLIENTS = {
+    "MySQLdb": Entry("mariadb"),
+    "boto3": Entry("moto", ("Shared",)),
+    "httpx": Entry("web", ("Own", "Shared")),
+    "kazoo": Entry("zookeeper"),
+    "ldap3": Entry("slapd", ("Own", "Async")),
+    "paramiko": Entry("sshd", ("Own", "Shared")),
+    "pika": Entry("rabbitmq"),
+    "psycopg": Entry("postgres"),
+    "psycopg2": Entry("postgres"),
+    "pymemcache": Entry("memcached", ("Own", "Shared")),
+    "pymysql": Entry("mariadb"),
+    "redis": Entry("redis", ("Own", "Tls", "Shared", "Pipeline")),
+    "requests": Entry("web", ("Own", "Tls", "Shared")),
+    "urllib3": Entry("web", ("Own", "Tls", "Shared")),
+}
+TLS_KINDS = ("Tls",)

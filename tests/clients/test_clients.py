@@ -1,0 +1,82 @@
+"""Clients of real servers, as they are, in tasks of a patched program: see run_client.py.
+
+CLIENTS_ALL=1: what is missing, a server or a library, is a failure, and not a skip. SEED=n repeats
+a run; CLIENTS_PART=2/5: each fifth file, from the second on; CLIENTS_ON=gevent: on the real gevent.
+"""
+
+import importlib.util
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from tests.clients.clients import CLIENTS, TLS_KINDS
+from tests.clients.servers import Missing, Park
+
+LIMIT_S = 300
+TOP = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+
+pytestmark = [pytest.mark.clients, pytest.mark.timeout(LIMIT_S + 90)]
+
+
+def part_of(names: list[str]) -> list[str]:
+    """CLIENTS_PART=2/5: each fifth of them, from the second on; for CI, another one each day."""
+    number, _, count = (os.environ.get("CLIENTS_PART") or "0/1").partition("/")
+    return names[int(number) % int(count) :: int(count)]
+
+
+def chosen() -> list[str]:
+    return [f"{name}.{kind}" for name in part_of(sorted(CLIENTS)) for kind in CLIENTS[name].kinds]
+
+
+def miss(reason: str) -> NoReturn:
+    if os.environ.get("CLIENTS_ALL"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def run(client: str, trial: str, park: Park) -> tuple[bool, str]:
+    """Is all well, and what was said."""
+    name, _, kind = client.partition(".")
+    entry = CLIENTS[name]
+    if importlib.util.find_spec(name) is None:
+        miss(f"{name} is not installed here")
+    try:
+        place = park.place(entry.server, kind in TLS_KINDS)
+    except Missing as missing:
+        miss(str(missing))
+    seed = os.environ.get("SEED") or str(random.randrange(1 << 32))
+    command = [sys.executable, "-m", "tests.clients.run_client", client, trial, seed]
+    command.append(json.dumps(place._asdict()))
+    command += ["--on", os.environ["CLIENTS_ON"]] if "CLIENTS_ON" in os.environ else []
+    try:
+        done = subprocess.run(
+            command, cwd=TOP, capture_output=True, text=True, timeout=LIMIT_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        return (
+            False,
+            f"still running after {LIMIT_S} s\n{error.stdout!r:.3000}\n{error.stderr!r:.3000}",
+        )
+    said = f"{done.stdout}\n{done.stderr[-4000:]}\nexit status {done.returncode}: {command}"
+    return done.returncode == 0, said
+
+
+@pytest.mark.parametrize("trial", ["crowd", "storm"])
+@pytest.mark.parametrize("client", chosen())
+def test_a_client_of_a_real_server(client: str, trial: str, park: Park) -> None:
+    is_well, said = run(client, trial, park)
+    print(said)
+    if not is_well:
+        pytest.fail(said, pytrace=False)
+
+
+def test_each_file_is_listed() -> None:
+    files = {path.stem for path in HERE.glob("*.py")}
+    assert set(CLIENTS) <= files

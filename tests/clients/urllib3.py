@@ -1,0 +1,59 @@
+"""urllib3: pools of connections, one for each task and one for all."""
+
+from typing import Any
+
+import urllib3
+
+from tests.clients.client import Client, Question
+
+
+class Own(Client):
+    """Each task has a pool."""
+
+    server = "web"
+    limits = (urllib3.exceptions.TimeoutError,)
+    scheme = "http"
+
+    def connect(self, limit_s: float | None = None) -> Any:
+        return urllib3.PoolManager(
+            maxsize=self.crowd,
+            block=True,
+            retries=False,
+            timeout=limit_s,
+            ca_certs=self.place.authority or None,
+        )
+
+    def ask(self, connection: Any, question: Question) -> int:
+        url = f"{self.scheme}://127.0.0.1:{self.place.port}/?{question.mark}"
+        response = connection.request("POST", url, body=str(question.number).encode())
+        assert response.status == 200, response.data
+        return int(response.data)
+
+    def close(self, connection: Any) -> None:
+        connection.clear()
+
+
+class Tls(Own):
+    """The same, by HTTPS."""
+
+    has_tls = True
+    scheme = "https"
+
+
+class Shared(Own):
+    """All tasks have one pool, which no strike may leave in disorder."""
+
+    limits = ()
+
+    def __init__(self, place: Any) -> None:
+        super().__init__(place)
+        self.pool = super().connect()
+
+    def connect(self, limit_s: float | None = None) -> Any:
+        return self.pool
+
+    def close(self, connection: Any) -> None:
+        pass
+
+    def end(self) -> None:
+        self.pool.clear()
