@@ -65,6 +65,7 @@ _MODULES = frozenset(
         *(
             "compat",
             "config",
+            "drivers",
             "errors",
             "event",
             "events",
@@ -75,7 +76,7 @@ _MODULES = frozenset(
             "monkey",
         ),
         *("native", "os", "pool", "queue", "select", "selectors", "signal", "socket", "ssl"),
-        *("task", "testing", "thread", "threadpool", "time", "timeout", "util"),
+        *("subprocess", "task", "testing", "thread", "threadpool", "time", "timeout", "util"),
     }
 )
 
@@ -101,6 +102,7 @@ if TYPE_CHECKING:  # what __getattr__ gives: the same names
     from fibril import signal as signal
     from fibril import socket as socket
     from fibril import ssl as ssl
+    from fibril import subprocess as subprocess
     from fibril import task as task
     from fibril import testing as testing
     from fibril import thread as thread

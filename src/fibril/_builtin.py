@@ -41,7 +41,7 @@ def builtin_like(original: Any, function: Callable[..., Any]) -> Any:
     """
     text = f"{original.__name__}{original.__text_signature__}\n--\n\n{original.__doc__}"
     signed = text if original.__text_signature__ else original.__doc__ or ""
-    return _core.builtin(function, original.__module__, original.__name__, signed)
+    return _core.builtin(function, function.__module__, original.__name__, signed)
 
 
 def _made(function: Any, text: str) -> Any:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import functools
 import sys
-import weakref
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -321,15 +320,22 @@ class _Turn:
                 self._lock.release()
 
 
-_turns: weakref.WeakValueDictionary[int, _Turn] = weakref.WeakValueDictionary()
 _turns_lock = native.RLock()  # a collection in the middle may call such a method
+
+
+@functools.cache
+def _turns() -> Any:
+    """By the identity of what is called into, as long as somebody has one."""
+    from weakref import WeakValueDictionary
+
+    return WeakValueDictionary()
 
 
 def _turn_of(each: Any) -> _Turn:
     with _turns_lock:
-        turn = _turns.get(id(each))
+        turn: _Turn | None = _turns().get(id(each))
         if turn is None:
-            turn = _turns[id(each)] = _Turn(each)
+            turn = _turns()[id(each)] = _Turn(each)
         return turn
 
 

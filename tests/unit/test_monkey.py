@@ -191,11 +191,15 @@ def test_patching_again_changes_nothing(interpreter: Interpreter) -> None:
         ("patch_select()", {"select", "selectors"}),
         ("patch_socket(dns=False)", {"socket"}),
         ("patch_os()", {"os"}),
-        ("patch_signal()", set()),
+        ("patch_signal()", {"signal"}),
         ("patch_subprocess()", {"subprocess"}),
-        ("patch_all(thread=0, select=0, ssl=0, queue=0)", {"os", "socket", "subprocess", "time"}),
         (
-            "patch_all(sys=1, os=0, subprocess=0, time=0, socket=0, thread=0, queue=0, ssl=0)",
+            "patch_all(thread=0, select=0, ssl=0, queue=0)",
+            {"os", "signal", "socket", "subprocess", "time"},
+        ),
+        (
+            "patch_all(sys=1, **dict.fromkeys('os signal subprocess time socket thread queue ssl'"
+            ".split()))",
             {"select", "selectors"},
         ),
     ],

@@ -90,7 +90,8 @@ def test_checkers_are_told_of_each_module_that_comes_when_it_is_used() -> None:
 # traceback, _hub.report and _hub.watchdog are there before anything fails: where no descriptor is
 # left, they could not be read any more to say so.
 OURS = """
-    fibril _core _supported _typing errors hub libraries native signal task threadpool timeout
+    fibril _builtin _core _supported _typing drivers errors hub libraries native signal task
+    threadpool timeout _io _io.retry _io.signal_wait
     _hub _hub.arrival _hub.fairness _hub.fork _hub.handlers _hub.loophub _hub.report _hub.stack_size
     _hub.standstill _hub.waiter _hub.waiting _hub.watchdog
 """

@@ -27,8 +27,8 @@ static struct {
 #define SOCKET_BYTES_MAX (sizeof(socket_head) + sizeof(void *))
 
 /* What socket.socket(family, type, proto, fd) makes of a class that adds nothing to it. CPython
- * asks the kernel for the descriptor's name first, which nobody uses (0.5 us). The
- * listener's struct tells what is the same. The descriptor is the socket's, or closed: NULL, an exception.
+ * asks the kernel for the descriptor's name first, which nobody uses (0.5 us). The listener's
+ * struct tells what is the same. The descriptor is the socket's, or closed: NULL, an exception.
  * SAFE: writes CPython's struct, whose head was checked; behind it there is no owned reference. */
 static PyObject *accept_socket(PyTypeObject *kind, PyObject *listener, int fd)
 {
