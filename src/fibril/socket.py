@@ -36,8 +36,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, overload
 
 from fibril import _core, native
 from fibril._io.connect import connect
-from fibril._io.names import reading
-from fibril._io.resolver import (
+from fibril._io.hosts import (
     getaddrinfo,
     gethostbyaddr,
     gethostbyname,
@@ -45,6 +44,7 @@ from fibril._io.resolver import (
     getnameinfo,
     numeric_address,
 )
+from fibril._io.names import reading
 from fibril._io.retry import NATIVE, repeat, repeat_with_pauses
 from fibril._io.sendfile import send_file
 from fibril._io.streams import take_turns

@@ -200,3 +200,84 @@ def test_only_a_name_in_an_internet_address_is_replaced(fresh: None, lookups: Lo
         assert resolver.numeric_address(unix, "/path") == "/path"
         assert lookups.names == []
         assert resolver.numeric_address(sock, ("example.invalid", 7)) == ("192.0.2.1", 7)
+
+
+def test_a_burst_of_look_ups_asks_the_system_once_for_each_name(
+    fresh: None, lookups: Lookups
+) -> None:
+    tasks = [
+        fibril.spawn(socket.getaddrinfo, f"host-{number % 100}.invalid", 80)
+        for number in range(10_000)
+    ]
+    assert [task.get() for task in tasks] == [ADDRESS] * 10_000
+    assert len(lookups.names) == len(set(lookups.names)) == 100
+    assert resolver._lookups == {}
+
+
+@pytest.mark.parametrize("is_timeout", [False, True])
+def test_who_gives_up_leaves_nothing_behind(
+    fresh: None, lookups: Lookups, is_timeout: bool
+) -> None:
+    lookups.gate.acquire()
+
+    def ask() -> None:
+        with fibril.Timeout(0.001 if is_timeout else None, exception=False):
+            resolver.getaddrinfo("example.invalid", 80)
+
+    tasks = [fibril.spawn(ask) for _ in range(5)]
+    until(lambda: lookups.names)
+    if is_timeout:
+        fibril.joinall(tasks)
+    else:
+        fibril.killall(tasks)
+    assert fibril.get_hub().statistics()["expected"] == 0
+    lookups.gate.release()
+    until(lambda: not resolver._lookups)
+    assert resolver.getaddrinfo("example.invalid", 80) == ADDRESS
+    assert len(lookups.names) == 2
+
+
+def test_a_programs_own_resolver_is_asked_and_closed(fresh: None, lookups: Lookups) -> None:
+    asked: list[Any] = []
+
+    class Mine(resolver.Resolver):
+        def getaddrinfo(self, host: Any, *args: Any, **options: Any) -> Any:
+            asked.append(host)
+            return super().getaddrinfo("127.0.0.1", *args, **options)
+
+        def gethostbyname(self, host: Any) -> str:
+            asked.append(host)
+            return "192.0.2.2"
+
+        def close(self) -> None:
+            asked.append("closed")
+
+    hub = fibril.get_hub()
+    usual = hub.resolver
+    assert type(usual) is resolver.Resolver
+    assert hub.resolver is usual
+    hub.resolver = mine = Mine()
+    assert hub.resolver is mine
+    assert socket.gethostbyname("one.invalid") == "192.0.2.2"
+    assert socket.getaddrinfo("two.invalid", 80)[0][4] == ("127.0.0.1", 80)
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as client:
+        client.connect(("three.invalid", listener.getsockname()[1]))
+        assert client.getpeername() == listener.getsockname()
+    del hub.resolver
+    assert hub.resolver is usual
+    assert asked == ["one.invalid", "two.invalid", "three.invalid", "closed"]
+    assert socket.getaddrinfo("two.invalid", 80) == ADDRESS
+
+
+def test_a_resolver_that_keeps_the_thread_may_be_chosen(interpreter: Any) -> None:
+    out = interpreter.out("""
+        from fibril import monkey
+        monkey.patch_all()
+        import socket
+        import fibril
+        from fibril._io.resolver import BlockingResolver
+        fibril.get_hub().resolver = BlockingResolver()
+        fibril.spawn(print, "others do not run")
+        print(socket.gethostbyname("localhost"), bool(socket.getaddrinfo("localhost", 80)))
+    """)
+    assert out.startswith("127.0.0.1 True\n")

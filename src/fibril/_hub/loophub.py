@@ -51,7 +51,9 @@ class LoopHub(_core.Hub):
         self.main_hub = threading.get_native_id() == os.getpid()
         self._loop: Loop | None = None
         self._joiner: Waiter | None = None
-        self._resolver: Resolver | None = None
+        self._resolver: Resolver | None = None  # ours, made when first asked for
+        #: What the program wants to be asked for names in this thread, or None.
+        self.chosen_resolver: Any = None
         #: What start_periodic_monitoring_thread() has returned, or None.
         self.periodic_monitoring_thread: PeriodicMonitor | None = None
 
@@ -78,13 +80,40 @@ class LoopHub(_core.Hub):
         return self.poller
 
     @property
-    def resolver(self) -> Resolver:
-        """What looks names up."""
+    def resolver(self) -> Any:
+        """What looks names up for this thread: an object with `getaddrinfo`, `gethostbyname`,
+        `gethostbyname_ex`, `gethostbyaddr`, `getnameinfo` and `close`.
+
+        One of the program's own may be set; deleted, it is closed, and fibril's is asked again.
+
+        >>> import fibril
+        >>> from fibril import socket
+        >>> from fibril._io.resolver import Resolver
+        >>> class Mine(Resolver):
+        ...     def gethostbyname(self, name):
+        ...         return "192.0.2.1" if name == "mine.invalid" else super().gethostbyname(name)
+        >>> fibril.get_hub().resolver = Mine()
+        >>> socket.gethostbyname("mine.invalid"), socket.gethostbyname("127.0.0.1")
+        ('192.0.2.1', '127.0.0.1')
+        >>> del fibril.get_hub().resolver
+        """
+        if self.chosen_resolver is not None:
+            return self.chosen_resolver
         from fibril._io.resolver import Resolver
 
         if self._resolver is None:
             self._resolver = Resolver(self)
         return self._resolver
+
+    @resolver.setter
+    def resolver(self, resolver: Any) -> None:
+        self.chosen_resolver = resolver
+
+    @resolver.deleter
+    def resolver(self) -> None:
+        former, self.chosen_resolver = self.chosen_resolver, None
+        if former is not None:
+            former.close()
 
     def switch(self, *args: Any, **kwargs: Any) -> Any:
         """Switch to the hub by hand: whoever is to go on must be switched to, by a callback.

@@ -5,9 +5,14 @@ same thing at the same time are one look-up: a thousand tasks that connect to on
 thread. The answers are the C library's own, so /etc/hosts, nsswitch.conf and the search list count.
 
 Invariants: a numeric host never leaves the thread. Nothing is cached: an answer serves only those
-who asked while it was looked up. `_socket`'s functions are read when called, never kept.
+who asked before the first who waited for it was told. (Not: before it was there. Of ten thousand
+tasks that begin to ask, the last would ask for what the first are about to be told.) `_socket`'s
+functions are read when called, never kept.
+Callers: hosts.py, which asks the program's own resolver if it has one.
 Do not add: a resolver that speaks DNS by itself; it would differ from what the system says.
 """
+
+from __future__ import annotations
 
 import _socket
 import copy
@@ -47,21 +52,33 @@ _Ipv6 = tuple[
 THREADS_MAX = 32  # slow look-ups that do not hold up the next one
 
 _workers = Workers(THREADS_MAX)
-_lookups: dict[object, AsyncResult] = {}  # in flight, by what they ask
+_lookups: dict[object, _Lookup] = {}  # by what they ask
 os.register_at_fork(after_in_child=_lookups.clear)  # their threads stayed in the parent
 
 
-def _answer(lookup: AsyncResult, key: object, call: Callable[[], Any]) -> None:
+class _Lookup(AsyncResult):
+    """One question, from the first who asks until the first is told."""
+
+    def __init__(self, key: object) -> None:
+        super().__init__()
+        self.key = key
+        self.askers: list[None] = []  # one for each; appending and popping are whole under the GIL
+
+    def end(self) -> None:
+        """Who asks from now on asks anew. Of two threads that began to ask at the same moment, each
+        may have put in one of its own, so it may be the other's that is there."""
+        if _lookups.get(self.key) is self:
+            del _lookups[self.key]
+
+
+def _answer(lookup: _Lookup, call: Callable[[], Any]) -> None:
     """Make the call, in a worker, or say why none can; tell everybody who waits for its answer."""
     try:
-        tell = partial(lookup.set, call())
+        lookup.set(call())
     except BaseException as error:
-        tell = partial(lookup.set_exception, copy.copy(error))  # its traceback has us: no cycle
-    # Taken out before it is told: who asks after the answer asks anew. Two threads that asked at
-    # the same moment may each have put in one of their own, so it may be the other's.
-    if _lookups.get(key) is lookup:
-        del _lookups[key]
-    tell()
+        lookup.set_exception(copy.copy(error))  # its traceback has us: no cycle
+    if not lookup.askers:  # all were killed, and nobody else ends it
+        lookup.end()
 
 
 def _refuse(error: BaseException) -> NoReturn:
@@ -76,19 +93,24 @@ def _look_up(name: str, *args: Any) -> Any:
     except TypeError:  # a bytearray, or whatever the real call will refuse
         lookup = key = None  # type: ignore[assignment]
     if lookup is None:
-        lookup = AsyncResult()
+        lookup = _Lookup(key)
         if key is not None:
             _lookups[key] = lookup
         try:
-            _workers.submit(partial(_answer, lookup, key, partial(getattr(_socket, name), *args)))
+            _workers.submit(partial(_answer, lookup, partial(getattr(_socket, name), *args)))
         except RuntimeError as error:  # no thread can be started: others may wait for it already
-            _answer(lookup, key, partial(_refuse, error))
+            _answer(lookup, partial(_refuse, error))
     hub = _core.get_hub()
     hub.expect(1)  # the answer: so it is no dead end, and hub.join() waits for it
+    lookup.askers.append(None)
+    has_waited = not lookup.ready()
     try:
         lookup.wait()
     finally:
         hub.expect(-1)
+        lookup.askers.pop()
+        if has_waited and lookup.ready():
+            lookup.end()
     if lookup.exception is not None:
         raise copy.copy(lookup.exception)  # each who waits has a traceback of his own
     return copy.copy(lookup.value)
@@ -192,9 +214,10 @@ def getnameinfo(sockaddr: Any, flags: int, /) -> tuple[str, str]:
     return _look_up("getnameinfo", sockaddr, flags)  # type: ignore[no-any-return]
 
 
-def numeric_address(sock: _socket.socket, address: Any) -> Any:
+def numeric_address(sock: _socket.socket, address: Any, chosen: Any = None) -> Any:
     """The address with its host's name, if it has one, replaced by what the socket can connect to.
 
+    chosen: who is asked for it, an object with a `getaddrinfo`; None: the system.
     What is not an internet address is returned as it is, for the system to judge.
 
     Switches: if it must wait, which a numeric host never does. Threads: any.
@@ -205,7 +228,10 @@ def numeric_address(sock: _socket.socket, address: Any) -> Any:
     host = _name_in(address) if len(address) in _LENGTHS[family] else None
     if host is None or _is_numeric(host, family):
         return address
-    found = _look_up("getaddrinfo", host, None, family, 0, 0, 0)
+    if chosen is not None:
+        found = chosen.getaddrinfo(host.decode("ascii"), None, family)
+    else:
+        found = _look_up("getaddrinfo", host, None, family, 0, 0, 0)
     return (found[0][4][0], *address[1:])
 
 

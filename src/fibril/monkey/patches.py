@@ -94,7 +94,7 @@ PARTS: dict[str, list[Patch]] = {
     ],
     "dns": _functions(
         "socket",
-        "fibril._io.resolver",
+        "fibril._io.hosts",
         "getaddrinfo gethostbyname gethostbyname_ex gethostbyaddr getnameinfo",
     ),
     "socket": [
