@@ -163,6 +163,17 @@ static PyObject *module_unwind_at_exit(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+static PyObject *module_look_soon(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    fbl_thread *thread = thread_get();
+    if (thread == NULL)
+        return NULL;
+    thread->hub.look_count = thread->hub.switch_count;
+    Py_RETURN_NONE;
+}
+
 static PyObject *module_polled(PyObject *module, PyObject *unused)
 {
     (void)module;
@@ -246,6 +257,9 @@ static PyMethodDef module_methods[] = {
     {"report_thread", module_report_thread, METH_VARARGS,
      "report_thread(function, exception, /)\n--\n\nTell sys.unraisablehook of what a thread that "
      "called function has died of.\n\nSwitches: never. Threads: any."},
+    {"look_soon", module_look_soon, METH_NOARGS,
+     "look_soon()\n--\n\nHave the hub look at the kernel and the timers before anybody else runs."
+     "\n\nSwitches: never. Threads: any."},
     {"tls_methods", module_tls_methods, METH_O,
      "tls_methods(take_over, /)\n--\n\nThe methods of TLS sockets, by name; take_over(sock) makes "
      "its C-level timeout 0.\n\nSwitches: never. Threads: any."},

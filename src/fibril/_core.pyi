@@ -478,6 +478,10 @@ socket_methods: dict[str, Any]
 # The same for ssl.SSLSocket and its subclasses: read, write, recv, recv_into, send, sendall. While
 # one is in use its C-level timeout is 0, which take_over(sock) sees to; the user's own is in its
 # dict, as _fibril_timeout. To be called once.
+def look_soon() -> None:
+    """Have the hub look at the kernel and the timers before anybody else runs, as who has kept the
+    thread for long should."""
+
 def tls_methods(take_over: Callable[[Any], None], /) -> dict[str, Any]: ...
 
 greenlet_api: Any  # the capsule greenlet._C_API

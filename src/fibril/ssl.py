@@ -15,6 +15,7 @@ Do not add: anything that does not wait.
 
 from __future__ import annotations
 
+import os
 import ssl as stdlib
 from _socket import socket as _native
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from fibril import _core
 from fibril import socket as _socket
 from fibril._io.names import reading
+from fibril._io.turn import Turn
 from fibril.timeout import Deadline
 
 if TYPE_CHECKING:
@@ -93,6 +95,27 @@ def _repeat(
             raise TimeoutError(f"The {what} operation timed out")
 
 
+def _shake(engine: Any) -> None:
+    """A step of a handshake, in turn with the thread's others.
+
+    It keeps the thread for as long as a hundred messages, and a thousand clients may come at once.
+    """
+    hub = _core.get_hub()
+    turn = vars(hub).get("handshake_turn")
+    if turn is None:
+        turn = vars(hub)["handshake_turn"] = Turn(hub)
+    turn.take()
+    engine.do_handshake()
+
+
+def _forget_turn() -> None:
+    """In a forked child: whoever had the turn stayed behind with those in line."""
+    vars(_core.get_hub_if_exists() or _shake).pop("handshake_turn", None)
+
+
+os.register_at_fork(after_in_child=_forget_turn)
+
+
 class SSLSocket(stdlib.SSLSocket, _socket.socket):
     """A TLS socket of the standard library whose waiting lets other tasks run.
 
@@ -129,7 +152,7 @@ class SSLSocket(stdlib.SSLSocket, _socket.socket):
         timeout = self.gettimeout()
         if timeout == 0 and block:
             timeout = None
-        _repeat(self, "handshake", timeout, self._sslobj.do_handshake)  # type: ignore[attr-defined]
+        _repeat(self, "handshake", timeout, _shake, self._sslobj)  # type: ignore[attr-defined]
 
     if TYPE_CHECKING:  # the standard library's says nothing of the number
 
