@@ -9,8 +9,12 @@ In the Debians the C programs of tests/core run as well, with each compiler that
 oldest gcc, the newest, the newest clang, and musl's. The unit tests also run on what clang builds,
 and with an old glibc.
 
-    python3 tools/matrix.py [--all] [PYTEST-ARGUMENT…]     --all: what is missing is a failure, and
-                                                           not a skip
+CPython's own tests under the patch (tests/stdlib) run on the newest release of each version that
+is listed in STDLIB.
+
+    python3 tools/matrix.py [--all] [--part=2/5] [PYTEST-ARGUMENT…]
+
+--all: what is missing is a failure, and not a skip. --part: not all of CPython's own tests.
 
 Each gets its own environment, of the kind that users have (`release` in tools/env.py). Two run side
 by side, so what they print is kept (build/matrix-*.log) and shown only when they fail.
@@ -32,6 +36,8 @@ TOP = Path(__file__).resolve().parent.parent
 BUILD = TOP / "build"
 PYTHONS = str(TOP / "tools" / "pythons")
 LIMIT_S = 1200
+STDLIB = ("3.11", "3.13", "3.14", "3.15")
+STDLIB_LIMIT_S = 4800
 SIDE_BY_SIDE = 2
 PROBE = (
     "import importlib.util, os, platform, sys, sysconfig\n"
@@ -54,6 +60,7 @@ class Run(NamedTuple):
 
     name: str
     command: tuple[str, ...]
+    limit_s: float = LIMIT_S
 
 
 def supported_versions() -> list[str]:
@@ -124,6 +131,12 @@ def tests(python: tuple[str, ...], *arguments: str) -> tuple[str, ...]:
     return (*python, "tools/env.py", "release", "--", *pytest)
 
 
+def stdlib(python: tuple[str, ...], part: str) -> tuple[str, ...]:
+    """The command that runs CPython's own tests, one file at a time: others run beside."""
+    check = ("python", "-m", "tests.stdlib.check_stdlib", *([part] if part else []))
+    return (*python, "tools/env.py", "release", "--", "env", "JOBS=1", *check)
+
+
 def core(name: str, compiler: str) -> tuple[str, ...]:
     """The command that runs tests/core in a Debian."""
     output = f"build/core/{name}-{compiler}"
@@ -155,10 +168,10 @@ def carry_out(run: Run) -> bool:
     with log.open("w", encoding="utf-8") as file:
         try:
             code: int | str = subprocess.run(
-                run.command, cwd=TOP, timeout=LIMIT_S, check=False, stdout=file, stderr=file
+                run.command, cwd=TOP, timeout=run.limit_s, check=False, stdout=file, stderr=file
             ).returncode
         except subprocess.TimeoutExpired:
-            code = f"still running after {LIMIT_S} s, ended"
+            code = f"still running after {run.limit_s} s, ended"
     lines = log.read_text(errors="replace", encoding="utf-8").rstrip().split("\n")
     end = f"{lines[-1]} [{time.monotonic() - began:.0f} s]"
     shown = [end] if code == 0 else [*lines, f"exit code {code}"]
@@ -166,17 +179,27 @@ def carry_out(run: Run) -> bool:
     return code == 0
 
 
+def read_arguments(given: list[str]) -> tuple[list[str], bool, str]:
+    """Those for pytest; whether nothing may be missing; which part of CPython's own tests."""
+    parts = [argument.partition("=")[2] for argument in given if argument.startswith("--part=")]
+    others = [argument for argument in given if not argument.startswith(("--all", "--part="))]
+    return others, "--all" in given, "".join(parts)
+
+
 def main() -> None:
-    arguments = [argument for argument in sys.argv[1:] if argument != "--all"]
+    arguments, is_all, part = read_arguments(sys.argv[1:])
     outcomes: dict[str, str] = {}
-    absent = "MISSING" if "--all" in sys.argv else "skipped"
-    runs = []
+    absent = "MISSING" if is_all else "skipped"
+    runs, last = [], []
     for version in supported_versions():
         found, reason = find(version)
         newest = max(found, key=age, default=None)
         for one in found:  # the newest of a version also runs what takes minutes: greenlet's own
             more = ("-m", "not torture and not natives and not clients") if one is newest else ()
             runs.append(Run(f"CPython {one.release}", tests(one.command, *more, *arguments)))
+        if newest and version in STDLIB and not arguments:
+            name = f"CPython's own tests on {newest.release}"
+            last.append(Run(name, stdlib(newest.command, part), STDLIB_LIMIT_S))
         if not found:
             outcomes[version] = absent
             print(f"--- CPython {version}: none can be used: {reason}", flush=True)
@@ -186,6 +209,7 @@ def main() -> None:
         else:
             outcomes[run.name] = absent
             print(f"--- {run.name}: not here. Try, as root: tools/pythons install", flush=True)
+    runs += last
     BUILD.mkdir(exist_ok=True)
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         for run, is_passed in zip(runs, pool.map(carry_out, runs), strict=True):
