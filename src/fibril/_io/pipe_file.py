@@ -6,6 +6,7 @@ Do not add: buffers, text, files on a disk.
 """
 
 import io
+import warnings
 from typing import IO, TYPE_CHECKING, Any
 
 from fibril import _core
@@ -68,5 +69,11 @@ def open_pipe(fd: int, mode: str, buffering: int = -1) -> IO[bytes]:
     raw = PipeFile(fd, mode)
     if buffering == 0:
         return raw
+    if buffering == 1:
+        warnings.warn(
+            "line buffering (buffering=1) is for text: the usual size is used",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     size = buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE
     return io.BufferedReader(raw, size) if raw.readable() else io.BufferedWriter(raw, size)
