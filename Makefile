@@ -10,7 +10,7 @@ BEGIN = @sed -n 's/^\($@\): *\#\# /\1: /p' Makefile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test greenlet torture natives clients core asan valgrind matrix
-.PHONY: check-stdlib check-aarch64 wheels bench fix clean
+.PHONY: soak check-stdlib check-aarch64 wheels bench fix clean
 
 help:   ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\): *## /  make \1\t/p' Makefile | expand -t 22
@@ -39,6 +39,11 @@ torture: ## Run C libraries in tasks as hard as in threads; K=… as above; PART
 	$(BEGIN)
 	$(ENV) torture -- env TORTURE_PART=$(PART) \
 	  python -m pytest -v -m torture tests/torture $(if $(K),-k "$(K)")
+
+soak:   ## Let 2,000 connections and 50 children come and go, and compare what is left; SECONDS=600, SEED=1; 12 minutes
+	$(BEGIN)
+	$(ENV) check -- env PYTHONPATH=. python -X faulthandler -m tests.soak.soak \
+	  $(or $(SEED),1) $(or $(SECONDS),600) 2000 50
 
 natives: ## Run tests with large libraries of C code: scipy, Java, polars; K=… as above; a minute
 	$(BEGIN)
