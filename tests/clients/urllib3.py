@@ -1,10 +1,12 @@
-"""urllib3: pools of connections, one for each task and one for all."""
+"""urllib3: pools of connections, one for each task and one for all, and answers that are long."""
 
 from typing import Any
 
 import urllib3
 
 from tests.clients.client import Client, Question
+
+LONG = 20_000  # times the number: more than the buffers of a connection hold
 
 
 class Own(Client):
@@ -13,6 +15,7 @@ class Own(Client):
     server = "web"
     limits = (urllib3.exceptions.TimeoutError,)
     scheme = "http"
+    times = 1
 
     def connect(self, limit_s: float | None = None) -> Any:
         return urllib3.PoolManager(
@@ -25,9 +28,12 @@ class Own(Client):
 
     def ask(self, connection: Any, question: Question) -> int:
         url = f"{self.scheme}://127.0.0.1:{self.place.port}/?{question.mark}"
-        response = connection.request("POST", url, body=str(question.number).encode())
+        number = f"{question.number:020} ".encode()
+        response = connection.request("POST", url, body=number * self.times)
         assert response.status == 200, response.data
-        return int(response.data)
+        answer = response.data[: len(number)]
+        assert response.data == answer * self.times, f"{len(response.data)} bytes, and of several"
+        return int(answer)
 
     def close(self, connection: Any) -> None:
         connection.clear()
@@ -38,6 +44,13 @@ class Tls(Own):
 
     has_tls = True
     scheme = "https"
+
+
+class LongTls(Tls):
+    """Question and answer are broken off in their middle, too."""
+
+    times = LONG
+    crowd = 50  # 42 MB in all
 
 
 class Shared(Own):
@@ -57,3 +70,10 @@ class Shared(Own):
 
     def end(self) -> None:
         self.pool.clear()
+
+
+class LongShared(Shared):
+    """The same, with long questions and answers."""
+
+    times = LONG
+    crowd = 50
