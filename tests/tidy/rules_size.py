@@ -26,7 +26,7 @@ ROOMS = {
     "csrc/core/poll": (700, "how the kernel is asked"),
     "csrc/core/stack": (600, "mappings and pools"),
     "csrc/core/switch": (650, "entering and leaving, and what travels along"),
-    "csrc/python": (900, "the module's table, greenlet's C interface"),
+    "csrc/python": (1000, "the module's table, functions of C, greenlet's C interface"),
     "csrc/python/fiber": (2200, "what Python sees of a coroutine"),
     "csrc/python/hub": (2000, "who calls back"),
     "csrc/python/inspect": (800, "what tools see"),
