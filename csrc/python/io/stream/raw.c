@@ -7,8 +7,8 @@
  * wrong arguments, another mode.
  *
  * The descriptor and the flags are read from CPython's struct: its head has been an object, a
- * descriptor, a byte of bits since 3.4. Which bit is which is learned from four files that are
- * opened for it, so another order is found out before anything is replaced.
+ * descriptor, a byte of bits since 3.4. Which bit is which is learned from five files that are
+ * opened for it, as 3.15 has one more; another order is found out before anything is replaced.
  * Threads: any, with the GIL. Do not add: buffers.
  */
 #include "python/io/fd_wait.h"
@@ -280,17 +280,18 @@ static int raw_learn(PyTypeObject *type)
     int owned = raw_learn_flags(type, PyLong_FromLong(ends[0]), "rb", 1);
     int read = raw_learn_flags(type, PyUnicode_FromString("/dev/null"), "rb", 1);
     int written = raw_learn_flags(type, PyUnicode_FromString("/dev/null"), "wb", 1);
+    int both = raw_learn_flags(type, PyUnicode_FromString("/dev/null"), "r+b", 1);
     (void)close(ends[1]);
-    if (lent < 0 || owned < 0 || read < 0 || written < 0)
+    if (lent < 0 || owned < 0 || read < 0 || written < 0 || both < 0)
         return -1;
     int closefd = owned & ~lent, seekable = read & ~owned;
-    int readable = read & ~written, writable = written & ~read;
+    int readable = read & ~written, writable = both & ~read;
     if (!raw_is_one_bit(closefd) || !raw_is_one_bit(seekable) || !raw_is_one_bit(readable) ||
         !raw_is_one_bit(writable)) {
         errors_refuse(fbl_error_internal,
                       "io.FileIO has another layout than fibril knows: flags "
-                      "%d %d %d %d. This is a bug in fibril.",
-                      lent, owned, read, written);
+                      "%d %d %d %d %d. This is a bug in fibril.",
+                      lent, owned, read, written, both);
         return -1;
     }
     raw_closefd = (unsigned char)closefd;
