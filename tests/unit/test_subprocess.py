@@ -244,6 +244,15 @@ def test_after_the_patch_it_is_the_standard_librarys_own(interpreter: Interprete
     assert original.endswith("0 True\n")
 
 
+def test_lines_of_bytes_are_not_buffered_and_that_is_told_as_ever(fresh: None) -> None:
+    told = []
+    for module in stdlib, subprocess:
+        with pytest.warns(RuntimeWarning) as caught:
+            module.Popen(["true"], stdin=PIPE, bufsize=1).communicate()
+        told.append(str(caught[0].message))
+    assert told[0] == told[1]
+
+
 def test_signals_are_sent_as_ever(fresh: None) -> None:
     process = Popen(["sleep", "60"])
     process.terminate()

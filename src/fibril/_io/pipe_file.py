@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["PipeFile", "open_pipe"]
 
 _PART = 65536  # bytes read at a time until the end
+_NO_LINES = (  # the standard library's words
+    "line buffering (buffering=1) isn't supported in binary mode, the default buffer size will be "
+    "used"
+)
 
 
 class PipeFile(io.FileIO):
@@ -70,10 +74,6 @@ def open_pipe(fd: int, mode: str, buffering: int = -1) -> IO[bytes]:
     if buffering == 0:
         return raw
     if buffering == 1:
-        warnings.warn(
-            "line buffering (buffering=1) is for text: the usual size is used",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        warnings.warn(_NO_LINES, RuntimeWarning, stacklevel=2)
     size = buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE
     return io.BufferedReader(raw, size) if raw.readable() else io.BufferedWriter(raw, size)
