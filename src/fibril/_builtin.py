@@ -35,7 +35,8 @@ def unsigned_builtin(function: _F) -> _F:
 
 
 def builtin_like(original: Any, function: Callable[..., Any]) -> Any:
-    """One that takes any arguments, as a function of C that says what `original` says of itself.
+    """One that takes any arguments, as a function of C that says what `original` says of itself; it
+    has that one's name in its own module.
 
     Switches: never. Threads: any.
     """
