@@ -135,7 +135,8 @@ def judgement(file: str, run: Run, found: dict[str, str]) -> Iterator[str]:
             yield f"  {test}: {what}, and without the patch, too"
         else:
             yield f"! {test}: {what}"
-            yield excerpt(run.said, test)
+            if test in bad or test == file:
+                yield excerpt(run.said, test)
 
 
 def check_all(files: list[str]) -> bool:

@@ -63,7 +63,7 @@ def files(version: str) -> dict[str, int]:
 
 
 def may_be_missing(name: str, version: str) -> bool:
-    return read("files.toml")["forgotten"].get(name) == version
+    return read("files.toml")["missing"].get(name) == version
 
 
 def options(name: str) -> list[str]:
