@@ -22,7 +22,7 @@ from tests.stdlib import lists, one_file
 from tests.stdlib.lists import Known
 from tests.stdlib.one_file import FAILED, Run
 
-VERSION = "{}.{}".format(*sys.version_info)
+VERSION = "{}.{}.{}".format(*sys.version_info)
 HANGS_S = 15  # a listed test that hangs is given up after that
 INTERRUPTIONS_MAX = 3  # after so many the rest of a file is not reached
 TAIL_LINES = 40

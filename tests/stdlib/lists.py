@@ -1,6 +1,8 @@
-"""What is run and what is left out: files.toml and known.toml, as they are for one version."""
+"""What is run and what is left out: files.toml and known.toml, as they are for one version of
+CPython, which is written as "3.13.4"."""
 
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,7 +47,16 @@ def entries(kind: str, version: str) -> list[Known]:
         )
         for entry in read("known.toml")[kind]
     ]
-    return [entry for entry in found if version in (entry.versions or (version,))]
+    return [entry for entry in found if not entry.versions or is_of(version, entry.versions)]
+
+
+def is_of(version: str, versions: Iterable[str]) -> bool:
+    """Whether 3.13.4, say, is one of those: "3.13" is all of its releases, "3.13.2+" those from
+    3.13.2 on."""
+    for minimum in (age(each.rstrip("+")) for each in versions):
+        if age(version)[:2] == minimum[:2] and age(version) >= minimum:
+            return True
+    return False
 
 
 def age(version: str) -> tuple[int, ...]:
@@ -63,7 +74,7 @@ def files(version: str) -> dict[str, int]:
 
 
 def may_be_missing(name: str, version: str) -> bool:
-    return read("files.toml")["missing"].get(name) == version
+    return is_of(version, read("files.toml")["missing"].get(name, ()))
 
 
 def options(name: str) -> list[str]:

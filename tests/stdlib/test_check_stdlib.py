@@ -153,15 +153,25 @@ def test_a_class_that_cannot_begin_is_selected_as_a_whole() -> None:
     ]
 
 
+def test_a_list_of_versions_has_whole_ones_and_some_from_a_release_on() -> None:
+    versions = ["3.12", "3.13.4+"]
+    assert [lists.is_of(version, versions) for version in ("3.12.0", "3.13.4", "3.13.15")] == [
+        True
+    ] * 3
+    assert [lists.is_of(version, versions) for version in ("3.13.3", "3.14.5", "3.1.9")] == [
+        False
+    ] * 3
+
+
 def test_parts_are_all_files_and_take_about_as_long() -> None:
-    seconds = lists.files("3.13")
+    seconds = lists.files("3.13.0")
     parts = [lists.part_of(seconds, f"{number}/5") for number in range(5)]
     assert sorted(name for part in parts for name in part) == sorted(seconds)
     loads = [sum(seconds[name] for name in part) for part in parts]
     assert max(loads) <= 1.3 * min(loads) or max(loads) == max(seconds.values())
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14", "3.15"])
+@pytest.mark.parametrize("version", ["3.11.7", "3.12.1", "3.13.0", "3.13.15", "3.14.8", "3.15.0"])
 def test_what_is_left_out_is_little_has_a_reason_and_belongs_to_a_file(version: str) -> None:
     left_out = lists.known(version)
     assert len(left_out) < 20
