@@ -88,10 +88,11 @@
 #include "python/io/stream/turn.c"
 #include "python/io/stream/inplace.c"
 #include "python/io/stream/kept.c"
+#include "python/io/stream/disk.c"
 #include "python/io/stream/raw.c"
 #include "python/io/stream/ahead.c"
 #include "python/io/stream/stream.c"
-#include "python/io/stream/prompt.c"
+#include "python/io/stream/builtins.c"
 #include "python/io/signal_wait.c"
 
 /* Native threads: signals, the watchdog, their end. */

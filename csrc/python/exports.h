@@ -34,12 +34,16 @@ static PyObject *module_sim_remove(PyObject *module, PyObject *unused);
 static PyObject *module_sim_feed(PyObject *module, PyObject *args);
 static fbl_keyword_function module_wait_read, module_wait_write; /* fd_wait.c */
 static fbl_keyword_function module_wait_readwrite;
+static PyObject *module_may_wait(PyObject *module, PyObject *unused);
 static PyObject *module_fd_forget(PyObject *module, PyObject *number);
 static PyObject *module_signal_fd(PyObject *module, PyObject *signals); /* signal_wait.c */
 static fbl_tuple_function module_read, module_write, module_readv, module_writev; /* file.c */
-static fbl_tuple_function module_streams_take_turns, module_raw_files_wait; /* prompt.c */
+static fbl_tuple_function module_streams_take_turns, module_raw_files_wait; /* builtins.c */
 static fbl_tuple_function module_stream_strike, module_stream_wrote,
     module_stream_keep; /* kept.c */
+static PyObject *module_raw_file_methods(PyObject *module, PyObject *args); /* raw.c */
+static PyObject *module_raw_file_type(PyObject *module, PyObject *type);
+static PyObject *module_serve_disks(PyObject *module, PyObject *unused); /* disk.c */
 static PyObject *module_stream_unread(PyObject *module, PyObject *raw);
 static PyTypeObject *timeout_type_prepare(void); /* timeout_type.c */
 static int hooks_import(void); /* queue_hooks.c */

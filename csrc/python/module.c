@@ -244,9 +244,20 @@ static PyMethodDef module_methods[] = {
      "types of io's are called in turn from now on: one fiber at a time is in a file\nobject. "
      "`sockets` is what lies beneath those of sockets.\n\nSwitches: never. Threads: any."},
     {"raw_files_wait", module_raw_files_wait, METH_VARARGS,
-     "raw_files_wait(type, read_line, /)\n--\n\nThe methods of that type, io.FileIO, let others "
-     "run while they wait; print() is one turn; input(…) is\nread_line(original, …).\n\nSwitches: "
-     "never. Threads: any."},
+     "raw_files_wait(type, input, open, /)\n--\n\nThe methods of that type, io.FileIO, let others "
+     "run while they wait; print() is one turn; input(…) is\ninput(original, …), and open(…) of "
+     "what may "
+     "wait open(original, …).\n\nSwitches: never. Threads: any."},
+    {"raw_file_methods", module_raw_file_methods, METH_VARARGS,
+     "raw_file_methods(type, in_pool, /)\n--\n\nThose of a subclass of that type, io.FileIO, by "
+     "name; "
+     "what waits for a disk is in_pool(original, …).\n\nSwitches: never. Threads: any."},
+    {"raw_file_type", module_raw_file_type, METH_O,
+     "raw_file_type(type, /)\n--\n\nThe class that has those methods.\n\nSwitches: never. Threads: "
+     "any."},
+    {"serve_disks", module_serve_disks, METH_NOARGS,
+     "serve_disks()\n--\n\nFrom now on io.FileIO is such a class itself.\n\nSwitches: never. "
+     "Threads: any."},
     {"stream_strike", module_stream_strike, METH_VARARGS,
      "stream_strike(raw, exception, /)\n--\n\nSee kept.c."},
     {"stream_wrote", module_stream_wrote, METH_VARARGS,
@@ -263,6 +274,10 @@ static PyMethodDef module_methods[] = {
     {"tls_methods", module_tls_methods, METH_O,
      "tls_methods(take_over, /)\n--\n\nThe methods of TLS sockets, by name; take_over(sock) makes "
      "its C-level timeout 0.\n\nSwitches: never. Threads: any."},
+    {"may_wait", module_may_wait, METH_NOARGS,
+     "may_wait()\n--\n\nWhether the current fiber may wait here: not in the hub's own code, nor on "
+     "the "
+     "thread's own stack.\n\nSwitches: never. Threads: any."},
     {"fd_forget", module_fd_forget, METH_O,
      "fd_forget(fd, /)\n--\n\nfd is about to be closed, or is new: who waits on it gets EBADF.\n\n"
      "Switches: never. Threads: any."},

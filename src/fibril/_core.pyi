@@ -437,6 +437,7 @@ def wait_read(fd: int, timeout: float | None = None, owned: bool = False) -> boo
 def wait_write(fd: int, timeout: float | None = None, owned: bool = False) -> bool: ...
 def signal_fd(signals: tuple[int, ...], /) -> int: ...
 def wait_readwrite(fd: int, timeout: float | None = None, owned: bool = False) -> bool: ...
+def may_wait() -> bool: ...
 def report_thread(function: Callable[..., object], exception: BaseException, /) -> None: ...
 def read(fd: int, length: int, /) -> bytes: ...
 def write(fd: int, data: ReadableBuffer, /) -> int: ...
@@ -449,9 +450,19 @@ def streams_take_turns(
 ) -> None:
     """From now on the methods of those types are called in turn, one fiber at a time."""
 
-def raw_files_wait(type: type, read_line: Callable[..., str], /) -> None:
-    """From now on the methods of io.FileIO let others run while they wait; print() is one turn, and
-    input(...) is read_line(original, ...)."""
+def raw_files_wait(type: type, input: Callable[..., str], open: Callable[..., Any], /) -> None:
+    """From now on the methods of io.FileIO let others run while they wait; print() is one turn,
+    input(...) is input(original, ...), and open(...) of what may wait open(original, ...)."""
+
+def raw_file_methods(type: type, in_pool: Callable[..., Any], /) -> dict[str, Any]:
+    """For a subclass of io.FileIO: what it overrides, by name. What must wait for a disk is
+    in_pool(original, file, buffer)."""
+
+def raw_file_type(type: type, /) -> None:
+    """The class that has those methods."""
+
+def serve_disks() -> None:
+    """From now on io.FileIO is such a class itself."""
 
 def stream_strike(raw: object, exception: BaseException, /) -> bool:
     """Was the exception, which a raw file met in a read, put aside? Then its answer is None."""

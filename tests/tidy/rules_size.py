@@ -32,7 +32,7 @@ ROOMS = {
     "csrc/python/inspect": (800, "what tools see"),
     "csrc/python/interpreter": (800, "CPython's inside"),
     "csrc/python/io": (2100, "descriptors, sockets and TLS, files"),
-    "csrc/python/io/stream": (1100, "file objects that several fibers use"),
+    "csrc/python/io/stream": (1500, "file objects that several fibers use"),
     "csrc/python/primitives": (2200, "locks, events, locals"),
     "csrc/python/primitives/queue": (1600, "queues"),
     "csrc/python/task": (1500, "a fiber with a result, and what it says of itself"),

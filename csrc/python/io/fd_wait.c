@@ -114,6 +114,16 @@ static PyObject *module_wait_readwrite(PyObject *module, PyObject *args, PyObjec
     return fd_call_wait(args, kwargs, FBL_READ | FBL_WRITE);
 }
 
+static PyObject *module_may_wait(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    fbl_thread *thread = thread_get();
+    bool may_wait = thread != NULL && fiber_may_block(thread) == 0;
+    PyErr_Clear();
+    return PyBool_FromLong(may_wait);
+}
+
 /* It is about to be closed, or new: in every thread, nobody is to wait for what it was; who does
  * gets EBADF. */
 static void fd_forget(int fd)

@@ -31,5 +31,6 @@ static void fd_put_off(fbl_thread *thread, bool is_signalled);
 
 /* ---- file.c: what descriptors are read and written by ---- */
 static Py_ssize_t file_transfer_wait(int fd, unsigned direction, struct iovec *parts, int count);
+static ssize_t file_now(int fd, unsigned direction, char *data, size_t bytes);
 
 #endif

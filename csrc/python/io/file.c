@@ -240,6 +240,15 @@ static Py_ssize_t file_transfer_wait(int fd, unsigned direction, struct iovec *p
     return rc < 0 ? -1 : rc;
 }
 
+/* What of a file on a disk can be had, or taken, without waiting for the disk: how many bytes, or a
+ * negative errno; it may be fewer than there are. */
+static ssize_t file_now(int fd, unsigned direction, char *data, size_t bytes)
+{
+    struct iovec part = {data, bytes};
+    file_call call = {NULL, fd, direction, &part, 1, bytes, false, false};
+    return file_ask(&call, file_nowait, false);
+}
+
 /* ---- os.read, os.write ---- */
 
 static PyObject *file_read_bytes_wait(int fd, size_t length)

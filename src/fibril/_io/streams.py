@@ -35,8 +35,10 @@ def wait_in_files() -> None:
 
     Switches: never. Threads: any.
     """
+    from fibril._io.disk import open_file  # what only patched programs need
+
     take_turns()
-    _core.raw_files_wait(io.FileIO, read_line)
+    _core.raw_files_wait(io.FileIO, read_line, open_file)
 
 
 def _readinto(self: SocketIO, b: Any) -> int | None:

@@ -122,6 +122,32 @@ class WaitedCall(Call):
             raise self._errors.pop()[1]
         return self._value
 
+    def wait_to_the_end(self) -> Any:
+        """The same; but a call that has begun is waited for, whatever is thrown at the fiber. That
+        it meets at its next wait."""
+        hub = _core.get_hub()
+        put_off: list[BaseException] = []
+        hub.expect(1)
+        try:
+            while not self._settled.is_set():
+                self._wait_on(put_off)
+        finally:
+            hub.expect(-1)
+        for thrown in put_off:
+            _core.throw_later(_core.getcurrent(), thrown)
+        if self._errors:
+            raise self._errors.pop()[1]
+        return self._value
+
+    def _wait_on(self, put_off: list[BaseException]) -> None:
+        try:
+            self._settled.wait()
+        except BaseException as error:
+            if self._pool._withdraw(self):
+                self.let_go()
+                raise
+            put_off.append(error)
+
     # Who waits may leave just when the native thread tells. Each says its own first and then looks
     # at the other's: the first "dropped" and then "settled?", the second "settled" and then
     # "dropped?". So at least one of them discards; where both do, the list gives the error to one.

@@ -179,6 +179,14 @@ class ThreadPool(GroupMappingMixin):
         self._submit(call)
         return call.wait()  # type: ignore[no-any-return]
 
+    def _apply_to_the_end(self, func: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """apply() for what uses memory or descriptors of the caller's: he waits for its end."""
+        if self._is_own_worker():
+            return func(*args)
+        call = WaitedCall(self, func, args, {})
+        self._submit(call)
+        return call.wait_to_the_end()
+
     def imap(
         self, func: Callable[..., _R], *iterables: Iterable[Any], maxsize: int | None = None
     ) -> Iterator[_R]:

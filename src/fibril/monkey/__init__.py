@@ -41,6 +41,7 @@ __all__ = [
     "patch_builtins",
     "patch_contextvars",
     "patch_dns",
+    "patch_files",
     "patch_item",
     "patch_module",
     "patch_os",
@@ -79,6 +80,7 @@ def patch_all(
     signal: bool = True,
     queue: bool = True,
     contextvars: bool = True,
+    files: bool = False,
     **kwargs: Any,
 ) -> bool | None:
     """Patch everything that can be, but for what is given as False.
@@ -86,7 +88,8 @@ def patch_all(
     Call it first thing in the program; what was imported before is served as far as it can be, and
     what cannot be is named in a MonkeyPatchWarning. Whoever has subscribed is told (fibril.events),
     and may refuse a module or all of it; other arguments are for him. Returns True; None if all of
-    it was patched before; False if it was refused. What was patched before stays so.
+    it was patched before; False if it was refused. What was patched before stays so. Files on disks
+    are only with `files`: see patch_files.
 
     gevent's other arguments choose between things that are not there, and change nothing: `sys`
     (the standard streams are patched with `os`, or not at all), `aggressive` (`select.epoll` and
@@ -235,6 +238,19 @@ def patch_os() -> bool | None:
     Switches: never. Threads: any.
     """
     return _patch(["os"])
+
+
+def patch_files() -> bool | None:
+    """Files on disks, whatever opened them and when, let other tasks run while they wait for it.
+
+    What is in memory is read at once; the rest, opening a file, and `os.fsync` and `os.fdatasync`
+    is done in native threads of the hub's pool, in the order of the calls. That costs a file that
+    is never waited for up to a few microseconds for each call that reaches the system, and some
+    more for each open(). `os.read` and `os.write` of such descriptors are as ever.
+
+    Switches: never. Threads: any.
+    """
+    return _patch(["files"])
 
 
 def patch_signal() -> bool | None:

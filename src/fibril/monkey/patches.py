@@ -63,8 +63,10 @@ PARTS: dict[str, list[Patch]] = {
             "close dup2 eventfd_read eventfd_write sendfile splice system",
         ),
         Patch("os", "lockf", "fibril._io.files", "os_lockf"),
+        Patch("os", "open", "fibril._io.disk", "open_descriptor"),
         *_functions("fcntl", "fibril._io.files", "flock lockf"),
     ],
+    "files": _functions("os", "fibril._io.disk", "fsync fdatasync"),
     "signal": _functions(
         "signal", "fibril._io.signal_wait", "pause sigtimedwait sigwait sigwaitinfo"
     ),
@@ -172,7 +174,7 @@ _TOLD = {
 #: What patch_all() applies if nothing else is said, in gevent's order.
 ORDER = (
     *("os", "signal", "thread", "time", "dns", "socket", "select", "selectors", "ssl"),
-    *("subprocess", "queue"),
+    *("subprocess", "queue", "files"),
 )
 _applied: set[str] = set()
 
@@ -206,11 +208,12 @@ def apply(parts: Iterable[str], *, left_out: Collection[str] = ()) -> list[str]:
 
 
 def unapplied() -> list[str]:
-    """The parts that patch_all() would apply, and that are not.
+    """The parts that patch_all() applies if it is not asked for others, and that are not.
 
     Switches: never. Threads: any.
     """
-    return [part for part in ORDER if part not in _applied and _exists(part)]
+    usual = [part for part in ORDER if part != "files"]
+    return [part for part in usual if part not in _applied and _exists(part)]
 
 
 def _stages(parts: list[str]) -> list[list[str]]:
@@ -282,8 +285,10 @@ def _finish(stage: list[str], left_out: Collection[str]) -> None:
             locks.renew_logging()
         if "existing_locks" not in left_out:
             locks.renew()
-    if "os" in stage:
+    if "os" in stage or "files" in stage:
         streams.wait_in_files()
+    if "files" in stage:
+        importlib.import_module("fibril._io.disk").serve_all()
     if "socket" in stage:
         streams.take_turns()
         drivers.serve(is_kept)

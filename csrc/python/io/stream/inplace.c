@@ -15,22 +15,34 @@
 
 #define INPLACE_ARGUMENTS_MAX 8
 
-/* A descriptor that calls the original; NULL: an exception, or (without) there is no such method.
- */
+static PyMethodDescrObject *inplace_find(PyTypeObject *type, const char *name)
+{
+    PyObject *found = PyDict_GetItemString(type->tp_dict, name);
+    bool is_method = found != NULL && Py_IS_TYPE(found, &PyMethodDescr_Type);
+    return is_method ? (PyMethodDescrObject *)found : NULL;
+}
+
+/* A descriptor that calls the original, whose text the replacement takes over; NULL: an exception,
+ * or (without) there is no such method. */
+static PyObject *inplace_original(PyTypeObject *type, PyMethodDef *replacement)
+{
+    PyMethodDescrObject *method = inplace_find(type, replacement->ml_name);
+    if (method == NULL)
+        return NULL;
+    replacement->ml_doc = method->d_method->ml_doc;
+    return PyDescr_NewMethod(type, method->d_method);
+}
+
+/* The same, and from now on the method is the replacement. */
 static PyObject *inplace_method(PyTypeObject *type, PyMethodDef *replacement)
 {
-    PyObject *found = PyDict_GetItemString(type->tp_dict, replacement->ml_name);
-    if (found == NULL || !Py_IS_TYPE(found, &PyMethodDescr_Type))
-        return NULL;
-    PyMethodDescrObject *method = (PyMethodDescrObject *)found;
-    replacement->ml_doc = method->d_method->ml_doc;
-    PyObject *original = PyDescr_NewMethod(type, method->d_method);
-    PyObject *fresh = PyDescr_NewMethod(type, replacement);
-    if (original == NULL || fresh == NULL) {
-        Py_XDECREF(fresh);
-        Py_CLEAR(original);
+    PyObject *original = inplace_original(type, replacement);
+    PyObject *fresh = original == NULL ? NULL : PyDescr_NewMethod(type, replacement);
+    if (fresh == NULL) {
+        Py_XDECREF(original);
         return NULL;
     }
+    PyMethodDescrObject *method = inplace_find(type, replacement->ml_name);
     method->d_method = replacement;
     method->vectorcall = ((PyMethodDescrObject *)fresh)->vectorcall;
     Py_DECREF(fresh);

@@ -26,7 +26,8 @@ typedef struct {
 } raw_head;
 
 static unsigned char raw_readable, raw_writable, raw_closefd, raw_seekable; /* of the flags */
-static PyTypeObject *raw_type;
+static PyTypeObject *raw_type;     /* io.FileIO, once its methods are replaced */
+static PyTypeObject *raw_own_type; /* fibril's subclass of it, or NULL */
 static PyObject *raw_of_sockets; /* owned: socket.SocketIO; only compared */
 static PyObject *raw_originals[5];
 enum { RAW_READ, RAW_READALL, RAW_READINTO, RAW_WRITE, RAW_CLOSE };
@@ -40,10 +41,19 @@ static bool raw_is_seekable(const raw_head *head)
     return (head->flags & field) == raw_seekable;
 }
 
+/* A file on a disk that is to keep nobody from running. */
+static bool raw_is_disk(PyObject *self)
+{
+    return raw_is_seekable(raw_of(self)) &&
+           (fbl_disk_is_served || (raw_own_type != NULL && PyObject_TypeCheck(self, raw_own_type)));
+}
+
+/* Is the call ours? Else it is the original's. */
 static bool raw_may_wait(PyObject *self, unsigned char mode)
 {
     const raw_head *head = raw_of(self);
-    return head->fd >= 0 && (head->flags & mode) != 0 && !raw_is_seekable(head);
+    return head->fd >= 0 && (head->flags & mode) != 0 &&
+           (!raw_is_seekable(head) || raw_is_disk(self));
 }
 
 static PyObject *raw_original(int method, const fbl_call *call, PyObject *names)
@@ -69,6 +79,8 @@ static Py_ssize_t raw_fill_wait(PyObject *self, char *buffer, size_t bytes)
 {
     PyObject *kept = kept_take(self, KEPT_UNREAD);
     if (fbl_likely(kept == NULL)) {
+        if (raw_is_disk(self))
+            return disk_read_wait(self, raw_of(self)->fd, buffer, bytes);
         struct iovec part = {buffer, bytes};
         return file_transfer_wait(raw_of(self)->fd, FBL_READ, &part, 1);
     }
@@ -180,7 +192,9 @@ static PyObject *raw_readinto(PyObject *self, PyObject *const *args, Py_ssize_t 
 static PyObject *raw_write_view_wait(PyObject *self, const Py_buffer *view)
 {
     struct iovec part = {view->buf, (size_t)view->len};
-    Py_ssize_t sent = file_transfer_wait(raw_of(self)->fd, FBL_WRITE, &part, 1);
+    int fd = raw_of(self)->fd;
+    Py_ssize_t sent = raw_is_disk(self) ? disk_write_wait(self, fd, view->buf, (size_t)view->len)
+                                        : file_transfer_wait(fd, FBL_WRITE, &part, 1);
     if (sent >= 0) {
         stream_note_written(thread_get(), view->buf, (size_t)sent);
         return PyLong_FromSsize_t(sent);
@@ -220,7 +234,7 @@ static PyObject *raw_close(PyObject *self, PyObject *const *args, Py_ssize_t cou
 /* The descriptor of a raw file that is ours and is going to be closed; -1: it is not. */
 static int raw_closing_fd(PyObject *raw)
 {
-    bool is_ours = raw_type != NULL && Py_IS_TYPE(raw, raw_type);
+    bool is_ours = Py_IS_TYPE(raw, raw_type) || Py_IS_TYPE(raw, raw_own_type);
     return is_ours && (raw_of(raw)->flags & raw_closefd) != 0 ? raw_of(raw)->fd : -1;
 }
 
@@ -228,8 +242,8 @@ static int raw_closing_fd(PyObject *raw)
  * streams take turns: fibril._io.streams. */
 static bool raw_tells_what_it_took(PyObject *raw)
 {
-    return (raw_type != NULL && Py_IS_TYPE(raw, raw_type)) ||
-           (PyObject *)Py_TYPE(raw) == raw_of_sockets;
+    const PyTypeObject *type = Py_TYPE(raw);
+    return type == raw_type || type == raw_own_type || (PyObject *)type == raw_of_sockets;
 }
 
 static void raw_know_sockets(PyObject *type) { Py_XSETREF(raw_of_sockets, Py_NewRef(type)); }
@@ -301,16 +315,63 @@ static int raw_learn(PyTypeObject *type)
     return 0;
 }
 
-/* -1: an exception, and nothing was replaced. */
+/* Learns what the original is. -1: an exception. */
+static int raw_prepare(PyTypeObject *type)
+{
+    if (raw_originals[RAW_CLOSE] != NULL)
+        return 0;
+    if (raw_learn(type) < 0)
+        return -1;
+    for (int i = 0; i <= RAW_CLOSE; i++)
+        if ((raw_originals[i] = inplace_original(type, &raw_methods[i])) == NULL)
+            return inplace_failed(type, raw_methods[i].ml_name);
+    return 0;
+}
+
+/* -1: an exception. */
 static int raw_adopt(PyTypeObject *type)
 {
     if (raw_type != NULL)
         return 0;
-    if (raw_learn(type) < 0)
+    if (raw_prepare(type) < 0)
         return -1;
     raw_type = type;
-    for (int i = 0; i <= RAW_CLOSE; i++)
-        if ((raw_originals[i] = inplace_method(type, &raw_methods[i])) == NULL)
+    for (int i = 0; i <= RAW_CLOSE; i++) {
+        PyObject *original = inplace_method(type, &raw_methods[i]);
+        if (original == NULL)
             return inplace_failed(type, raw_methods[i].ml_name);
+        Py_DECREF(original);
+    }
     return 0;
+}
+
+/* ---- a class of fibril's own, for files without a patch ---- */
+
+/* For fibril._io.disk: what its subclass of io.FileIO overrides, by name. */
+static PyObject *module_raw_file_methods(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyTypeObject *type;
+    PyObject *in_pool;
+    if (!PyArg_ParseTuple(args, "O!O:raw_file_methods", &PyType_Type, &type, &in_pool) ||
+        raw_prepare(type) < 0)
+        return NULL;
+    disk_learn(in_pool, raw_originals[RAW_READINTO], raw_originals[RAW_WRITE]);
+    PyObject *methods = PyDict_New();
+    for (int i = 0; methods != NULL && i <= RAW_CLOSE; i++) {
+        PyObject *method = PyDescr_NewMethod(type, &raw_methods[i]);
+        if (method == NULL || PyDict_SetItemString(methods, raw_methods[i].ml_name, method) < 0)
+            Py_CLEAR(methods);
+        Py_XDECREF(method);
+    }
+    return methods;
+}
+
+static PyObject *module_raw_file_type(PyObject *module, PyObject *type)
+{
+    (void)module;
+    if (!PyType_Check(type))
+        return errors_refuse(PyExc_TypeError, "not a type: %R", type);
+    Py_XSETREF(raw_own_type, (PyTypeObject *)Py_NewRef(type));
+    Py_RETURN_NONE;
 }

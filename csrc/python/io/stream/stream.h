@@ -68,6 +68,7 @@ static const fbl_record *turn_owner(const PyObject *stream);
 static void turns_after_fork(const fbl_record *self);
 
 /* ---- inplace.c ---- */
+static PyObject *inplace_original(PyTypeObject *type, PyMethodDef *replacement);
 static PyObject *inplace_method(PyTypeObject *type, PyMethodDef *replacement);
 static PyObject *inplace_function(PyObject *function, PyMethodDef *replacement);
 static int inplace_failed(const PyTypeObject *type, const char *name);
@@ -86,6 +87,12 @@ static void kept_put_first(PyObject *owner, kept_kind kind, PyObject *data);
 static bool stream_strike(fbl_thread *thread, const PyObject *raw);
 static void stream_note_written(const fbl_thread *thread, const char *data, size_t bytes);
 
+/* ---- disk.c: files on disks, where they are asked for ---- */
+extern bool fbl_disk_is_served; /* every file is */
+static Py_ssize_t disk_read_wait(PyObject *self, int fd, char *data, size_t bytes);
+static void disk_learn(PyObject *in_pool, PyObject *readinto, PyObject *write);
+static Py_ssize_t disk_write_wait(PyObject *self, int fd, char *data, size_t bytes);
+
 /* ---- raw.c ---- */
 static int raw_adopt(PyTypeObject *type);
 static bool raw_tells_what_it_took(PyObject *raw);
@@ -103,7 +110,7 @@ static void stream_unlock_after_fork(PyObject *stream);
 /* ---- ahead.c ---- */
 static PyObject *ahead_read(const stream_call *self, const fbl_call *call, PyObject *names);
 
-/* ---- prompt.c ---- */
-static int prompt_adopt(PyObject *read_line);
+/* ---- builtins.c ---- */
+static int builtins_adopt(PyObject *input, PyObject *open);
 
 #endif
