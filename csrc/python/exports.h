@@ -10,7 +10,7 @@
 
 #include "python/fiber/record.h"
 
-extern PyTypeObject fbl_timeout_type, fbl_semaphore_type, fbl_rlock_type;
+extern PyTypeObject fbl_timeout_type, fbl_semaphore_type, fbl_rlock_type, fbl_thread_rlock_type;
 extern PyTypeObject fbl_bounded_type, fbl_lock_type, fbl_local_type;
 extern PyTypeObject fbl_event_type, fbl_simple_queue_type, fbl_queue_type;
 extern PyTypeObject fbl_lifo_queue_type, fbl_priority_queue_type, fbl_channel_type;
@@ -70,6 +70,7 @@ static PyObject *module_serve_as_greenlet(PyObject *module, PyObject *attributes
 static fbl_fast_function module_on_main_stack; /* main_stack.c */
 static PyObject *module_enter_on_main_stack(PyObject *module, PyObject *args); /* library.c */
 static PyObject *module_keep_thread_locals(PyObject *module, PyObject *args); /* library.c */
+static PyObject *module_tell_threads_apart(PyObject *module, PyObject *function);
 static PyObject *module_find_stack_limit(PyObject *module, PyObject *args);
 static PyObject *module_follow_stack_limit(PyObject *module, PyObject *args);
 static PyObject *module_thread_count(PyObject *module, PyObject *unused);

@@ -1,12 +1,15 @@
 /*
  * library.c: what fibril.libraries asks of the core: thread-local variables that fibers keep, where
- * a library remembers the end of the stack, and functions that are called on the thread's own.
+ * a library remembers the end of the stack, functions that are called on the thread's own, and
+ * who is a thread.
  *
  * The idea: private.c, limit.c and entry.c do it. Of thread-local variables every thread that has a
  * hub is told, because its switches do not ask before. The GIL is the lock.
  * Callers: fibril.libraries, on any thread. Do not add: which libraries; they are listed there.
  */
 #include "python/fiber/record.h"
+
+#include <dlfcn.h>
 
 /* So many bytes are kept by each fiber from now on, or it was an error. */
 static PyObject *library_kept(int rc)
@@ -66,6 +69,35 @@ static PyObject *module_follow_stack_limit(PyObject *module, PyObject *args)
         rc = fbl_limit_follow(PyBytes_AS_STRING(path), (size_t)offset, (size_t)size);
     Py_DECREF(path);
     return library_kept(rc);
+}
+
+/* Which thread is it, for a library whose objects belong to one? A task that is a thread is itself;
+ * what else runs in a native thread is that thread, or greenlets could not share an object. */
+static unsigned long library_thread_ident(void)
+{
+    const fbl_thread *thread = fbl_this_thread;
+    if (thread != NULL && thread_current(thread)->is_daemon)
+        return (unsigned long)(uintptr_t)thread_current(thread)->self;
+    return PyThread_get_thread_ident();
+}
+
+static PyObject *module_tell_threads_apart(PyObject *module, PyObject *function)
+{
+    (void)module;
+    Dl_info library, interpreter;
+    if (!PyCFunction_Check(function))
+        return errors_refuse(PyExc_TypeError, "only a function of C code, not %R", function);
+    const void *inside = (void *)(uintptr_t)PyCFunction_GET_FUNCTION(function);
+    if (dladdr(inside, &library) == 0 ||
+        dladdr((void *)(uintptr_t)&PyObject_Call, &interpreter) == 0)
+        return errors_os(-ENOENT);
+    /* A part of the interpreter, whose slots are everybody's. */
+    if (library.dli_fbase == interpreter.dli_fbase)
+        return errors_os(-ENODATA);
+    void *former;
+    int rc = fbl_slot_exchange(inside, "PyThread_get_thread_ident",
+                               (void *)(uintptr_t)library_thread_ident, &former);
+    return rc <= 0 ? errors_os(rc < 0 ? rc : -ENODATA) : Py_NewRef(Py_None);
 }
 
 static PyObject *module_enter_on_main_stack(PyObject *module, PyObject *args)

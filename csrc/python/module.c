@@ -323,6 +323,10 @@ static PyMethodDef module_methods[] = {
      "of "
      "a loaded library of their own; returns how many bytes.\n\nSwitches: never. Threads: any. "
      "Raises OSError: ENOENT, ENODATA, E2BIG."},
+    {"tell_threads_apart", module_tell_threads_apart, METH_O,
+     "tell_threads_apart(function, /)\n--\n\nThe library of C code that has this function takes "
+     "tasks that are threads for such, and other\nfibers for their native thread.\n\nSwitches: "
+     "never. Threads: any. Raises OSError: ENODATA if it does not ask."},
     {"find_stack_limit", module_find_stack_limit, METH_VARARGS,
      "find_stack_limit(path, call, /)\n--\n\nWhere a loaded library remembers the end of the "
      "thread's stack, if call() makes it do so: the\noffset and size among its thread-local "
@@ -449,6 +453,7 @@ static int module_fill(PyObject *module)
         {"Semaphore", &fbl_semaphore_type},
         {"BoundedSemaphore", &fbl_bounded_type},
         {"LockType", &fbl_lock_type},
+        {"ThreadRLock", &fbl_thread_rlock_type},
         {"RLock", &fbl_rlock_type},
         {"local", &fbl_local_type},
         {"Event", &fbl_event_type},

@@ -13,11 +13,12 @@ Do not add: what is built of these in the standard library.
 import contextvars
 from _thread import TIMEOUT_MAX, error, exit, get_native_id, interrupt_main, stack_size
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 from fibril import _core, native
 from fibril._builtin import builtin
 from fibril._core import LockType, current_fiber, get_ident
+from fibril._core import ThreadRLock as RLock
 from fibril.errors import GreenletExit
 from fibril.local import local as _local
 
@@ -41,59 +42,8 @@ __all__ = [
 ]
 
 
-def _check_timeout(blocking: bool, timeout: float) -> None:
-    if not blocking:
-        raise ValueError("can't specify a timeout for a non-blocking call")
-    if timeout < 0:
-        raise ValueError("timeout value must be a non-negative number")
-    if timeout > TIMEOUT_MAX:
-        raise OverflowError("timeout value is too large")
-
-
 allocate = allocate_lock = lock = LockType
 exit_thread = exit
-
-
-class RLock(_core.RLock):
-    """A lock as `threading.RLock` gives it: its owner, a fiber, may take it again.
-
-    Switches: if it must wait. Threads: any.
-    """
-
-    __slots__ = ()
-
-    def __new__(cls, *ignored: Any, **also_ignored: Any) -> Self:  # as the native one does
-        return super().__new__(cls)
-
-    def __init__(self, *ignored: Any, **also_ignored: Any) -> None:
-        super().__init__()
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # type: ignore[override]
-        """Take the lock; False if another has it and may not be waited for, or not any longer."""
-        if timeout == -1:
-            return _acquire_again(self, blocking)
-        _check_timeout(blocking, timeout)
-        return _acquire_again(self, True, timeout)
-
-    def _recursion_count(self) -> int:
-        if not self._is_owned():
-            return 0
-        count = self._release_save()
-        self._acquire_restore(count)
-        return count
-
-    def _at_fork_reinit(self) -> None:
-        while self._is_owned():
-            self.release()
-
-    def __repr__(self) -> str:
-        state = "locked" if self.locked() else "unlocked"
-        return (
-            f"<{state} {type(self).__module__}.{type(self).__qualname__} object at {id(self):#x}>"
-        )
-
-
-_acquire_again = _core.RLock.acquire
 
 
 @builtin

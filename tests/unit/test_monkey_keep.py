@@ -109,7 +109,7 @@ def test_import_order_does_not_matter(interpreter: Interpreter) -> None:
             value = sys.modules[module]
             for part in name.split("."):
                 value = getattr(value, part, None)
-            if "." not in name and value is not None:
+            if "." not in name and callable(value):
                 setattr(early, f"{module}_{name}", value)
             elif name.split(".")[0] not in vars(early):
                 setattr(early, name.split(".")[0], getattr(sys.modules[module], name.split(".")[0]))

@@ -31,7 +31,7 @@ static PyObject *module_holder(PyObject *module, PyObject *subject)
     (void)module;
     if (PyObject_TypeCheck(subject, &fbl_task_type))
         return Py_NewRef(subject);
-    if (PyObject_TypeCheck(subject, &fbl_rlock_type)) {
+    if (PyObject_TypeCheck(subject, &fbl_thread_rlock_type)) {
         PyObject *owner = rlock_owner(subject);
         return Py_NewRef(owner != NULL ? owner : Py_None);
     }

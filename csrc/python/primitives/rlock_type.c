@@ -1,5 +1,6 @@
 /*
- * rlock_type.c: RLock: a lock that the fiber which owns it may acquire again.
+ * rlock_type.c: RLock: a lock that the fiber which owns it may acquire again; and the one that
+ * stands for threading.RLock, with the standard library's arguments, which is its base.
  *
  * The idea: one permit of a gate (gate.h), with an owner, which is a fiber, and a depth. The owner
  * counts up and down; who else wants it waits for the permit, and the last release hands it on.
@@ -59,6 +60,19 @@ static PyObject *rlock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t
     PyObject *timeout = Py_None;
     int blocking = acquire_read(&call, names, ACQUIRE_USAGE, &timeout);
     int rc = blocking < 0 ? -1 : rlock_take_wait(&call, blocking, timeout);
+    return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
+}
+
+/* As the standard library has it: a timeout of -1 is for ever. */
+static PyObject *rlock_thread_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                      PyObject *names)
+{
+    fbl_call call = {self, args, vector_length(count, names), NULL};
+    PyObject *timeout = NULL;
+    int blocking = acquire_read(&call, names, "acquire(blocking=True, timeout=-1)", &timeout);
+    if (blocking < 0 || lock_read_timeout(blocking, &timeout) < 0)
+        return NULL;
+    int rc = rlock_take_wait(&call, blocking, timeout);
     return rc < 0 ? NULL : PyBool_FromLong(rc == 0);
 }
 
@@ -148,6 +162,38 @@ static PyObject *rlock_acquire_restore(PyObject *object, PyObject *saved)
     Py_RETURN_NONE;
 }
 
+static PyObject *rlock_recursion_count(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    rlock_object *lock = (rlock_object *)self;
+    return PyLong_FromSsize_t(rlock_is_mine(lock) ? lock->depth : 0);
+}
+
+/* In the child of a fork nobody is left who could give it back. */
+static PyObject *rlock_reinit(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    rlock_object *lock = (rlock_object *)self;
+    lock->gate.count = 1;
+    lock->depth = 0;
+    Py_CLEAR(lock->owner);
+    Py_RETURN_NONE;
+}
+
+static PyObject *rlock_repr(PyObject *self)
+{
+    PyObject *module = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "__module__");
+    PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "__qualname__");
+    PyObject *text = NULL;
+    if (module != NULL && name != NULL)
+        text = PyUnicode_FromFormat("<%s %U.%U object at %p>",
+                                    ((rlock_object *)self)->owner == NULL ? "unlocked" : "locked",
+                                    module, name, self);
+    Py_XDECREF(module);
+    Py_XDECREF(name);
+    return text;
+}
+
 static int rlock_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(((rlock_object *)self)->owner);
@@ -175,18 +221,82 @@ PyDoc_STRVAR(
     "Undo one acquire; the last hands the lock to the first who waits.\n\n"
     "Switches: never. Threads: any. Raises RuntimeError if the current fiber does not own it.");
 
+/* Each of the two types lists them, inherited or not, for speed: see QUEUE_HOT_METHODS. */
+#define RLOCK_METHODS                                                                              \
+    {"release", rlock_release, METH_NOARGS, rlock_release_doc},                                    \
+        {"locked", rlock_locked, METH_NOARGS,                                                      \
+         "locked($self, /)\n--\n\nWhether somebody owns it.\n\nSwitches: never. Threads: any."},   \
+        {"__enter__", rlock_enter, METH_NOARGS, "__enter__($self, /)\n--\n\nAs acquire()."},       \
+        {"__exit__", (PyCFunction)(void (*)(void))rlock_exit, METH_FASTCALL,                       \
+         "__exit__($self, /, *unused)\n--\n\nAs release()."}
+
 static PyMethodDef rlock_methods[] = {
-    {"acquire", (PyCFunction)(void (*)(void))rlock_acquire, FAST_KEYWORDS, fbl_acquire_doc},
-    {"release", rlock_release, METH_NOARGS, rlock_release_doc},
-    {"locked", rlock_locked, METH_NOARGS,
-     "locked($self, /)\n--\n\nWhether somebody owns it.\n\nSwitches: never. Threads: any."},
-    {"__enter__", rlock_enter, METH_NOARGS, "__enter__($self, /)\n--\n\nAs acquire()."},
-    {"__exit__", (PyCFunction)(void (*)(void))rlock_exit, METH_FASTCALL,
-     "__exit__($self, /, *unused)\n--\n\nAs release()."},
-    {"_is_owned", rlock_is_owned, METH_NOARGS, "For threading.Condition."},
-    {"_release_save", rlock_release_save, METH_NOARGS, "For threading.Condition."},
-    {"_acquire_restore", rlock_acquire_restore, METH_O, "For threading.Condition."},
+    ACQUIRE_METHOD("acquire", rlock_acquire, fbl_acquire_doc),
+    RLOCK_METHODS,
     {0},
+};
+
+static PyMethodDef rlock_thread_methods[] = {
+    ACQUIRE_METHOD("acquire", rlock_thread_acquire,
+                   "acquire($self, /, blocking=True, timeout=-1)\n--\n\nTake the lock; False if "
+                   "another has it and may not be waited for, or not any longer.\n\n"
+                   "timeout: seconds to wait at most, -1 for ever.\n\n"
+                   "Switches: if it must wait. Threads: any. Raises ValueError, OverflowError."),
+    RLOCK_METHODS,
+    {"_is_owned", rlock_is_owned, METH_NOARGS,
+     "_is_owned($self, /)\n--\n\nFor threading.Condition."},
+    {"_release_save", rlock_release_save, METH_NOARGS,
+     "_release_save($self, /)\n--\n\nFor threading.Condition."},
+    {"_acquire_restore", rlock_acquire_restore, METH_O,
+     "_acquire_restore($self, saved, /)\n--\n\nFor threading.Condition."},
+    {"_recursion_count", rlock_recursion_count, METH_NOARGS,
+     "_recursion_count($self, /)\n--\n\nHow many times the current fiber has it."},
+    {"_at_fork_reinit", rlock_reinit, METH_NOARGS,
+     "_at_fork_reinit($self, /)\n--\n\nFor threading, in a child: it is free."},
+    {0},
+};
+
+/* Any arguments, and no signature, as the native one. */
+static PyObject *rlock_thread_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    (void)args;
+    (void)kwargs;
+    PyObject *self = type->tp_alloc(type, 0);
+    if (self != NULL)
+        gate_init(&((rlock_object *)self)->gate, 1);
+    return self;
+}
+
+static int rlock_thread_init(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    (void)self;
+    (void)args;
+    (void)kwargs;
+    return 0;
+}
+
+PyDoc_STRVAR(rlock_thread_doc,
+             "A lock as `threading.RLock` gives it: its owner, a fiber, may take it again.\n\n"
+             "Switches: never. Threads: any.\n\n"
+             ">>> from fibril.thread import RLock\n"
+             ">>> lock = RLock()\n"
+             ">>> with lock:\n"
+             "...     lock.acquire()\n"
+             "True\n");
+
+PyTypeObject fbl_thread_rlock_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril.thread.RLock",
+    .tp_doc = rlock_thread_doc,
+    .tp_basicsize = sizeof(rlock_object),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_new = rlock_thread_new,
+    .tp_init = rlock_thread_init,
+    .tp_dealloc = rlock_dealloc,
+    .tp_traverse = rlock_traverse,
+    .tp_clear = rlock_clear,
+    .tp_repr = rlock_repr,
+    .tp_methods = rlock_thread_methods,
+    .tp_weaklistoffset = offsetof(rlock_object, weakrefs),
 };
 
 PyDoc_STRVAR(rlock_doc, "RLock(hub=None)\n--\n\n"
@@ -202,6 +312,7 @@ PyDoc_STRVAR(rlock_doc, "RLock(hub=None)\n--\n\n"
 PyTypeObject fbl_rlock_type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fibril.lock.RLock",
     .tp_doc = rlock_doc,
+    .tp_base = &fbl_thread_rlock_type,
     .tp_basicsize = sizeof(rlock_object),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .tp_new = rlock_new,

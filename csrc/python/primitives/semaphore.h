@@ -46,9 +46,10 @@ extern PyTypeObject fbl_semaphore_type, fbl_bounded_type, fbl_lock_type;
 extern const char fbl_acquire_doc[];
 static int acquire_read(const fbl_call *call, PyObject *names, const char *usage,
                         PyObject **timeout);
+static int lock_read_timeout(int blocking, PyObject **timeout); /* lock_type.c */
 
 /* ---- who has one, for reports ---- */
-extern PyTypeObject fbl_rlock_type;
+extern PyTypeObject fbl_rlock_type, fbl_thread_rlock_type;
 static PyObject *rlock_owner(PyObject *self);
 static uint64_t semaphore_holder(PyObject *self);
 

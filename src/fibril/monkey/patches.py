@@ -12,14 +12,14 @@ Do not add: code for a single patch; that belongs beside its replacement.
 import importlib
 import sys
 from collections.abc import Collection, Iterable
-from types import ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, ModuleType
 from typing import Any, NamedTuple
 
 from fibril import drivers, events, native
 from fibril._hub.events import publish
 from fibril._io import streams
 from fibril.libraries import whenever_imported
-from fibril.monkey import locks, masks, running_loop, semaphores
+from fibril.monkey import locks, masks, owners, running_loop, semaphores
 from fibril.monkey.kept import is_kept
 from fibril.monkey.rebind import rebind
 from fibril.monkey.saved import put
@@ -269,9 +269,27 @@ def _put(lines: list[Patch], found: dict[Patch, Any]) -> list[tuple[Any, Any]]:
     replaced = []
     for line in lines:
         original = put(importlib.import_module(line.module), line.name, found[line])
+        if not line.module.startswith("fibril."):  # where the replacement is the standard library's
+            _sign(found[line], original)
         if "." not in line.name:
             replaced.append((original, found[line]))
     return replaced
+
+
+def _sign(replacement: Any, original: Any) -> None:
+    """Let a function show the signature of what it replaces, or that this has none."""
+    if (
+        isinstance(replacement, FunctionType)
+        and isinstance(original, _FUNCTIONS)
+        and "__wrapped__" not in vars(replacement)
+    ):
+        replacement.__wrapped__ = original  # type: ignore[attr-defined]  # as functools.wraps does
+        if not isinstance(original, FunctionType):
+            text = getattr(original, "__text_signature__", None)
+            vars(replacement)["__text_signature__"] = text
+
+
+_FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodDescriptorType)
 
 
 def _finish(stage: list[str], left_out: Collection[str]) -> None:
@@ -281,6 +299,7 @@ def _finish(stage: list[str], left_out: Collection[str]) -> None:
         running_loop.adopt()
         masks.adopt()
         semaphores.adopt()
+        owners.adopt()
         if "logging" not in left_out:
             locks.renew_logging()
         if "existing_locks" not in left_out:

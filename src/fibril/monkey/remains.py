@@ -54,6 +54,8 @@ def find() -> list[Remain]:
 def _originals() -> dict[int, tuple[Any, str]]:
     found = {}
     for module_name, names in saved.items():
+        if module_name.startswith("fibril."):
+            continue  # ours, which took the standard library's place, for programs that compare
         now = vars(sys.modules.get(module_name, object))
         for name, original in names.items():
             if is_distinct(original) and now.get(name, original) is not original:
@@ -179,7 +181,7 @@ class _Search:
                 self._note(place, value, "a variable of a call that is going on", frame.f_code)
 
     def _note_in_object(self, owner: Any, attributes: dict[str, Any]) -> None:
-        module = type(owner).__module__
+        module = (owner if isinstance(owner, FunctionType) else type(owner)).__module__
         if _is_ours(module) or not isinstance(module, str) or isinstance(owner, type | ModuleType):
             return
         self._module, self._is_kept = module, is_kept(module)
