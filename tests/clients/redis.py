@@ -42,6 +42,8 @@ class Tls(Own):
     """The same, encrypted."""
 
     has_tls = True
+    storm = 10  # to begin a connection it computes for a tenth of a second: for what it trusts
+    delay_s = 0.2
 
 
 class Shared(Own):
