@@ -36,8 +36,9 @@ from typing import TYPE_CHECKING, Any, AnyStr
 
 from fibril import _core, selectors
 from fibril._io import children, files
+from fibril._io.disk import FileIO
 from fibril._io.names import Names, Overlay, reading
-from fibril._io.pipe_file import open_pipe
+from fibril._io.opening import Opening
 from fibril.event import AsyncResult, _Link
 from fibril.timeout import Deadline
 
@@ -59,10 +60,15 @@ __all__ = [
     "run",
 ]
 
+
+def _open_pipe(fd: int, mode: str, buffering: int = -1) -> Any:
+    return Opening(fd, mode, buffering).open(FileIO)
+
+
 _names = Names(
     stdlib,
     os=Overlay(os, read=_core.read, write=_core.write, close=files.close, waitpid=children.waitpid),
-    io=Overlay(io, open=open_pipe),
+    io=Overlay(io, open=_open_pipe),
     _PopenSelector=selectors.PollSelector,
 )
 _stdlib: Any = vars(stdlib.Popen)
