@@ -59,4 +59,4 @@ def _signature(function: Any) -> str:
     words += [f"{name}={value!r}" for name, value in zip(names[first:], defaults, strict=True)]
     if code.co_posonlyargcount:
         words.insert(code.co_posonlyargcount, "/")
-    return f"({', '.join(words)})"
+    return f"({', '.join(['$module', *words])})"

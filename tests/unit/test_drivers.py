@@ -243,7 +243,7 @@ def test_psycopg2_waits_by_a_callback(run: Callable[..., list[str]], order: str)
             def fileno(self): return self.fds[self.state == extensions.POLL_WRITE]
         wait = extensions.get_wait_callback()
         connection = Connection(extensions.POLL_WRITE, extensions.POLL_READ, extensions.POLL_OK)
-        fibril.spawn_later(0.02, os.write, connection.fds[1], b"x")
+        fibril.spawn_later(0.05, os.write, connection.fds[1], b"x")
         wait(connection)
         print(len(ran) > 0, connection.states)
         try:

@@ -51,6 +51,7 @@ def test_subscribers_are_told_of_the_whole_patch_in_gevents_order(
     )
     modules = [
         "os",
+        "signal",
         "_thread",
         "threading",
         "time",
@@ -88,7 +89,8 @@ def test_an_event_says_what_is_patched_and_with_what(interpreter: Interpreter) -
         def time_is_patched():
             return monkey.is_object_patched("time", "sleep")
         events.subscribers.append(tell)
-        off = dict.fromkeys(["os", "thread", "socket", "select", "ssl", "subprocess", "queue"], 0)
+        off = dict.fromkeys(
+            "os signal thread socket select ssl subprocess queue".split(), 0)
         monkey.patch_all(**off, colour="red")
     """,
     )

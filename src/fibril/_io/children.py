@@ -83,17 +83,17 @@ def wait4(pid: int, options: int) -> tuple[int, int, Any]:
 
 
 @builtin
-def waitid(idtype: int, ident: int, options: int, /) -> os.waitid_result | None:
+def waitid(idtype: int, id: int, options: int, /) -> os.waitid_result | None:  # its name there
     """Wait for a child, or any; return what became of it, as os.waitid.
 
     Switches: if it must wait. Threads: any. Raises ChildProcessError if there is no such child.
     """
     if options & os.WNOHANG:
-        return _native_waitid(idtype, ident, options)
+        return _native_waitid(idtype, id, options)
     asked = options | os.WNOHANG
-    pid = ident if idtype == os.P_PID else -1
+    pid = id if idtype == os.P_PID else -1
     changes = options & _CHANGES
-    return _until(lambda: _native_waitid(idtype, ident, asked), pid, changes)
+    return _until(lambda: _native_waitid(idtype, id, asked), pid, changes)
 
 
 def _if_any(result: _R) -> _R | None:

@@ -11,6 +11,7 @@ import _socket
 from typing import TYPE_CHECKING, Any
 
 from fibril import _core
+from fibril._builtin import builtin
 from fibril._io import resolver
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def getaddrinfo(
     return found
 
 
+@builtin
 def gethostbyname(hostname: str, /) -> str:
     """An IPv4 address of a host, as `socket.gethostbyname` gives and raises it.
 
@@ -61,6 +63,7 @@ def gethostbyname(hostname: str, /) -> str:
     return (_chosen() or resolver).gethostbyname(hostname)  # type: ignore[no-any-return]
 
 
+@builtin
 def gethostbyname_ex(hostname: str, /) -> tuple[str, list[str], list[str]]:
     """A host's name, aliases and IPv4 addresses, as `socket.gethostbyname_ex` gives them.
 
@@ -69,6 +72,7 @@ def gethostbyname_ex(hostname: str, /) -> tuple[str, list[str], list[str]]:
     return (_chosen() or resolver).gethostbyname_ex(hostname)  # type: ignore[no-any-return]
 
 
+@builtin
 def gethostbyaddr(ip_address: str, /) -> tuple[str, list[str], list[str]]:
     """The name, aliases and addresses of an address, as `socket.gethostbyaddr` gives them.
 
@@ -77,6 +81,7 @@ def gethostbyaddr(ip_address: str, /) -> tuple[str, list[str], list[str]]:
     return (_chosen() or resolver).gethostbyaddr(ip_address)  # type: ignore[no-any-return]
 
 
+@builtin
 def getnameinfo(sockaddr: Any, flags: int, /) -> tuple[str, str]:
     """The host and service names of an address, as `socket.getnameinfo` gives and raises them.
 

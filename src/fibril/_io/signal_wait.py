@@ -88,8 +88,7 @@ def _pause(deadline: Deadline) -> bool:
     return True
 
 
-@builtin
-def sigwait(sigset: _Signals, /) -> signal.Signals | int:
+def sigwait(sigset: _Signals) -> signal.Signals | int:
     """Wait for one of some blocked signals; its number, as signal.sigwait.
 
     Switches: if it must wait. Threads: any. Raises ValueError for what is no signal.

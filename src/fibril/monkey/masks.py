@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from fibril import _core, native
-from fibril._builtin import builtin, builtin_like
+from fibril._builtin import builtin_like
 from fibril._core import current_fiber
 from fibril.local import local
 
@@ -36,8 +36,7 @@ class _Mask(local):
 _mask = _Mask()
 
 
-@builtin
-def pthread_sigmask(how: int, mask: _Signals, /) -> set[int]:
+def pthread_sigmask(how: int, mask: _Signals) -> set[int]:
     """Block or unblock signals in this thread, which may be a task; what was blocked before.
 
     Switches: never. Threads: any. Raises ValueError for what is no signal, and OSError.
