@@ -198,7 +198,7 @@ def main() -> None:
             more = ("-m", "not torture and not natives and not clients") if one is newest else ()
             runs.append(Run(f"CPython {one.release}", tests(one.command, *more, *arguments)))
         if newest and version in STDLIB and not arguments:
-            name = f"CPython's own tests on {newest.release}"
+            name = f"stdlib on {newest.release}"
             last.append(Run(name, stdlib(newest.command, part), STDLIB_LIMIT_S))
         if not found:
             outcomes[version] = absent

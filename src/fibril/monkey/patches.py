@@ -19,7 +19,7 @@ from fibril import drivers, events, native
 from fibril._hub.events import publish
 from fibril._io import streams
 from fibril.libraries import whenever_imported
-from fibril.monkey import locks, masks, owners, running_loop, semaphores
+from fibril.monkey import interpreters, locks, masks, owners, running_loop, semaphores
 from fibril.monkey.kept import is_kept
 from fibril.monkey.rebind import rebind
 from fibril.monkey.saved import put
@@ -300,6 +300,7 @@ def _finish(stage: list[str], left_out: Collection[str]) -> None:
         masks.adopt()
         semaphores.adopt()
         owners.adopt()
+        interpreters.adopt()
         if "logging" not in left_out:
             locks.renew_logging()
         if "existing_locks" not in left_out:
