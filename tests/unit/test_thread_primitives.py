@@ -96,6 +96,25 @@ def test_a_lock_may_be_released_by_another(fresh: None) -> None:
     assert not lock.locked()
 
 
+def test_an_rlock_tells_whose_it_is_and_how_often(fresh: None) -> None:
+    """In CPython's words, whoever asks."""
+
+    def told() -> tuple[str, str]:
+        words = repr(lock).split()
+        return words[0], " ".join(words[-4:-2])
+
+    lock = thread.RLock()
+    assert told() == ("<unlocked", "owner=0 count=0")
+    with lock, lock:
+        mine = f"owner={thread.get_ident()} count=2"
+        assert told() == ("<locked", mine)
+        assert fibril.spawn(told).get() == ("<locked", mine)
+        task = fibril.spawn(lambda: [lock.acquire(), told(), lock.release()][1])
+        fibril.sleep(0)
+    assert task.get() == ("<locked", f"owner={id(task)} count=1")
+    assert told() == ("<unlocked", "owner=0 count=0")
+
+
 def test_an_rlock_belongs_to_the_fiber_that_has_it(fresh: None) -> None:
     lock = thread.RLock()
     with lock, lock:

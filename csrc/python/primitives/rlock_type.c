@@ -180,15 +180,27 @@ static PyObject *rlock_reinit(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyObject *rlock_repr(PyObject *self)
+/* The owner's, as get_ident() tells it to the owner; 0: nobody has it. */
+static size_t rlock_owner_ident(const rlock_object *self)
 {
+    if (self->owner == NULL)
+        return 0;
+    const fbl_record *record = record_of(self->owner);
+    const fbl_thread *thread = record->thread;
+    bool is_native = record == thread->main && !thread->is_closed;
+    return is_native ? (size_t)thread->ts->thread_id : (size_t)(uintptr_t)self->owner;
+}
+
+static PyObject *rlock_repr(PyObject *object)
+{
+    const rlock_object *self = (rlock_object *)object;
     PyObject *module = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "__module__");
     PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "__qualname__");
     PyObject *text = NULL;
     if (module != NULL && name != NULL)
-        text = PyUnicode_FromFormat("<%s %U.%U object at %p>",
-                                    ((rlock_object *)self)->owner == NULL ? "unlocked" : "locked",
-                                    module, name, self);
+        text = PyUnicode_FromFormat("<%s %U.%U object owner=%zu count=%zd at %p>",
+                                    self->owner == NULL ? "unlocked" : "locked", module, name,
+                                    rlock_owner_ident(self), self->depth, object);
     Py_XDECREF(module);
     Py_XDECREF(name);
     return text;
