@@ -10,6 +10,7 @@ import pytest
 
 from fibril._builtin import builtin, unsigned_builtin
 from fibril.monkey.patches import PARTS, Patch, _find
+from tests.conftest import Interpreter
 
 LINES = [
     line
@@ -48,6 +49,20 @@ def test_what_it_calls_raises_as_ever() -> None:
         made()  # type: ignore[call-arg]
     with pytest.raises(ChildProcessError):
         _find(Patch("os", "waitpid", "fibril._io.children", "waitpid"))(1, os.WNOHANG)
+
+
+def test_after_the_patch_it_is_pickled_by_where_it_stands(interpreter: Interpreter) -> None:
+    """A process that is not patched, or a sub-interpreter, has its own there."""
+    pickled = interpreter.out("""
+        from fibril import monkey
+        monkey.patch_all()
+        import os, pickle, select, time
+        functions = [time.sleep, os.waitpid, os.read, select.select]
+        texts = [pickle.dumps(function, 0) for function in functions]
+        print([pickle.loads(text) is function for text, function in zip(texts, functions)])
+        print(any(b"fibril" in text for text in texts))
+        """)
+    assert pickled == "[True, True, True, True]\nFalse\n"
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: f"{line.module}.{line.name}")

@@ -271,6 +271,7 @@ def _put(lines: list[Patch], found: dict[Patch, Any]) -> list[tuple[Any, Any]]:
         original = put(importlib.import_module(line.module), line.name, found[line])
         if not line.module.startswith("fibril."):  # where the replacement is the standard library's
             _sign(found[line], original)
+            _settle(found[line], line)
         if "." not in line.name:
             replaced.append((original, found[line]))
     return replaced
@@ -287,6 +288,13 @@ def _sign(replacement: Any, original: Any) -> None:
         if not isinstance(original, FunctionType):
             text = getattr(original, "__text_signature__", None)
             vars(replacement)["__text_signature__"] = text
+
+
+def _settle(replacement: Any, line: Patch) -> None:
+    """Let pickle find a function where it stands now: where it is loaded there may be another, in a
+    process that is not patched, or no fibril, as in a sub-interpreter."""
+    if isinstance(replacement, BuiltinFunctionType) and replacement.__name__ == line.name:
+        replacement.__module__ = line.module
 
 
 _FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodDescriptorType)
