@@ -68,6 +68,12 @@ static PyObject *module_sleep(PyObject *module, PyObject *const *args, Py_ssize_
 /* What time.sleep takes of this version, and its complaints about all else. */
 static int sleep_read(PyObject *number, double *seconds)
 {
+    if (!PyFloat_Check(number) && !PyIndex_Check(number) && !TIMES_ARE_REAL) {
+        PyErr_Format(PyExc_TypeError,
+                     "'%.200s' object cannot be interpreted as an integer or float",
+                     Py_TYPE(number)->tp_name);
+        return -1;
+    }
     PyObject *read =
         PyFloat_Check(number) || TIMES_ARE_REAL ? Py_NewRef(number) : PyNumber_Index(number);
     *seconds = read == NULL ? -1 : PyFloat_AsDouble(read);
