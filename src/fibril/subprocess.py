@@ -39,6 +39,7 @@ from fibril._io import children, files
 from fibril._io.disk import FileIO
 from fibril._io.names import Names, Overlay, reading
 from fibril._io.opening import Opening
+from fibril._io.streams import take_turns
 from fibril.event import AsyncResult, _Link
 from fibril.timeout import Deadline
 
@@ -62,6 +63,7 @@ __all__ = [
 
 
 def _open_pipe(fd: int, mode: str, buffering: int = -1) -> Any:
+    take_turns()
     return Opening(fd, mode, buffering).open(FileIO)
 
 

@@ -121,7 +121,7 @@ def test_pause_ends_when_a_handler_has_been_called(interpreter: Interpreter) -> 
         fibril.spawn_later(0.005, os.kill, os.getpid(), number)
 
     others = fibril.spawn(lambda: [fibril.sleep(0.001) for _ in range(3)])
-    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    others.rawlink(lambda _: signal.setitimer(signal.ITIMER_REAL, 0.005))
     print(signal.pause(), others.ready())
     send()
     print(in_thread(signal.pause), signal.alarm(0))

@@ -36,6 +36,14 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
+def raised_by(call: Callable[..., object], *args: Any) -> Exception | None:
+    try:
+        call(*args)
+    except Exception as error:
+        return error
+    return None
+
+
 def test_whoever_waits_lets_others_run(fresh: None) -> None:
     process = held()
     waiting = [spawn(process.wait), spawn(process.wait, 30)]
@@ -96,6 +104,36 @@ def test_pipes_are_files_that_let_others_run(fresh: None) -> None:
             unbuffered.stdout.write(b"no")
         with pytest.raises(ValueError, match="closed"):
             unbuffered.stdin.write(b"no")
+
+
+def test_tasks_take_turns_in_a_pipe_and_who_is_struck_loses_nothing(fresh: None) -> None:
+    with Popen(["cat"], stdin=PIPE, stdout=PIPE) as process:
+        source, target = process.stdout, process.stdin
+        assert source
+        assert target
+        os.write(target.fileno(), b"half of ")
+        struck = spawn(source.readline)
+        waiting = spawn(source.readline)
+        sleep(0.005)
+        struck.kill()
+        os.write(target.fileno(), b"a line\nanother\n")
+        assert (waiting.get(), source.readline()) == (b"half of a line\n", b"another\n")
+        tasks = [spawn(target.write, bytes([number]) * 100_000) for number in (1, 2)]
+        got = source.read(190_000)
+        fibril.joinall(tasks)
+        target.flush()
+        got += source.read(10_000)
+        assert got == bytes([1]) * 100_000 + bytes([2]) * 100_000
+
+
+def test_who_waits_in_a_pipe_that_another_closes_is_told(fresh: None) -> None:
+    for bufsize in (-1, 0):
+        with Popen(["cat"], stdin=PIPE, stdout=PIPE, bufsize=bufsize) as process:
+            assert process.stdout
+            waiting = spawn(raised_by, process.stdout.read, 9)
+            sleep(0.002)
+            process.stdout.close()
+            assert isinstance(waiting.get(), OSError)
 
 
 def test_what_goes_to_and_fro_is_complete(fresh: None) -> None:
