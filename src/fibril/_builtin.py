@@ -59,4 +59,6 @@ def _signature(function: Any) -> str:
     words += [f"{name}={value!r}" for name, value in zip(names[first:], defaults, strict=True)]
     if code.co_posonlyargcount:
         words.insert(code.co_posonlyargcount, "/")
+    if function.__kwdefaults__:
+        words += ["*", *(f"{name}={value!r}" for name, value in function.__kwdefaults__.items())]
     return f"({', '.join(['$module', *words])})"

@@ -20,9 +20,9 @@ LINES = [
 ]
 
 
-def told(number: int, /, factor: int = 2) -> int:
+def told(number: int, /, factor: int = 2, *, offset: int = 0) -> int:
     """Told."""
-    return number * factor
+    return number * factor + offset
 
 
 def test_a_class_that_keeps_it_does_not_make_it_a_method() -> None:
@@ -30,14 +30,14 @@ def test_a_class_that_keeps_it_does_not_make_it_a_method() -> None:
         tell = builtin(told)
 
     assert Clock().tell(2) == 4
-    assert Clock().tell(2, factor=3) == 6
+    assert Clock().tell(2, factor=3, offset=1) == 7
 
 
 def test_it_has_the_signature_the_docstring_and_the_names_of_what_it_calls() -> None:
     made = builtin(told)
     assert inspect.isbuiltin(made)
     assert (made.__module__, made.__name__, made.__qualname__) == (__name__, "told", "told")
-    assert str(inspect.signature(made)) == "(number, /, factor=2)"
+    assert str(inspect.signature(made)) == "(number, /, factor=2, *, offset=0)"
     assert made.__doc__ == "Told."
     with pytest.raises(ValueError, match="signature"):
         inspect.signature(unsigned_builtin(told))

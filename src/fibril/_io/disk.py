@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fibril import _core
+from fibril._builtin import builtin
 
 __all__ = ["FileIO", "fdatasync", "fsync", "in_pool", "open_descriptor", "open_file", "serve_all"]
 
@@ -71,6 +72,7 @@ def serve_all() -> None:
 # ---- opening ----
 
 
+@builtin
 def open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
     """os.open(), which lets others run while it waits for the other end of a named pipe.
 
@@ -154,6 +156,7 @@ def _open_pipe(path: Any, flags: int, mode: int = 0o666, dir_fd: int | None = No
 # ---- to the disk ----
 
 
+@builtin
 def fsync(fd: Any) -> None:
     """os.fsync(), in a native thread.
 
@@ -162,6 +165,7 @@ def fsync(fd: Any) -> None:
     in_pool(_native_fsync, fd)
 
 
+@builtin
 def fdatasync(fd: Any) -> None:
     """os.fdatasync(), in a native thread.
 
