@@ -58,6 +58,8 @@ void fbl_hub_init(fbl_hub *hub, fbl_fiber *main, size_t stack_bytes, size_t stac
  * embedder's to unwind or to leak. */
 void fbl_hub_close(fbl_hub *hub)
 {
+    if (hub->ring != NULL)
+        hub->close_ring(hub);
     if (hub->is_open)
         hub->poller->close(hub);
     hub->is_open = false;
@@ -210,6 +212,8 @@ void fbl_hub_abandon(fbl_hub *hub, fbl_fiber *survivor)
         if (fiber != survivor)
             fbl_fiber_lose(fiber);
     }
+    if (hub->ring != NULL)
+        hub->close_ring(hub);
     if (hub->is_open)
         hub->poller->close(hub);
     hub->is_open = false;

@@ -105,7 +105,8 @@ def open_file(original: Callable[..., Any], *args: Any, **options: Any) -> Any:
 def _open_in_pool(path: Any, flags: int) -> int:
     if _is_pipe(path, None):
         return _open_pipe(path, flags)
-    return int(in_pool(_native_open, path, flags, 0o666))
+    opened = _core.ring_open(path, flags, 0o666)
+    return int(in_pool(_native_open, path, flags, 0o666)) if opened is None else opened
 
 
 def _is_pipe(path: Any, dir_fd: int | None) -> bool:
@@ -162,7 +163,7 @@ def fsync(fd: Any) -> None:
 
     Switches: always. Threads: any. Raises OSError.
     """
-    in_pool(_native_fsync, fd)
+    _sync(fd, False, _native_fsync)
 
 
 @builtin
@@ -171,4 +172,10 @@ def fdatasync(fd: Any) -> None:
 
     Switches: always. Threads: any. Raises OSError.
     """
-    in_pool(_native_fdatasync, fd)
+    _sync(fd, True, _native_fdatasync)
+
+
+def _sync(fd: Any, is_data: bool, original: Callable[[Any], None]) -> None:
+    number = fd if isinstance(fd, int) else fd.fileno()
+    if _core.ring_fsync(number, is_data) is None:
+        in_pool(original, fd)
