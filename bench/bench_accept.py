@@ -13,10 +13,19 @@ from native import BUILT
 CONNECTIONS = 64
 
 
+C_EPOLL = "C epoll (limit)"
+
+
+def command_of(contender: str) -> list[str]:
+    if contender == C_EPOLL:
+        return [str(BUILT / "accept_server")]
+    return duel.program("accept_servers.py", contender)
+
+
 def case_of(contender: str) -> Callable[[Effort], Sample]:
     def play(effort: Effort) -> Sample:
         return duel.steady(
-            duel.program("accept_servers.py", contender),
+            command_of(contender),
             lambda port, pid: (BUILT / "connect_client", port, CONNECTIONS, effort.echo_s, pid),
         )
 
@@ -32,7 +41,7 @@ CONTEST = contest.Contest(
         Metric("server_cpu_us", "server CPU, µs/connection", digits=2),
         *duel.SERVER_METRICS,
     ),
-    contenders={contender: {"64 at once": case_of(contender)} for contender in SERVERS},
+    contenders={contender: {"64 at once": case_of(contender)} for contender in (*SERVERS, C_EPOLL)},
     is_disturbed=duel.is_disturbed,
     is_pinned=False,
 )

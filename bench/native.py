@@ -14,6 +14,7 @@ PROGRAMS = {
     "echo_client": ("echo_client.c", "wire_plain.c"),
     "echo_server": ("echo_server.c",),
     "connect_client": ("connect_client.c",),
+    "accept_server": ("accept_server.c",),
 }
 TLS_CLIENT = "echo_client_tls"
 TLS_PARTS = ("echo_client.c", "wire_tls.c", "-lssl", "-lcrypto")

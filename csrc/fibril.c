@@ -100,6 +100,7 @@
 #include "python/thread/signal_stack.c"
 #include "python/thread/overflow.c"
 #include "python/thread/signal_wake.c"
+#include "python/thread/contention.c"
 #include "python/thread/handler.c"
 #include "python/thread/terminal.c"
 #include "python/thread/watchdog.c"

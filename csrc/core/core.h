@@ -418,6 +418,7 @@ struct fbl_hub {
     void *poller_data; /* whatever else the poller needs */
     fbl_ring *ring; /* what files on disks are read and written by, see uring.c; or NULL */
     void (*close_ring)(fbl_hub *hub); /* how to be rid of it, while there is one */
+    int eagerness; /* the poller's: it looks again before it sleeps if this is not negative */
     fbl_fd **fds; /* by number; NULL where never used */
     size_t fds_length; /* entries in `fds` */
     size_t stack_bytes; /* of a stack for who wants no other size */

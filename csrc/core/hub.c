@@ -39,6 +39,7 @@ void fbl_hub_init(fbl_hub *hub, fbl_fiber *main, size_t stack_bytes, size_t stac
     hub->poller_fd = hub->wake_fd = hub->signal_fds[0] = hub->signal_fds[1] = -1;
     hub->wants_signals = false;
     hub->poller_data = NULL;
+    hub->eagerness = 0;
     hub->fds = NULL;
     hub->fds_length = 0;
     fbl_list_init(&hub->ready);

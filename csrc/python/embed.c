@@ -97,13 +97,16 @@ static void fbl_embed_block(fbl_hub *hub)
         thread->slept_ns -= fbl_hub_now(hub);
     if (hub->wants_signals)
         signal_wake_begin(thread);
+    contention_sleep(thread);
     thread->ts = PyEval_SaveThread();
 }
 
 static void fbl_embed_unblock(fbl_hub *hub)
 {
     fbl_thread *thread = fbl_container_of(hub, fbl_thread, hub);
+    uint64_t asked_ns = fbl_hub_now(hub);
     PyEval_RestoreThread(thread->ts);
+    contention_wake(thread, asked_ns);
     watchdog_hub_wakes(hub);
     if (fbl_unlikely(thread->is_watched))
         thread->slept_ns += fbl_hub_now(hub);

@@ -61,6 +61,35 @@ static void a_wait_ends_no_earlier_than_it_was_told(void)
     test_close();
 }
 
+/* One wait that is over at once, as another thread's wake-up does. */
+static void wait_briefly(void)
+{
+    test_hub.poller->wake(&test_hub);
+    CHECK_EQUAL(test_hub.poller->wait(&test_hub, NS_PER_MS), 0);
+}
+
+static void wait_long(void)
+{
+    uint64_t before_ns = fbl_hub_now(&test_hub);
+    CHECK_EQUAL(test_hub.poller->wait(&test_hub, NS_PER_MS), 0);
+    CHECK(fbl_hub_now(&test_hub) - before_ns >= NS_PER_MS);
+    CHECK_EQUAL(test_hub.eagerness, -EPOLL_BRIEF_SLEEPS);
+}
+
+static void who_slept_briefly_for_long_enough_looks_before_he_sleeps(void)
+{
+    test_open(false);
+    CHECK_EQUAL(fbl_hub_open(&test_hub), 0);
+    wait_long(); /* eager, and in vain */
+    for (int i = 0; i < 1000 && test_hub.eagerness < 0; i++)
+        wait_briefly(); /* some may be late, on a busy machine */
+    CHECK_EQUAL(test_hub.eagerness, 0);
+    wait_briefly(); /* found by looking */
+    CHECK_EQUAL(test_hub.eagerness, 0);
+    wait_long();
+    test_close();
+}
+
 static void milliseconds_are_rounded_up(void)
 {
     CHECK_EQUAL(epoll_timeout_ms(1), 1);
@@ -114,6 +143,7 @@ static void a_sandbox_that_refuses_is_asked_once_and_then_waits_in_milliseconds(
 int main(void)
 {
     RUN(a_wait_ends_no_earlier_than_it_was_told);
+    RUN(who_slept_briefly_for_long_enough_looks_before_he_sleeps);
     RUN(milliseconds_are_rounded_up);
     RUN(an_older_kernel_is_asked_once_and_then_waits_in_milliseconds);
     RUN(a_sandbox_that_refuses_is_asked_once_and_then_waits_in_milliseconds);

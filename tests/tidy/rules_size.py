@@ -36,7 +36,7 @@ ROOMS = {
     "csrc/python/primitives": (2200, "locks, events, locals"),
     "csrc/python/primitives/queue": (1600, "queues"),
     "csrc/python/task": (1500, "a fiber with a result, and what it says of itself"),
-    "csrc/python/thread": (1350, "native threads and their signals"),
+    "csrc/python/thread": (1600, "native threads and their signals"),
     "src": (300, "what pytest loads"),
     "src/fibril": (5000, "what users import"),
     "src/fibril/_hub": (1800, "the hub's loop and watchers, and whom it tells"),

@@ -82,6 +82,9 @@ struct fbl_thread {
     PyObject *value; /* travels with a switch by hand: what a fiber's own switch returns, or what
                         one that starts will call; NULL: an exception travels */
     PyObject *tracer; /* owned: settrace()'s callback, or NULL */
+    bool is_contention_eased; /* its hub sleeps, and is one of contention_sleeping */
+    uint8_t
+        contended_sleeps; /* for how many sleeps more somebody is expected to compute beside it */
     bool is_watched; /* the tracer is fibril.testing's: told of every park, and sleep counts */
     uint64_t slept_ns; /* for how long the thread slept in the poller while it was watched */
     PyObject *leaving; /* reference of the fiber that was left, to be dropped on arrival */

@@ -315,6 +315,7 @@ static void thread_end_late(void *thread);
 
 static int thread_import(void)
 {
+    contention_import();
     PyObject *module = PyImport_ImportModule("_thread");
     if (module != NULL)
         thread_local = PyObject_CallMethod(module, "_local", NULL);

@@ -52,6 +52,7 @@ static void thread_abandon_others(fbl_thread *thread)
 static void thread_after_fork(void)
 {
     turns_after_fork(fbl_this_thread == NULL ? NULL : thread_current(fbl_this_thread));
+    contention_after_fork();
     fbl_link *link = fbl_all_threads.next;
     while (link != &fbl_all_threads) {
         fbl_thread *thread = fbl_container_of(link, fbl_thread, threads);

@@ -34,6 +34,12 @@ static void signal_wake_learn(fbl_thread *thread);
 static void signal_wake_begin(fbl_thread *thread);
 static void signal_wake_end(fbl_thread *thread);
 
+/* ---- contention.c ---- */
+static void contention_import(void);
+static void contention_sleep(fbl_thread *thread);
+static void contention_wake(fbl_thread *thread, uint64_t asked_ns);
+static void contention_after_fork(void);
+
 /* ---- handler.c ---- */
 static inline bool handler_stands_for_main(const fbl_thread *thread); /* does who runs? */
 static void handlers_end_wait(fbl_thread *thread);
