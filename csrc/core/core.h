@@ -442,6 +442,7 @@ uint64_t fbl_hub_now(fbl_hub *hub);
 uint64_t fbl_hub_deadline(fbl_hub *hub, double seconds);
 void fbl_hub_notify(fbl_hub *hub);
 void fbl_hub_trim(fbl_hub *hub);
+int fbl_hub_renew(fbl_hub *hub);
 void fbl_hub_abandon(fbl_hub *hub, fbl_fiber *survivor);
 extern const fbl_poller fbl_poller_epoll; /* the default */
 extern const fbl_poller fbl_poller_sim; /* tests: a clock that jumps, readiness by order */

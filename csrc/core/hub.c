@@ -202,6 +202,20 @@ fbl_fiber *fbl_hub_next(fbl_hub *hub, bool is_end)
     return next;
 }
 
+/* The process forked, and the hub's fibers go on in the child, with a poller of its own: the kernel's
+ * is the parent's, too. What other threads were about to do is not expected any more. */
+int fbl_hub_renew(fbl_hub *hub)
+{
+    if (hub->is_open)
+        hub->poller->close(hub);
+    hub->is_open = false;
+    hub->expected = 0;
+    int rc = fbl_hub_open(hub);
+    if (rc == 0)
+        fbl_fd_renew(hub);
+    return rc;
+}
+
 /* The process forked, or the thread ends: only `survivor` goes on. The others' stacks stay as they
  * are (their frames may be looked at), but nobody will ever run them, and no list names them. */
 void fbl_hub_abandon(fbl_hub *hub, fbl_fiber *survivor)

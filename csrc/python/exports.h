@@ -54,6 +54,8 @@ static PyObject *module_all_fibers(PyObject *module, PyObject *unused);
 static PyObject *module_holder(PyObject *module, PyObject *subject); /* census.c */
 static PyObject *module_wait_signal(PyObject *module, PyObject *unused); /* signal_wait.c */
 static PyObject *module_signal_handled(PyObject *module, PyObject *unused);
+static PyObject *module_after_fork(PyObject *module, PyObject *unused);
+static PyObject *module_keep_next_fork(PyObject *module, PyObject *is_wanted); /* fork.c */
 static PyObject *module_is_in_handler(PyObject *module, PyObject *unused); /* handler.c */
 static PyObject *module_call_in_main(PyObject *module, PyObject *function);
 static PyObject *module_watchdog_is_running(PyObject *module, PyObject *unused);

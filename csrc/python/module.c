@@ -130,14 +130,6 @@ static PyObject *module_report_thread(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-static PyObject *module_after_fork(PyObject *module, PyObject *unused)
-{
-    (void)module;
-    (void)unused;
-    thread_after_fork();
-    Py_RETURN_NONE;
-}
-
 static PyObject *module_keep_over_fork(PyObject *module, PyObject *unused)
 {
     (void)module;
@@ -415,7 +407,12 @@ static PyMethodDef module_methods[] = {
      "set_daemon(fiber, /)\n--\n\nIt will not be unwound when its thread or the interpreter ends, "
      "as daemon threads are not.\n\nSwitches: never. Threads: any."},
     {"unwind_at_exit", module_unwind_at_exit, METH_NOARGS, "Called by atexit."},
-    {"after_fork", module_after_fork, METH_NOARGS, "Called in the child of a fork."},
+    {"after_fork", module_after_fork, METH_NOARGS,
+     "Called in the child of a fork. Were all fibers of its "
+     "thread kept?"},
+    {"keep_next_fork", module_keep_next_fork, METH_O,
+     "keep_next_fork(is_wanted, /)\n--\n\nIn the child of the next fork all fibers of the forking "
+     "thread go on.\n\nSwitches: never. Threads: owner."},
     {"keep_over_fork", module_keep_over_fork, METH_NOARGS,
      "From now on fibers left by hand go on in the child of a fork, as greenlets do."},
     {"polled", module_polled, METH_NOARGS,

@@ -393,3 +393,86 @@ def test_a_dead_end_in_the_child_is_told_and_ends_it(interpreter: Interpreter) -
     )
     assert done.out == "status 1\n"
     assert "would block forever" in done.err
+
+
+def test_a_fork_that_keeps_them_has_all_fibers_go_on_in_both(interpreter: Interpreter) -> None:
+    out = run(
+        interpreter,
+        """
+        mine, yours = os.pipe(), os.pipe()
+        queue, event = Queue(), Event()
+        told = []
+
+        def reading():
+            wait_read(mine[0])  # of this process: which one is known later
+            return "read"
+
+        def timed():
+            try:
+                with Timeout(0.02):
+                    event.wait()
+            except Timeout:
+                return "timed out"
+
+        fiber = Fiber(lambda: getcurrent().parent.switch() or "left by hand")
+        fiber.switch()
+        tasks = [spawn(reading), spawn(timed), spawn(queue.get)]
+        tasks.append(spawn(lambda: sleep(0.01) or "slept"))
+        timer = get_hub().loop.timer(0.01)
+        timer.start(told.append, "timer")
+        sleep(0)
+        unstarted = spawn(lambda: "started")
+        pid = fibril.fork(keep=True)
+        if pid:  # the child has read by then: one byte, for both, of which it takes none
+            status = status_of(pid)
+        os.write(mine[1], b"x")
+        queue.put("got")
+        sleep(0.03)
+        say([task.get() for task in tasks], unstarted.get(), fiber.switch(), told)
+        say(spawn(lambda: sleep(0.001) or "new").get(), get_hub().parked() == [])
+        if not pid:
+            os._exit(5)
+        say(status)
+    """,
+    )
+    line = "['read', 'timed out', 'got', 'slept'] started left by hand ['timer']\nnew True\n"
+    assert out == 2 * line + "5\n"
+
+
+def test_it_keeps_none_of_another_thread_and_no_child_of_the_parents(
+    interpreter: Interpreter,
+) -> None:
+    out = run(
+        interpreter,
+        """
+        from fibril import os as ours
+        from fibril.native import start_new_thread
+        elsewhere, there = [], Event()
+
+        def other():
+            elsewhere.append(spawn(sleep, 20))
+            there.set()
+            sleep(20)
+
+        start_new_thread(other, ())
+        there.wait()
+        ended = []
+        child = ours.fork_and_watch(ended.append)
+        if child == 0:
+            time.sleep(0.05)
+            os._exit(3)
+        waiting = spawn(fibril.offload, time.sleep, 0.1)
+        sleep(0.01)
+        pid = fibril.fork(keep=True)
+        if not pid:
+            say(elsewhere[0].dead, waiting.dead, get_hub().loop.activecnt)
+            sleep(0.1)
+            say(ended)
+            os._exit(fibril.offload(lambda: 4))
+        again = fibril.fork()  # the next one keeps nothing
+        if not again:
+            os._exit(waiting.dead)
+        say(status_of(pid), status_of(again), waiting.get(), [each.rstatus >> 8 for each in ended])
+    """,
+    )
+    assert out == "True False 0\n[]\n4 1 None [3]\n"

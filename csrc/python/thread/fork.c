@@ -4,6 +4,7 @@
  * The idea: only the forking native thread exists there, and of its fibers the forking one goes on
  * (POSIX says so of threads). Programs that know greenlets find those that were left by hand, too,
  * as with greenlet. All others are lost: their frames may be looked at, and nothing runs them.
+ * A fork that is told to keep them (fork_keeps) leaves the thread as it is, with another poller.
  * Callers: Python's hook, with the GIL.
  */
 #include "python/hub/hub.h"
@@ -47,30 +48,72 @@ static void thread_abandon_others(fbl_thread *thread)
     }
 }
 
-/* In the child of a fork only the forking fiber goes on (POSIX), and what greenlet would keep if
- * the program knows fibers by that name. Other threads do not exist. */
-static void thread_after_fork(void)
+static bool fork_keeps; /* the next fork's child keeps all fibers of the forking thread */
+
+/* The forking thread goes on as it is. false: that was not wanted, or no descriptor is left for a
+ * poller. */
+static bool thread_is_kept(fbl_thread *thread)
 {
-    turns_after_fork(fbl_this_thread == NULL ? NULL : thread_current(fbl_this_thread));
+    return fork_keeps && thread != NULL && fbl_hub_renew(&thread->hub) == 0;
+}
+
+/* Of a native thread that stayed in the parent. */
+static void thread_lose(fbl_thread *thread)
+{
+    fbl_hub_abandon(&thread->hub, NULL);
+    Py_CLEAR(thread->callbacks);
+    thread->hub_fiber = NULL; /* its object leaks with its frames, like any lost fiber's */
+    notices_release(thread);
+    thread->is_closed = true;
+    fbl_list_remove(&thread->threads);
+}
+
+static void thread_begin_anew(fbl_thread *thread)
+{
+    turns_after_fork(thread_current(thread));
+    thread_abandon_others(thread);
+    Py_CLEAR(thread->callbacks);
+    if (thread->hub_fiber != thread_current(thread))
+        thread->hub_fiber = NULL; /* likewise */
+}
+
+/* In the child of a fork only the forking fiber goes on (POSIX), and what greenlet would keep if
+ * the program knows fibers by that name. Other threads do not exist. Were all of them kept? */
+static bool thread_after_fork(void)
+{
+    fbl_thread *own = fbl_this_thread;
+    bool is_kept = thread_is_kept(own);
+    fork_keeps = false;
     contention_after_fork();
+    if (own == NULL)
+        turns_after_fork(NULL);
+    else
+        signal_wake_learn(own); /* it is the main thread now */
+    if (own != NULL && !is_kept)
+        thread_begin_anew(own);
     fbl_link *link = fbl_all_threads.next;
     while (link != &fbl_all_threads) {
         fbl_thread *thread = fbl_container_of(link, fbl_thread, threads);
         link = link->next;
-        bool is_own = thread == fbl_this_thread;
-        if (is_own)
-            signal_wake_learn(thread); /* it is the main thread now */
-        if (is_own)
-            thread_abandon_others(thread);
-        else
-            fbl_hub_abandon(&thread->hub, NULL);
-        Py_CLEAR(thread->callbacks);
-        if (!is_own || thread->hub_fiber != thread_current(thread))
-            thread->hub_fiber = NULL; /* its object leaks with its frames, like any lost fiber's */
-        if (!is_own) {
-            notices_release(thread);
-            thread->is_closed = true;
-            fbl_list_remove(&thread->threads);
-        }
+        if (thread != own)
+            thread_lose(thread);
     }
+    return is_kept;
+}
+
+static PyObject *module_after_fork(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyBool_FromLong(thread_after_fork());
+}
+
+static PyObject *module_keep_next_fork(PyObject *module, PyObject *is_wanted)
+{
+    (void)module;
+    int truth = PyObject_IsTrue(is_wanted);
+    if (truth < 0)
+        return NULL;
+    fork_keeps = truth;
+    Py_RETURN_NONE;
 }

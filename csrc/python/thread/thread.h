@@ -11,7 +11,6 @@
 #include "python/task/task.h"
 
 /* ---- thread.c, end.c, fork.c: begun, ended, forked ---- */
-static void thread_after_fork(void);
 static PyObject *fiber_current_switch(void);
 static void thread_unwind_at_exit_switch(void);
 static int thread_import(void);

@@ -8,19 +8,22 @@ Do not add: waiting for children (fibril._io.children).
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from fibril import _core
+from fibril import _core
 
 __all__ = ["fork", "reinit"]
 
 
-def fork() -> int:
+def fork(keep: bool = False) -> int:
     """Fork the process: return 0 in the child, the child's number in the parent.
 
     The child has the forking fiber only, as POSIX has it for threads; other tasks stay behind, and
     timers and watchers of the loop go on. The same as os.fork(), which programs may call as well.
+
+    keep: all fibers of this native thread go on in the child, too, each from where it is, as
+    gevent's do. So both processes do what they were about to do, with the same descriptors. Who
+    waits for another native thread there (a pool's), or for what such a one has, waits for ever,
+    and `threading` counts all other threads as ended.
 
     Switches: never. Threads: any. Raises OSError.
 
@@ -31,7 +34,11 @@ def fork() -> int:
     >>> os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     3
     """
-    return os.fork()
+    _core.keep_next_fork(keep)
+    try:
+        return os.fork()
+    finally:
+        _core.keep_next_fork(False)
 
 
 def reinit(hub: _core.Hub | None = None) -> None:

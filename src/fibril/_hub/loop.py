@@ -339,6 +339,12 @@ class Loop:
 
     # ---- after a fork ----
 
+    def forget_children(self) -> None:
+        """In the child of a fork that kept all fibers: its parent's children are not its own."""
+        for each in tuple(self.active):
+            if isinstance(each, ChildWatcher):
+                each.stop()
+
     def moved(self, hub: _core.Hub) -> None:
         """In the child of a fork: `hub` has taken the former one's place, and knows of nothing."""
         self.hub = hub

@@ -272,9 +272,12 @@ def after_fork() -> None:
     Switches: never. Threads: owner.
     """
     former = _core.get_hub() if LoopHub._has_loops else None
-    _core.after_fork()
+    is_kept = _core.after_fork()
     loop = former._loop if isinstance(former, LoopHub) else None
     if loop is None:
+        return
+    if is_kept:
+        loop.forget_children()
         return
     hub: Any = _core.get_hub()  # another one, unless a callback of the former forked
     hub._loop, hub.name = loop, former.name  # type: ignore[union-attr]
