@@ -46,9 +46,12 @@ allocate = allocate_lock = lock = LockType
 exit_thread = exit
 
 
+_NO_KEYWORDS: dict[str, Any] = {}
+
+
 @builtin
 def start_new_thread(
-    function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any] | None = None, /
+    function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any] = _NO_KEYWORDS, /
 ) -> int:
     """Run function(*args, **kwargs) in a new task; its identity.
 
@@ -61,7 +64,7 @@ def start_new_thread(
         raise TypeError("first arg must be callable")
     if not isinstance(args, tuple):
         raise TypeError("2nd arg must be a tuple")
-    if not isinstance(kwargs, dict | None):
+    if not isinstance(kwargs, dict | None):  # gevent takes None
         raise TypeError("optional 3rd arg must be a dictionary")
     task = _core.spawn(_run, function, args, kwargs or {})
     _core.set_daemon(task)  # those that are not daemons are joined before the program ends

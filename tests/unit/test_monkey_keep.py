@@ -111,7 +111,7 @@ def test_import_order_does_not_matter(interpreter: Interpreter) -> None:
                 value = getattr(value, part, None)
             if "." not in name and callable(value):
                 setattr(early, f"{module}_{name}", value)
-            elif name.split(".")[0] not in vars(early):
+            elif "." in name and name.split(".")[0] not in vars(early):
                 setattr(early, name.split(".")[0], getattr(sys.modules[module], name.split(".")[0]))
         from fibril import monkey
         monkey.patch_all()
@@ -127,3 +127,16 @@ def test_import_order_does_not_matter(interpreter: Interpreter) -> None:
         print(count > 60)
     """)
     assert out == "True\n"
+
+
+def test_sets_of_functions_have_what_is_there_now(interpreter: Interpreter) -> None:
+    out = interpreter.out("""
+        import os
+        before = {name: len(vars(os)[name]) for name in dir(os) if name.startswith("supports_")
+                  and isinstance(vars(os)[name], set)}
+        from fibril import monkey
+        monkey.patch_all()
+        print(os.open in os.supports_dir_fd, os.stat in os.supports_dir_fd)
+        print({name: len(vars(os)[name]) for name in before} == before)
+    """)
+    assert out == "True True\nTrue\n"

@@ -118,16 +118,15 @@ def _import_file(path: Path) -> None:
 
 
 def _faults() -> Iterator[str]:
-    from fibril.monkey import locks, patches, remains
+    from fibril.monkey import is_anything_patched, locks, patches, remains
 
-    unapplied = [name for name in patches.unapplied() if name not in _kept()]
-    if len(unapplied) == len(patches.ORDER):
+    if not is_anything_patched():
         yield (
             "Nothing is patched.\n  Begin the program with `from fibril import monkey; "
             "monkey.patch_all()`, or run it by `fibril run`."
         )
         return
-    for name in unapplied:
+    for name in [name for name in patches.unapplied() if name not in _kept()]:
         yield f"{name} is not patched.\n  Call fibril.monkey.patch_all() without {name}=False."
     for remain in remains.find():
         if not remain.is_wanted:

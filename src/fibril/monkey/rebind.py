@@ -69,6 +69,8 @@ def rebind(replaced: list[tuple[Any, Any]]) -> list[tuple[str, str]]:
             if id(value) in replacements and not is_on_purpose(name):
                 setattr(module, name, replacements[id(value)][1])
                 places.append((module_name, name))
+            elif type(value) is set and module_name in sys.stdlib_module_names:
+                _rebind_in_set(value, replacements)
             elif type(value) is FunctionType and value.__module__ == module_name:
                 _rebind_defaults(value, replacements)
             elif isinstance(value, type) and value.__module__ == module_name:
@@ -83,6 +85,13 @@ def rebind(replaced: list[tuple[Any, Any]]) -> list[tuple[str, str]]:
 
 
 _Replacements = dict[int, tuple[Any, Any]]
+
+
+def _rebind_in_set(members: set[Any], replacements: _Replacements) -> None:
+    """As os.supports_dir_fd, which programs ask whether a function is in it."""
+    for member in [member for member in members if id(member) in replacements]:
+        members.discard(member)
+        members.add(replacements[id(member)][1])
 
 
 def _rebind_defaults(function: FunctionType, replacements: _Replacements) -> None:

@@ -74,7 +74,7 @@ class Handle:
 
 
 @builtin
-def make_handle(ident: int) -> Handle:
+def make_handle(ident: int, /) -> Handle:
     """The handle of what runs already.
 
     Switches: never. Threads: any.
