@@ -6,8 +6,8 @@ waits is made in a native thread, and the task waits for that. Which library is 
 table, KNOWN: `fibril doctor` reads it, too.
 
 Invariants: a library is seen to when it is imported, none is imported from here, and what the
-program itself has set stays. Of the calls of one object one is made at a time, also if the task
-that made it was killed: it goes on in its thread, and the next one waits for it.
+program itself has set stays. Of the calls of one connection and its cursors one is made at a time,
+also if the task that made it was killed: it goes on in its thread, and the next one waits for it.
 
 No library here wants all calls of an object in one thread; each takes them from any, one at a time.
 So a call goes to whoever is free, and there are at most as many threads as objects in use.
@@ -278,10 +278,19 @@ def _moved_method(function: Callable[..., Any]) -> Callable[..., Any]:
     def in_a_thread(self: Any, *args: Any, **kwargs: Any) -> Any:
         if native.get_ident() in native.worker_threads:  # it was called by one that was moved
             return function(self, *args, **kwargs)
-        return _turn_of(self).call(function, (self, *args), kwargs)
+        return _turn_of(_connection_of(self)).call(function, (self, *args), kwargs)
 
     in_a_thread.__fibril_moved__ = True  # type: ignore[attr-defined]  # so it is not moved again
     return in_a_thread
+
+
+def _connection_of(each: Any) -> Any:
+    """A cursor's calls are its connection's (DB-API: Cursor.connection); another object's its own."""
+    try:
+        connection = each.connection
+    except Exception:  # it has none, or is closed
+        return each
+    return each if connection is None else connection
 
 
 class _Turn:

@@ -180,6 +180,28 @@ def test_who_is_killed_lets_his_call_go_on_and_the_next_one_waits(fresh: None, g
     assert gate.arrived == ["first", "other", "second"]
 
 
+def test_a_cursors_calls_are_its_connections(fresh: None, gate: Gate) -> None:
+    class Cursor(Slow):
+        connection: object = None
+
+    class Closed(Slow):
+        @property
+        def connection(self) -> object:
+            raise KeyError("closed")
+
+    connection = Slow(gate)
+    cursor, other = Cursor(gate), Cursor(gate)
+    cursor.connection = connection
+    first = fibril.spawn(moved, connection, "connection")
+    until(lambda: gate.arrived == ["connection"])
+    tasks = [fibril.spawn(moved, cursor, "cursor"), fibril.spawn(moved, other, "other")]
+    tasks.append(fibril.spawn(moved, Closed(gate), "closed"))
+    until(lambda: len(gate.arrived) == 3)
+    assert sorted(gate.arrived) == ["closed", "connection", "other"]
+    gate.open()
+    assert [task.get() for task in (first, *tasks)] == ["connection", "cursor", "other", "closed"]
+
+
 def test_a_call_that_is_taken_back_before_a_thread_is_free_gives_its_turn_on(
     fresh: None, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
