@@ -107,39 +107,35 @@ class Belongings:
 def crowd(client: Client) -> None:
     connections = dict(sorted(at_once(client.connect, [()] * client.crowd).items()))
     if len(connections) == client.crowd:
-        questions = [
-            (each, Question(number, ONE_S, client.crowd)) for number, each in connections.items()
-        ]
-        took = time.monotonic()
-        answers = at_once(client.ask, questions)
-        took = time.monotonic() - took
-        if answers != {number: number for number in range(client.crowd)}:
-            wrong = {
-                question: answers[question] for question in answers if answers[question] != question
-            }
-            complaints.append(
-                f"{len(answers)} of {client.crowd} answered, wrong: {wrong}; "
-                f"{relay_counts(client.place)['at_gate']} have ever asked at once"
-            )
-        print(f"{client.crowd} at once, in {took:.2f} s")
-        measure(client, connections)
+        print(f"{client.crowd} at a gate, in {ask_all(client, connections, client.crowd):.2f} s")
+        if not complaints:
+            measure(client, connections)
     at_once(client.close, [(each,) for each in connections.values()])
 
 
+def ask_all(client: Client, connections: dict[int, Any], gate: int) -> float:
+    """Each of them a question, at once; how long that took."""
+    questions = [(each, Question(number, ONE_S, gate)) for number, each in connections.items()]
+    began = time.monotonic()
+    answers = at_once(client.ask, questions)
+    took = time.monotonic() - began
+    wrong = {number: answers[number] for number in answers if answers[number] != number}
+    if wrong or len(answers) < client.crowd:
+        complaints.append(
+            f"{len(answers)} of {client.crowd} answered, wrong: {wrong}; "
+            f"{relay_counts(client.place)['at_gate']} have ever asked at once"
+        )
+    return took
+
+
 def measure(client: Client, connections: dict[int, Any]) -> None:
-    """Without the gate: how long do all take, beside a single one?"""
-    if complaints:
-        return
+    """Without the gate: how long do all take, beside a single one? It was the gate that proved that
+    they wait at once; this shows what they compute, and that depends on the machine."""
     began = time.monotonic()
     client.ask(connections[0], Question(0, ONE_S))
     single = time.monotonic() - began
-    began = time.monotonic()
-    at_once(client.ask, [(each, Question(number, ONE_S)) for number, each in connections.items()])
-    took = time.monotonic() - began
+    took = ask_all(client, connections, 0)
     print(f"one takes {single:.2f} s, {client.crowd} take {took:.2f} s: {took / single:.1f} times")
-    # One after the other they would take 200 times as long; what they cost a busy machine is less.
-    if took > single * client.crowd / 5:
-        complaints.append(f"{client.crowd} take {took:.1f} s, where one takes {single:.1f}")
 
 
 def at_once(function: Any, arguments: list[tuple[Any, ...]]) -> dict[int, Any]:
