@@ -11,7 +11,7 @@ from typing import Any
 
 import pika
 
-LIMIT_S = 60.0
+LIMIT_S = 150.0
 QUEUE = "fibril"
 
 

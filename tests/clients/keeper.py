@@ -51,7 +51,7 @@ def kill(pid: int, how: int) -> None:
 def end(server: int, how: int) -> None:
     """Nobody is left afterwards."""
     kill(server, how)
-    deadline = time.monotonic() + GRACE_S
+    deadline = time.monotonic() + (0 if how == signal.SIGKILL else GRACE_S)
     while reap():
         if time.monotonic() > deadline:
             for pid in [*children(os.getpid())]:

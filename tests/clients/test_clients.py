@@ -22,7 +22,7 @@ LIMIT_S = 300
 TOP = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 
-pytestmark = [pytest.mark.clients, pytest.mark.timeout(LIMIT_S + 90)]
+pytestmark = [pytest.mark.clients, pytest.mark.timeout(LIMIT_S + 200)]
 
 
 def part_of(names: list[str]) -> list[str]:
