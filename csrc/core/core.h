@@ -325,17 +325,18 @@ typedef enum {
 typedef struct {
     fbl_ring_kind kind;
     int fd;
-    uint64_t offset;     /* FBL_RING_POSITION: where the file stands */
+    uint64_t offset; /* FBL_RING_POSITION: where the file stands */
     const void *address; /* of the bytes, or of the path */
-    uint32_t length;     /* of the bytes, or the mode */
-    uint32_t more;       /* flags of open or fsync */
+    uint32_t length; /* of the bytes, or the mode */
+    uint32_t more; /* flags of open or fsync */
 } fbl_ring_order;
 #define FBL_RING_POSITION UINT64_MAX
 
 /* One that is under way; on the stack of who waits for it, until it is done. */
 typedef struct {
+    fbl_link place; /* among those under way */
     fbl_link waiters; /* fired when it is done */
-    int32_t result;   /* of the system call, or a negative errno */
+    int32_t result; /* of the system call, or a negative errno */
     bool is_done;
 } fbl_ring_call;
 
@@ -417,7 +418,7 @@ struct fbl_hub {
     bool wants_signals; /* the poller is to make that pipe when it is opened */
     void *poller_data; /* whatever else the poller needs */
     fbl_ring *ring; /* what files on disks are read and written by, see uring.c; or NULL */
-    void (*close_ring)(fbl_hub *hub); /* how to be rid of it, while there is one */
+    void (*close_ring)(fbl_hub *hub, bool fibers_go_on); /* how to be rid of it; see ring_close */
     int eagerness; /* the poller's: it looks again before it sleeps if this is not negative */
     fbl_fd **fds; /* by number; NULL where never used */
     size_t fds_length; /* entries in `fds` */

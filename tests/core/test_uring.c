@@ -24,7 +24,7 @@ static int32_t ask(fbl_ring_kind kind, int fd, const void *address, uint32_t len
 }
 
 static int ends[2];
-static int read_count, refused_count;
+static int read_count, refused_count, lost_count;
 
 static void read_one(test_fiber *self)
 {
@@ -32,6 +32,7 @@ static void read_one(test_fiber *self)
     char byte = 0;
     int32_t got = ask(FBL_RING_READ, ends[0], &byte, 1, 0);
     refused_count += got == -EBUSY;
+    lost_count += got == -EAGAIN;
     read_count += got == 1 && byte == 'x';
 }
 
@@ -103,6 +104,34 @@ static void a_child_makes_one_of_its_own(void)
     test_close();
 }
 
+/* Those who go on there are told that their parent has the answer, and it has. */
+static void a_child_whose_fibers_go_on_is_to_do_it_otherwise(void)
+{
+    static test_fiber reader;
+    test_open(false);
+    read_count = lost_count = 0;
+    CHECK_EQUAL(pipe2(ends, O_CLOEXEC), 0);
+    test_spawn(&reader, read_one, NULL);
+    test_yield();
+    pid_t pid = fork();
+    if (pid == 0) {
+        int rc = fbl_hub_renew(&test_hub);
+        test_yield();
+        _exit(rc == 0 && lost_count == 1 && test_hub.expected == 0 ? 0 : 1);
+    }
+    int status = -1;
+    CHECK_EQUAL(waitpid(pid, &status, 0), pid);
+    CHECK_EQUAL(status, 0);
+    CHECK_EQUAL(write(ends[1], "x", 1), 1);
+    for (int i = 0; i < 10000 && test_hub.expected > 0; i++)
+        test_sleep_until(fbl_hub_now(&test_hub) + 100000);
+    CHECK_EQUAL(read_count, 1);
+    CHECK_EQUAL(lost_count, 0);
+    close(ends[0]);
+    close(ends[1]);
+    test_close();
+}
+
 static void a_simulated_world_has_none(void)
 {
     test_open(true);
@@ -120,6 +149,7 @@ int main(void)
     RUN(those_who_wait_are_woken_by_the_answers);
     RUN(files_are_opened_written_and_synced);
     RUN(a_child_makes_one_of_its_own);
+    RUN(a_child_whose_fibers_go_on_is_to_do_it_otherwise);
     RUN(a_simulated_world_has_none);
     return test_end();
 }

@@ -71,7 +71,8 @@ _Static_assert(sizeof(ring_answer) == 16, "the kernel's io_uring_cqe");
 struct fbl_ring {
     int fd;
     fbl_fd_watch watch;  /* tells that there are answers */
-    uint32_t under_way;  /* orders without an answer */
+    fbl_link calls;      /* under way: ordered, and without an answer */
+    uint32_t under_way;  /* how many */
     char *shared;        /* both queues */
     size_t shared_bytes;
     ring_order *orders;
@@ -97,12 +98,26 @@ static void ring_free(fbl_ring *ring)
     free(ring);
 }
 
-/* At the end of the hub, and in the child of a fork, which has its parent's. */
-static void ring_close(fbl_hub *hub)
+static void ring_settle(fbl_ring_call *call, int32_t result)
 {
-    fbl_fd_watch_stop(hub, &hub->ring->watch);
-    ring_free(hub->ring);
+    fbl_list_remove(&call->place);
+    call->result = result;
+    call->is_done = true;
+    while (fbl_waiter_fire_first(&call->waiters))
+        ;
+}
+
+/* At the end of the hub, and in the child of a fork, which has its parent's: answers to what is
+ * under way are read by the parent only. Those who go on in the child are to do it otherwise; whose
+ * stacks are lost, nobody looks for. */
+static void ring_close(fbl_hub *hub, bool fibers_go_on)
+{
+    fbl_ring *ring = hub->ring;
     hub->ring = NULL;
+    while (fibers_go_on && !fbl_list_is_empty(&ring->calls))
+        ring_settle(fbl_container_of(ring->calls.next, fbl_ring_call, place), -EAGAIN);
+    fbl_fd_watch_stop(hub, &ring->watch);
+    ring_free(ring);
 }
 
 /* ---- answers ---- */
@@ -118,14 +133,12 @@ static void ring_take_answers(fbl_hub *hub, fbl_fd_watch *watch, unsigned ready)
     while (head != __atomic_load_n(ring_word(ring, at->tail), __ATOMIC_ACQUIRE)) {
         const ring_answer *answer = &answers[head & *ring_word(ring, at->mask)];
         fbl_ring_call *call = (fbl_ring_call *)(uintptr_t)answer->call;
-        call->result = answer->result;
-        call->is_done = true;
+        int32_t result = answer->result;
         head++;
         __atomic_store_n(ring_word(ring, at->head), head, __ATOMIC_RELEASE);
         ring->under_way--;
         hub->expected--;
-        while (fbl_waiter_fire_first(&call->waiters))
-            ;
+        ring_settle(call, result);
     }
 }
 
@@ -164,6 +177,7 @@ static int ring_set_up(fbl_hub *hub, fbl_ring *ring)
     ring->watch = (fbl_fd_watch){.fd = ring->fd, .wanted = FBL_READ, .is_aside = true};
     ring->watch.fire = ring_take_answers;
     fbl_list_init(&ring->watch.link);
+    fbl_list_init(&ring->calls);
     fbl_fd_forget(hub, ring->fd); /* what the number was before */
     return fbl_fd_watch_start(hub, &ring->watch);
 }
@@ -226,6 +240,7 @@ int fbl_ring_submit(fbl_hub *hub, const fbl_ring_order *order, fbl_ring_call *ca
         __atomic_store_n(ring_word(ring, at->tail), tail, __ATOMIC_RELEASE); /* not taken */
         return err;
     }
+    fbl_list_append(&ring->calls, &call->place);
     ring->under_way++;
     hub->expected++;
     return 0;
