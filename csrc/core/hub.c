@@ -202,8 +202,8 @@ fbl_fiber *fbl_hub_next(fbl_hub *hub, bool is_end)
     return next;
 }
 
-/* The process forked, and the hub's fibers go on in the child, with a poller of its own: the kernel's
- * is the parent's, too. What other threads were about to do is not expected any more. */
+/* The process forked, and the hub's fibers go on in the child, with a poller of its own: the
+ * kernel's is the parent's, too. What other threads were about to do is not expected any more. */
 int fbl_hub_renew(fbl_hub *hub)
 {
     if (hub->ring != NULL)

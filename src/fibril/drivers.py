@@ -285,7 +285,7 @@ def _moved_method(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _connection_of(each: Any) -> Any:
-    """A cursor's calls are its connection's (DB-API: Cursor.connection); another object's its own."""
+    """A cursor's calls are its connection's (DB-API: Cursor.connection); others' are their own."""
     try:
         connection = each.connection
     except Exception:  # it has none, or is closed
