@@ -153,6 +153,25 @@ def test_a_class_that_cannot_begin_is_selected_as_a_whole() -> None:
     ]
 
 
+def test_what_passes_by_itself_is_told_and_excused_unless_it_hung(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done = one_file.Run(
+        {"test_x.T.a": "fail", "test_x.T.b": "error", "test_x.T.c": "hung"}, None, "", 0
+    )
+
+    def again(file: str, tests: list[str], *, is_patched: bool) -> set[str]:
+        return {"test_x.T.b"} & set(tests) if is_patched else set()
+
+    monkeypatch.setattr(check_stdlib, "again", again)
+    lines = list(check_stdlib.judgement("test_x", done, dict(done.outcomes)))
+    assert [line for line in lines if not line.startswith("    ")] == [
+        "  test_x.T.a: fail among the others, but not by itself",
+        "! test_x.T.b: error",
+        "! test_x.T.c: hung",
+    ]
+
+
 def test_a_list_of_versions_has_whole_ones_and_some_from_a_release_on() -> None:
     versions = ["3.12", "3.13.4+"]
     assert [lists.is_of(version, versions) for version in ("3.12.0", "3.13.4", "3.13.15")] == [

@@ -80,6 +80,14 @@ def test_waitid_tells_of_one_of_any_and_of_a_pidfd(fresh: None) -> None:
         os.close(pidfd)
 
 
+def test_waiting_asks_the_functions_of_os_that_it_came_with(
+    fresh: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = child("sleep 0.05")
+    monkeypatch.setattr(os, "pidfd_open", None)
+    assert ours.waitpid(pid, 0) == (pid, 0)
+
+
 def test_without_waiting_it_is_the_kernels_answer(fresh: None) -> None:
     pid, writer = held()
     assert ours.waitpid(pid, os.WNOHANG) == (0, 0)

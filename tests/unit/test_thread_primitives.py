@@ -96,6 +96,25 @@ def test_a_lock_may_be_released_by_another(fresh: None) -> None:
     assert not lock.locked()
 
 
+@pytest.mark.filterwarnings("ignore:Passing arguments to RLock")
+@pytest.mark.parametrize(("args", "kwargs"), [((), {}), ((1,), {}), ((), {"x": 1})])
+def test_an_rlock_takes_what_the_native_one_takes(
+    args: tuple[int, ...], kwargs: dict[str, int]
+) -> None:
+    class Named(thread.RLock):
+        def __init__(self, *args: int, **kwargs: int) -> None:
+            super().__init__()
+
+    Named(*args, **kwargs)
+    try:
+        native.RLock(*args, **kwargs)
+    except TypeError:
+        with pytest.raises(TypeError):
+            thread.RLock(*args, **kwargs)
+    else:
+        thread.RLock(*args, **kwargs)
+
+
 def test_an_rlock_tells_whose_it_is_and_how_often(fresh: None) -> None:
     """In CPython's words, whoever asks."""
 

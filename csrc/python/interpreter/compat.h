@@ -19,6 +19,9 @@
 /* Whether time.sleep takes any real number: what has __float__ (fractions, decimals). */
 #define TIMES_ARE_REAL (PY_VERSION_HEX >= 0x030F0000)
 
+/* Whether threading.RLock refuses the arguments that it ignored before. */
+#define RLOCK_TAKES_NOTHING (PY_VERSION_HEX >= 0x030F0000)
+
 #if PY_VERSION_HEX < 0x030C0000
 static inline PyObject *PyErr_GetRaisedException(void)
 {

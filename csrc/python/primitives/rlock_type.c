@@ -268,23 +268,25 @@ static PyMethodDef rlock_thread_methods[] = {
     {0},
 };
 
-/* Any arguments, and no signature, as the native one. */
-static PyObject *rlock_thread_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    (void)args;
-    (void)kwargs;
-    PyObject *self = type->tp_alloc(type, 0);
-    if (self != NULL)
-        gate_init(&((rlock_object *)self)->gate, 1);
-    return self;
-}
-
 static int rlock_thread_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     (void)self;
     (void)args;
     (void)kwargs;
     return 0;
+}
+
+/* No signature, and any arguments, as the native one; where that refuses them, only those of a
+ * subclass that reads them itself. */
+static PyObject *rlock_thread_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    bool has_any = PyTuple_GET_SIZE(args) > 0 || (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0);
+    if (has_any && RLOCK_TAKES_NOTHING && type->tp_init == rlock_thread_init)
+        return errors_refuse(PyExc_TypeError, "RLock() takes no arguments");
+    PyObject *self = type->tp_alloc(type, 0);
+    if (self != NULL)
+        gate_init(&((rlock_object *)self)->gate, 1);
+    return self;
 }
 
 PyDoc_STRVAR(rlock_thread_doc,

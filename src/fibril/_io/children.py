@@ -31,6 +31,7 @@ _R = TypeVar("_R")
 _close = os.close
 _native_waitpid, _native_wait3, _native_wait4 = os.waitpid, os.wait3, os.wait4
 _native_waitid = os.waitid
+_pidfd_open = os.pidfd_open  # as it is now: tests put others into `os` for a while
 _CHANGES = os.WUNTRACED | os.WCONTINUED  # of waitid, too: WSTOPPED is WUNTRACED
 
 
@@ -127,7 +128,7 @@ def wait_for_end(pid: int, deadline: Deadline) -> bool:
 def _wait_for_end(pid: int, pauses: Pauses) -> None:
     """Raises TimeoutError at the deadline."""
     try:
-        pidfd = os.pidfd_open(pid)
+        pidfd = _pidfd_open(pid)
     except ProcessLookupError:
         return  # another task has reaped it, and the kernel will say so
     except OSError:
@@ -174,7 +175,7 @@ def _pidfds() -> Iterator[int]:
             continue  # the thread has ended, or the kernel was made without that file
         for child in children:
             try:
-                yield os.pidfd_open(int(child))
+                yield _pidfd_open(int(child))
             except OSError:
                 continue
 
