@@ -190,3 +190,21 @@ def test_a_program_that_cannot_be_imported_is_told(folder: Path) -> None:
     assert "`fibril doctor` has no option '--quick'" in doctor("--quick", "good.py").err
     write(folder, "ends.py", "raise SystemExit(3)\n")
     assert doctor("ends.py").status == 0
+
+
+def test_a_task_that_waits_is_looked_into(folder: Path) -> None:
+    write(
+        folder,
+        "parked.py",
+        """
+        import fibril
+        from fibril import monkey
+        def work(pause):
+            fibril.sleep(100)
+        task = fibril.spawn(work, monkey.get_original("time", "sleep"))
+        fibril.sleep(0)
+        """,
+    )
+    told = doctor("parked.py")
+    assert told.status == 1
+    assert told.lines[2].startswith("parked.py:3: parked: work(): pause is the original time.sleep")

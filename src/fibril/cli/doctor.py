@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["examine", "read_doctor"]
 
 _NEXT = {
-    "a name": "Give it another name than one that it keeps, or import it after the patch.",
+    "a name": "If it is wanted, give it a name that says so (real_sleep); else import it by name "
+    "after the patch.",
     "the default of an argument": "Patch before this module is imported.",
     "a variable of the function around it": "Patch before this module is imported.",
     "an attribute of a class": "Patch before this module is imported, or call it by its module.",
