@@ -67,7 +67,15 @@ GOALS = (
         for rival in ("gevent", "asyncio")
     ),
     Goal("echo, 64 connections, ≥ 2.2 times gevent", "echo", "64 connections", "gevent", 2.2),
-    Goal("the same, ≥ 0.85 times C epoll", "echo", "64 connections", "C epoll (limit)", 0.85),
+    *(
+        Goal(f"echo, {case}, ≥ {times} times {rival}", "echo", case, rival, times)
+        for case in ("64 connections", "1,000 connections")
+        for rival, times in (("C epoll (limit)", 0.95), ("uvloop protocol", 1))
+    ),
+    Goal("echo, 1 connection, ≥ gevent's", "echo", "1 connection", "gevent", 1),
+    Goal("TLS echo ≥ 2 times gevent's", "wires", "TLS, 64", "gevent", 2),
+    Goal("TLS echo ≥ uvloop's", "wires", "TLS, 64", "uvloop protocol", 1),
+    Goal("accept + close ≥ 2 times gevent's", "accept", "64 at once", "gevent", 2),
 )
 
 Turns = Mapping[str, Mapping[str, Case]]  # contest → case → contender → turns

@@ -25,7 +25,7 @@ from goals import table_of_goals
 
 NAMES = (
     *("switch", "create", "sleep", "spawn", "queue", "lock", "local", "timeout"),
-    *("offload", "process", "echo", "memory", "crowd", "million", "waiters"),
+    *("offload", "process", "echo", "wires", "accept", "memory", "crowd", "million", "waiters"),
 )
 
 
