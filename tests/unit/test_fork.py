@@ -456,23 +456,25 @@ def test_it_keeps_none_of_another_thread_and_no_child_of_the_parents(
 
         start_new_thread(other, ())
         there.wait()
-        ended = []
+        ended, go = [], os.pipe()
         child = ours.fork_and_watch(ended.append)
         if child == 0:
-            time.sleep(0.05)
-            os._exit(3)
+            os._exit(len(os.read(go[0], 3)))
         waiting = spawn(fibril.offload, time.sleep, 0.1)
         sleep(0.01)
         pid = fibril.fork(keep=True)
-        if not pid:
+        if pid:
+            os.write(go[1], b"x")
+        else:
             say(elsewhere[0].dead, waiting.dead, get_hub().loop.activecnt)
-            sleep(0.1)
+            sleep(0.05)
             say(ended)
             os._exit(fibril.offload(lambda: 4))
         again = fibril.fork()  # the next one keeps nothing
         if not again:
             os._exit(waiting.dead)
-        say(status_of(pid), status_of(again), waiting.get(), [each.rstatus >> 8 for each in ended])
+        say(status_of(pid), status_of(again), waiting.get(), ours.waitpid(child, 0)[1] >> 8)
+        say([each.pid == child for each in ended])
     """,
     )
-    assert out == "True False 0\n[]\n4 1 None [3]\n"
+    assert out == "True False 0\n[]\n4 1 None 1\n[True]\n"
