@@ -49,7 +49,7 @@ natives: ## Run tests with large libraries of C code: scipy, Java, polars; K=…
 	$(BEGIN)
 	$(ENV) natives -- python -m pytest -q -m natives tests/natives $(if $(K),-k "$(K)")
 
-clients: ## Run clients of databases, brokers and other servers, which it starts; PART=2/5: a fifth; ALL=1: none may be missing; 5 minutes
+clients: ## Run clients of databases, brokers and other servers, which it starts; PART=2/5: a fifth; ALL=1: none may be missing; 8 minutes
 	$(BEGIN)
 	$(ENV) clients -- env CLIENTS_PART=$(PART) CLIENTS_ALL=$(ALL) \
 	  python -m pytest -v -m clients tests/clients $(if $(K),-k "$(K)")
