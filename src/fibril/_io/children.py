@@ -119,16 +119,16 @@ def wait_for_end(pid: int, deadline: Deadline) -> bool:
     pauses = Pauses(deadline)
     try:
         while _native_waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
-            _wait_for_end(pid, pauses)
+            _wait_for_end(pid, pauses, os.pidfd_open)  # as Popen does: what stands there now
     except TimeoutError:
         return False
     return True
 
 
-def _wait_for_end(pid: int, pauses: Pauses) -> None:
+def _wait_for_end(pid: int, pauses: Pauses, pidfd_open: Callable[[int], int] = _pidfd_open) -> None:
     """Raises TimeoutError at the deadline."""
     try:
-        pidfd = _pidfd_open(pid)
+        pidfd = pidfd_open(pid)
     except ProcessLookupError:
         return  # another task has reaped it, and the kernel will say so
     except OSError:
