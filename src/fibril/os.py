@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fibril import _core
 from fibril._core import read, readv, write, writev
@@ -46,6 +46,7 @@ __all__ = [
     "make_nonblocking",
     "nb_read",
     "nb_write",
+    "popen",
     "read",
     "readv",
     "reinit",
@@ -114,6 +115,30 @@ def forkpty_and_watch(
     if pid:
         watch(pid, callback, loop or get_hub().loop, ref)
     return pid, terminal
+
+
+# ---- a shell ----
+
+
+def popen(cmd: str, mode: str = "r", buffering: int = -1) -> Any:
+    """Run a command in a shell: a text file of what it prints ("r"), or of what it reads ("w").
+
+    Closing that waits for its end, and returns its wait status, or None for 0, as os.popen().
+
+    Switches: if it must wait, as do the file's methods. Threads: any. Raises what os.popen does.
+    """
+    from fibril.subprocess import PIPE, Popen  # it begins with what is here
+
+    if not isinstance(cmd, str):
+        raise TypeError(f"invalid cmd type ({type(cmd)}, expected string)")
+    if mode not in ("r", "w"):
+        raise ValueError(f"invalid mode {mode!r}")
+    if not buffering:
+        raise ValueError("popen() does not support unbuffered streams")
+    which = "stdout" if mode == "r" else "stdin"
+    pipe: dict[str, Any] = {which: PIPE}
+    process: Any = Popen(cmd, shell=True, text=True, bufsize=buffering, **pipe)
+    return vars(os)["_wrap_close"](getattr(process, which), process)
 
 
 # ---- gevent's, for descriptors that are non-blocking, or that only a native thread may read ----

@@ -166,6 +166,23 @@ def test_a_command_is_run_by_the_shell_meanwhile_others_run(fresh: None, tmp_pat
     assert os.waitstatus_to_exitcode(task.get()) == 5
 
 
+def test_what_a_command_prints_is_read_while_others_run(fresh: None, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with ours.popen(f"read x < {tmp_path / 'fifo'}; echo $x; exit 3") as file:
+        task = spawn(file.read)
+        sleep(0.005)
+        assert not task.ready()
+        (tmp_path / "fifo").write_bytes(b"word\n")
+        assert task.get() == "word\n"
+        assert file.close() == 3 << 8
+    with ours.popen(f"cat > {tmp_path / 'kept'}", "w") as file:
+        file.write("words")
+    assert (tmp_path / "kept").read_text(encoding="utf-8") == "words"
+    for call in (lambda: ours.popen("true", "b"), lambda: ours.popen("true", buffering=0)):
+        with pytest.raises(ValueError, match=r"mode|unbuffered"):
+            call()
+
+
 def test_a_watched_child_is_reaped_and_told_of_later(interpreter: Interpreter) -> None:
     out = interpreter.out("""
         import os, fibril
