@@ -293,7 +293,7 @@ def _sign(replacement: Any, original: Any) -> None:
 def _settle(replacement: Any, line: Patch) -> None:
     """Let pickle find a function where it stands now: where it is loaded there may be another, in a
     process that is not patched, or no fibril, as in a sub-interpreter."""
-    if not isinstance(replacement, BuiltinFunctionType) or replacement.__name__ != line.name:
+    if not isinstance(replacement, _FUNCTIONS) or replacement.__name__ != line.name:
         return
     if replacement.__module__.startswith("fibril."):  # it may stand in several places
         replacement.__module__ = line.module

@@ -181,7 +181,10 @@ class _Search:
                 self._note(place, value, "a variable of a call that is going on", frame.f_code)
 
     def _note_in_object(self, owner: Any, attributes: dict[str, Any]) -> None:
-        module = (owner if isinstance(owner, FunctionType) else type(owner)).__module__
+        if isinstance(owner, FunctionType):  # one of ours stands as another module's, for pickle
+            module = str(owner.__globals__.get("__name__"))
+        else:
+            module = type(owner).__module__
         if _is_ours(module) or not isinstance(module, str) or isinstance(owner, type | ModuleType):
             return
         self._module, self._is_kept = module, is_kept(module)
