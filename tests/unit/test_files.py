@@ -494,3 +494,19 @@ def test_what_a_signal_handler_raises_comes_right_after_a_part_was_written(
         fibril.sleep(0)
     """)
     assert out == "stopped\nTrue\nstopped\n"
+
+
+def test_a_signal_just_when_a_terminal_is_looked_at_keeps_nobody(interpreter: Interpreter) -> None:
+    """The look says nothing then; it was taken for "there is something", and the thread waited."""
+    out = interpreter.out("""
+        import os, signal
+        from fibril import Timeout, os as ours
+        master, slave = os.openpty()
+        signal.signal(signal.SIGALRM, lambda *args: None)
+        for i in range(20_000):
+            with Timeout(0, False):
+                signal.setitimer(signal.ITIMER_REAL, 1e-6 + i % 100 * 3e-7)
+                ours.read(slave, 10)
+        print("done")
+        """)
+    assert out == "done\n"

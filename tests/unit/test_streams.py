@@ -387,3 +387,41 @@ def test_a_non_blocking_descriptor_answers_at_once(interpreter: Interpreter) -> 
         """,
     )
     assert told == ["None None BlockingIOError"]
+
+
+def test_pipes_of_children_let_others_run(interpreter: Interpreter) -> None:
+    told = run(
+        interpreter,
+        """
+        import subprocess
+        turns = 0
+
+        def count():
+            global turns
+            while True:
+                time.sleep(0.0005)
+                turns += 1
+
+        threading.Thread(target=count, daemon=True).start()
+
+        def waits(act):
+            before = turns
+            answer = act()
+            return answer, turns > before + 2
+
+        def talk():
+            "Closes what it reads, as os.popen's file does."
+            with os.popen("sleep 0.02; echo hello") as file:
+                return file.read(), file.close()
+
+        def ask():
+            cat = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            spawn(lambda: (sleep(0.01), cat.stdin.write(b"question"), cat.stdin.close()))
+            answer = cat.stdout.read()
+            cat.stdout.close()
+            return answer, cat.wait()
+
+        tell(waits(talk), waits(ask))
+        """,
+    )
+    assert told == ["(('hello\\n', None), True) ((b'question', 0), True)"]

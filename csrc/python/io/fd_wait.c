@@ -58,11 +58,16 @@ static int fd_wait(const fd_wish *wish, uint64_t deadline_ns)
     return -1;
 }
 
-/* What the kernel says now; an end or an error is to be found by trying, so it counts as ready. */
+/* What the kernel says now; an end or an error is to be found by trying, so it counts as ready. A
+ * signal that comes just then says nothing: who took it for ready would keep the thread. */
 static bool fd_is_ready(int fd, unsigned direction)
 {
     struct pollfd entry = {.fd = fd, .events = direction == FBL_READ ? POLLIN : POLLOUT};
-    return poll(&entry, 1, 0) != 0;
+    int count;
+    do
+        count = poll(&entry, 1, 0);
+    while (count < 0 && errno == EINTR);
+    return count != 0;
 }
 
 /* Who has written a part, and is told how much, meets the exception at his next wait; what a signal

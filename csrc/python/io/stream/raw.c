@@ -272,7 +272,7 @@ static int raw_learn_flags(PyTypeObject *type, PyObject *file, const char *mode,
     if (made != NULL)
         answer = PyObject_CallMethod(made, "seekable", NULL);
     if (answer != NULL)
-        flags = raw_of(made)->flags;
+        flags = raw_of(made)->fd >= 0 ? raw_of(made)->flags : 0;
     Py_XDECREF(answer);
     answer = flags < 0 ? NULL : PyObject_CallMethod(made, "close", NULL);
     Py_XDECREF(answer);
