@@ -1,8 +1,8 @@
 """input() at a terminal after the patch: others run while the user types."""
 
 import os
-import pty
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import pytest
 from tests.conftest import LIMIT_S, PACKAGE_PARENT
 
 PROGRAM = """
+import fcntl, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # the session's own
 import fibril.monkey
 fibril.monkey.patch_all()
 import sys, threading, time
@@ -33,10 +35,17 @@ def at_a_terminal(tmp_path: Path, program: str, typed: list[bytes]) -> bytes:
     """What it shows, where after each "? " something is typed."""
     path = tmp_path / "program.py"
     path.write_text(PROGRAM + program, encoding="utf-8")
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.environ["PYTHONPATH"] = PACKAGE_PARENT
-        os.execv(sys.executable, [sys.executable, str(path)])
+    terminal, end = os.openpty()
+    environ = {**os.environ, "PYTHONPATH": PACKAGE_PARENT}
+    child = subprocess.Popen(
+        [sys.executable, str(path)],
+        stdin=end,
+        stdout=end,
+        stderr=end,
+        start_new_session=True,
+        env=environ,
+    )
+    os.close(end)
     signal.alarm(int(LIMIT_S))
     shown = b""
     try:
@@ -50,7 +59,7 @@ def at_a_terminal(tmp_path: Path, program: str, typed: list[bytes]) -> bytes:
     finally:
         signal.alarm(0)
         os.close(terminal)
-        assert os.waitpid(pid, 0)[1] == 0, shown
+        assert child.wait(LIMIT_S) == 0, shown
     return shown.replace(b"\r\n", b"\n")
 
 

@@ -380,7 +380,7 @@ def test_a_non_blocking_descriptor_answers_at_once(interpreter: Interpreter) -> 
         reader, writer = pipe("b")
         os.set_blocking(reader.fileno(), False)
         os.set_blocking(writer.fileno(), False)
-        tell(reader.read(3), reader.raw.read(), raises(writer.write, b"x" * 100_000))
+        tell(reader.read(3), reader.raw.read(), raises(writer.write, b"x" * 1_000_000))
         os.set_blocking(reader.fileno(), True)
         drain(reader, 65536)
         writer.close()
