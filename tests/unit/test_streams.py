@@ -377,7 +377,7 @@ def test_a_non_blocking_descriptor_answers_at_once(interpreter: Interpreter) -> 
     told = run(
         interpreter,
         """
-        reader, writer = pipe("b")
+        reader, writer = pipe("b", buffering=4096)
         os.set_blocking(reader.fileno(), False)
         os.set_blocking(writer.fileno(), False)
         tell(reader.read(3), reader.raw.read(), raises(writer.write, b"x" * 1_000_000))
