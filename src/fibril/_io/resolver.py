@@ -81,6 +81,16 @@ def _answer(lookup: _Lookup, call: Callable[[], Any]) -> None:
         lookup.end()
 
 
+def _begin(lookup: _Lookup, call: Callable[[], Any]) -> None:
+    """Have a worker make the call. It may be faster than we: those who are ready run first, who may
+    be about to ask the same."""
+    try:
+        _workers.submit(partial(_answer, lookup, call))
+    except RuntimeError as error:  # no thread can be started: others may wait for it already
+        _answer(lookup, partial(_refuse, error))
+    _core.sleep(0)
+
+
 def _refuse(error: BaseException) -> NoReturn:
     raise error
 
@@ -92,24 +102,23 @@ def _look_up(name: str, *args: Any) -> Any:
         lookup = _lookups.get(key)
     except TypeError:  # a bytearray, or whatever the real call will refuse
         lookup = key = None  # type: ignore[assignment]
+    is_first = lookup is None
     if lookup is None:
         lookup = _Lookup(key)
         if key is not None:
             _lookups[key] = lookup
-        try:
-            _workers.submit(partial(_answer, lookup, partial(getattr(_socket, name), *args)))
-        except RuntimeError as error:  # no thread can be started: others may wait for it already
-            _answer(lookup, partial(_refuse, error))
     hub = _core.get_hub()
     hub.expect(1)  # the answer: so it is no dead end, and hub.join() waits for it
     lookup.askers.append(None)
-    has_waited = not lookup.ready()
+    may_end = is_first or not lookup.ready()
     try:
+        if is_first:
+            _begin(lookup, partial(getattr(_socket, name), *args))
         lookup.wait()
     finally:
         hub.expect(-1)
         lookup.askers.pop()
-        if has_waited and lookup.ready():
+        if may_end and lookup.ready():
             lookup.end()
     if lookup.exception is not None:
         raise copy.copy(lookup.exception)  # each who waits has a traceback of his own
