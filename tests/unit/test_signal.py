@@ -5,6 +5,7 @@ send by what the other side has printed or done, never by a time.
 """
 
 import signal
+import sys
 
 import pytest
 
@@ -455,3 +456,36 @@ def test_the_child_of_a_fork_has_a_pipe_of_its_own(interpreter: Interpreter) -> 
         print(os.waitpid(pid, 0)[1])
     """)
     assert out == "True\n0\n"
+
+
+@pytest.mark.skipif(
+    sys.version_info >= (3, 13), reason="there both exchanges are C, and no test comes between them"
+)
+def test_a_signal_between_two_looks_for_the_programs_descriptor_is_told_to_it(
+    interpreter: Interpreter,
+) -> None:
+    """The hub learns whose it is by putting its own there, and then the former one back."""
+    out = interpreter.out("""
+        import _signal, os, signal
+        exchange, is_armed = _signal.set_wakeup_fd, False
+
+        def exchange_slowly(fd, **options):
+            global is_armed
+            former = exchange(fd, **options)
+            if is_armed and fd != there:
+                is_armed = False
+                signal.raise_signal(signal.SIGUSR1)
+            return former
+
+        _signal.set_wakeup_fd = exchange_slowly
+        import fibril
+        here, there = os.pipe()
+        os.set_blocking(here, False)
+        os.set_blocking(there, False)
+        signal.signal(signal.SIGUSR1, lambda *_: None)
+        exchange(there)
+        is_armed = True
+        fibril.sleep(0.001)
+        print(is_armed, os.read(here, 9) == bytes([signal.SIGUSR1]))
+        """)
+    assert out == "False True\n"

@@ -35,6 +35,16 @@ static void signal_wake_handle(fbl_thread *thread)
         thread_throw_to_main(thread);
 }
 
+/* The program's own descriptor was out of its place for a moment: what came then goes to it. */
+static void signal_wake_hand_on(const fbl_hub *hub, int former)
+{
+    char numbers[64];
+    (void)fbl_set_wakeup_fd(former);
+    ssize_t count = read(hub->signal_fds[0], numbers, sizeof numbers);
+    if (count > 0)
+        (void)!write(former, numbers, (size_t)count);
+}
+
 /* The hub is about to sleep; who is woken from here on makes that end at once. */
 static void signal_wake_begin(fbl_thread *thread)
 {
@@ -45,7 +55,7 @@ static void signal_wake_begin(fbl_thread *thread)
         thread->has_wakeup_fd = former == -1;
         sleeps_left = former == -1 ? 0 : TRY_AGAIN_AFTER;
         if (former >= 0)
-            (void)fbl_set_wakeup_fd(former);
+            signal_wake_hand_on(&thread->hub, former);
     }
     signal_wake_handle(thread);
 }
