@@ -42,12 +42,12 @@ def run(
 ) -> Run:
     """Run that file, with options for CPython's runner."""
     began = time.monotonic()
-    # Short: names of Unix sockets are made of it. What a test locked up may stay behind.
-    with tempfile.TemporaryDirectory(prefix="std-", ignore_cleanup_errors=True) as folder:
-        path, log = Path(folder, "outcomes"), Path(folder, "log")
+    # Short: tests make names of Unix sockets and of the longest paths of it. What a test locked up
+    # may stay behind.
+    with tempfile.TemporaryDirectory(prefix="s-", ignore_cleanup_errors=True) as folder:
+        place = Path(folder)
+        path, log = place / ".outcomes", place / ".log"
         path.touch()
-        place = Path(folder, "tmp")
-        place.mkdir()
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command(path, is_patched=is_patched, options=[*options, file]),
