@@ -25,7 +25,18 @@ from goals import table_of_goals
 
 NAMES = (
     *("switch", "create", "sleep", "spawn", "queue", "lock", "local", "timeout"),
-    *("offload", "process", "echo", "wires", "accept", "memory", "crowd", "million", "waiters"),
+    *(
+        "offload",
+        "disk",
+        "process",
+        "echo",
+        "wires",
+        "accept",
+        "memory",
+        "crowd",
+        "million",
+        "waiters",
+    ),
 )
 
 

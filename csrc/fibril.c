@@ -28,7 +28,6 @@
 #include "core/park.c"
 #include "core/poll/epoll.c"
 #include "core/poll/sim.c"
-#include "core/poll/uring.c"
 
 /* What knows Python, a paragraph for each storey: fibers; the hub, which calls back; tasks; what
  * fibers wait for; descriptors; native threads; what tools see; the module. */

@@ -39,7 +39,6 @@ typedef struct fbl_fd fbl_fd;
 typedef struct fbl_fd_watch fbl_fd_watch;
 typedef struct fbl_event fbl_event;
 typedef struct fbl_poller fbl_poller;
-typedef struct fbl_ring fbl_ring;
 typedef struct fbl_hub fbl_hub;
 typedef struct fbl_idle fbl_idle;
 
@@ -312,37 +311,6 @@ struct fbl_fd_watch {
                fbl_fd_forget, which has stopped it; must not switch, nor stop another watch */
 };
 
-/* ---- poll/uring.c: calls that the kernel goes on with while others run ---------------------- */
-
-/* What is to be done: the kernel's number of it, and its arguments. */
-typedef enum {
-    FBL_RING_FSYNC = 3,
-    FBL_RING_OPENAT = 18,
-    FBL_RING_READ = 22,
-    FBL_RING_WRITE = 23,
-} fbl_ring_kind;
-
-typedef struct {
-    fbl_ring_kind kind;
-    int fd;
-    uint64_t offset; /* FBL_RING_POSITION: where the file stands */
-    const void *address; /* of the bytes, or of the path */
-    uint32_t length; /* of the bytes, or the mode */
-    uint32_t more; /* flags of open or fsync */
-} fbl_ring_order;
-#define FBL_RING_POSITION UINT64_MAX
-
-/* One that is under way; on the stack of who waits for it, until it is done. */
-typedef struct {
-    fbl_link place; /* among those under way */
-    fbl_link waiters; /* fired when it is done */
-    int32_t result; /* of the system call, or a negative errno */
-    bool is_done;
-} fbl_ring_call;
-
-int fbl_ring_submit(fbl_hub *hub, const fbl_ring_order *order, fbl_ring_call *call);
-bool fbl_ring_is_there(fbl_hub *hub);
-
 int fbl_fd_watch_start(fbl_hub *hub, fbl_fd_watch *watch);
 int fbl_fd_watch_want(fbl_hub *hub, fbl_fd_watch *watch);
 void fbl_fd_watch_stop(fbl_hub *hub, fbl_fd_watch *watch);
@@ -417,8 +385,6 @@ struct fbl_hub {
     int signal_fds[2]; /* a pipe: any byte written to [1] wakes the poller too; -1: there is none */
     bool wants_signals; /* the poller is to make that pipe when it is opened */
     void *poller_data; /* whatever else the poller needs */
-    fbl_ring *ring; /* what files on disks are read and written by, see uring.c; or NULL */
-    void (*close_ring)(fbl_hub *hub, bool fibers_go_on); /* how to be rid of it; see ring_close */
     int eagerness; /* the poller's: it looks again before it sleeps if this is not negative */
     fbl_fd **fds; /* by number; NULL where never used */
     size_t fds_length; /* entries in `fds` */

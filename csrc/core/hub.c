@@ -59,8 +59,6 @@ void fbl_hub_init(fbl_hub *hub, fbl_fiber *main, size_t stack_bytes, size_t stac
  * embedder's to unwind or to leak. */
 void fbl_hub_close(fbl_hub *hub)
 {
-    if (hub->ring != NULL)
-        hub->close_ring(hub, false);
     if (hub->is_open)
         hub->poller->close(hub);
     hub->is_open = false;
@@ -206,8 +204,6 @@ fbl_fiber *fbl_hub_next(fbl_hub *hub, bool is_end)
  * kernel's is the parent's, too. What other threads were about to do is not expected any more. */
 int fbl_hub_renew(fbl_hub *hub)
 {
-    if (hub->ring != NULL)
-        hub->close_ring(hub, true);
     if (hub->is_open)
         hub->poller->close(hub);
     hub->is_open = false;
@@ -229,8 +225,6 @@ void fbl_hub_abandon(fbl_hub *hub, fbl_fiber *survivor)
         if (fiber != survivor)
             fbl_fiber_lose(fiber);
     }
-    if (hub->ring != NULL)
-        hub->close_ring(hub, false);
     if (hub->is_open)
         hub->poller->close(hub);
     hub->is_open = false;

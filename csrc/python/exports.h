@@ -43,7 +43,6 @@ static fbl_tuple_function module_stream_strike, module_stream_wrote,
     module_stream_keep; /* kept.c */
 static PyObject *module_raw_file_methods(PyObject *module, PyObject *args); /* raw.c */
 static PyObject *module_raw_file_type(PyObject *module, PyObject *type);
-static fbl_tuple_function module_ring_fsync, module_ring_open; /* disk.c */
 static PyObject *module_serve_disks(PyObject *module, PyObject *unused); /* disk.c */
 static PyObject *module_stream_unread(PyObject *module, PyObject *raw);
 static PyTypeObject *timeout_type_prepare(void); /* timeout_type.c */

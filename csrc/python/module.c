@@ -247,14 +247,6 @@ static PyMethodDef module_methods[] = {
     {"raw_file_type", module_raw_file_type, METH_O,
      "raw_file_type(type, /)\n--\n\nThe class that has those methods.\n\nSwitches: never. Threads: "
      "any."},
-    {"ring_fsync", module_ring_fsync, METH_VARARGS,
-     "ring_fsync(fd, is_data, /)\n--\n\nfsync, by the kernel's ring; None: do it "
-     "otherwise.\n\nSwitches: "
-     "if it must wait. Threads: any."},
-    {"ring_open", module_ring_open, METH_VARARGS,
-     "ring_open(path, flags, mode, /)\n--\n\nOpen a file by the kernel's ring; None: do it "
-     "otherwise."
-     "\n\nSwitches: if it must wait. Threads: any."},
     {"serve_disks", module_serve_disks, METH_NOARGS,
      "serve_disks()\n--\n\nFrom now on io.FileIO is such a class itself.\n\nSwitches: never. "
      "Threads: any."},

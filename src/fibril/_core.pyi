@@ -468,12 +468,6 @@ def raw_file_methods(type: type, in_pool: Callable[..., Any], /) -> dict[str, An
 def raw_file_type(type: type, /) -> None:
     """The class that has those methods."""
 
-def ring_fsync(fd: int, is_data: bool, /) -> int | None:
-    """fsync, by the kernel's ring (core/poll/uring.c); None: do it otherwise."""
-
-def ring_open(path: Any, flags: int, mode: int, /) -> int | None:
-    """A descriptor that cannot be inherited, as os.open's; None: open it otherwise."""
-
 def serve_disks() -> None:
     """From now on io.FileIO is such a class itself."""
 

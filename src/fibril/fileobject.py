@@ -59,11 +59,10 @@ else:
         """The built-in open(), with a file that lets other tasks run while it waits.
 
         A file on a disk is read from memory at once where it is there; what waits for the disk does
-        so in the kernel (io_uring), or, where that is forbidden, in a native thread of
-        `get_hub().threadpool`, in the order of the calls. A task that is killed, or whose time is
-        over, in the middle of that meets it when the disk has answered. Of pipes, terminals and
-        sockets the descriptor stays a blocking one. Several tasks may use one file: they take
-        turns.
+        so in a native thread of `get_hub().threadpool`, in the order of the calls. A task that is
+        killed, or whose time is over, in the middle of that meets it when the disk has answered. Of
+        pipes, terminals and sockets the descriptor stays a blocking one. Several tasks may use one
+        file: they take turns.
 
         Switches: if it must wait, as do the methods of what it returns. Threads: any. Raises as the
         built-in one: OSError, ValueError, TypeError.

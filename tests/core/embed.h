@@ -71,7 +71,6 @@ __attribute__((unused)) static int test_madvise(void *at, size_t bytes, int advi
 #include "core/fd.c"
 #include "core/idle.c"
 #include "core/poll/epoll.c"
-#include "core/poll/uring.c"
 #include "core/poll/sim.c"
 #include "core/hub.c"
 #include "core/park.c"

@@ -40,6 +40,10 @@ COMMANDS = {
         "import greenlet, fibril; print(greenlet.greenlet is fibril.Fiber)",
         "True\n",
     ),
+    "see what of a program blocks all its tasks, by module and line": (
+        "import time",
+        "nothing blocks its tasks\n",
+    ),
     "the same without the command on your PATH": (
         "import time, fibril.time; print(time.sleep is fibril.time.sleep)",
         "True\n",
@@ -51,6 +55,7 @@ INCLUDE = "compile an extension for greenlet's C interface"
 NAMES = """
     import hashlib, io, signal, sys
     import fibril, fibril.event, fibril.testing
+    from fibril import monkey
     shown = []
     def fn(*args, **kwargs): return shown.append(args) or "result"
     def fetch(address): return f"page of {address}"
@@ -68,6 +73,11 @@ NAMES = """
 # What "you want" → what is true afterwards, of `result` (the last value) or of what was changed.
 CHECKS = {
     "patch by hand, first thing in your program": "monkey.is_module_patched('threading')",
+    "leave a module as it is": "'module' in monkey.kept.all_kept()",
+    "be told of the patch, of a blocked loop, of too much memory": (
+        "monkey.patch_time() and type(shown[0][0]).__name__ == 'GeventWillPatchModuleEvent'"
+    ),
+    "call a driver in C that waits": "result is None",
     "start something, wait for it": "result == 'result' and (1, 2) in shown",
     "wait for many, or for everything": "all(each.dead for each in tasks)",
     "do something at a signal": (
@@ -162,7 +172,9 @@ def test_the_folder_of_greenlets_header_is_told(tmp_path: Path) -> None:
 
 
 def test_the_size_of_all_stacks_is_set_by_the_environment(interpreter: Interpreter) -> None:
-    [setting] = [code for codes in LINES.values() for code in codes if code.startswith("FIBRIL_")]
+    [setting] = [
+        code for codes in LINES.values() for code in codes if code.startswith("FIBRIL_STACK")
+    ]
     name, _, size = setting.partition("=")
     out = interpreter.out("import fibril; print(fibril.stack_size() >> 20)", **{name: size})
     assert out == "64\n"

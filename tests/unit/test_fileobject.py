@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import fibril
-from fibril import Timeout, _core, fileobject, native, sleep, socket, spawn
+from fibril import Timeout, fileobject, native, sleep, socket, spawn
 from fibril._io import disk
 from fibril.config import Config
 from fibril.fileobject import (
@@ -21,7 +21,7 @@ from fibril.fileobject import (
     FileObjectThread,
 )
 from fibril.threadpool import ThreadPool
-from tests.conftest import Gate, Interpreter, until
+from tests.conftest import Gate, Interpreter
 
 CLASSES = [FileObjectBlock, FileObjectPosix, FileObjectThread]
 TEXT = "".join(f"line {i} ä\r\n" for i in range(3000))
@@ -95,91 +95,41 @@ def test_what_is_in_memory_needs_no_thread(
         assert (file.seek(0), file.readline()) == (0, "line 0 ä\n")
 
 
-@pytest.fixture(params=["ring", "pool"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """By the kernel's ring, if it has one, or as where it has none."""
-    if request.param == "pool":
-        for name in ("ring_open", "ring_fsync"):
-            monkeypatch.setattr(_core, name, lambda *arguments: None)
-    return str(request.param)
-
-
-def evict(fd: int) -> None:
-    """What was written is not in memory any more, as far as the file system does so."""
-    os.fsync(fd)
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-
-
 def test_what_waits_for_the_disk_lets_others_run_and_keeps_its_order(
-    fresh: None, way: str, tmp_path: Path
+    fresh: None, tmp_path: Path, gate: Gate
 ) -> None:
-    path = tmp_path / "file"
-    with fileobject.open(path, "wb", buffering=0) as file:
-        tasks = [spawn(file.write, bytes([i]) * 1000) for i in range(200)]
-        disk.fsync(file.fileno())
-        disk.fdatasync(file)
-        fibril.joinall(tasks)
-    assert path.read_bytes() == b"".join(bytes([i]) * 1000 for i in range(200))
-    with fileobject.open(path, "rb", buffering=0) as file:
-        evict(file.fileno())
-        read = [spawn(file.read, 1000) for _ in range(200)]
-        assert [task.get() for task in read] == [bytes([i]) * 1000 for i in range(200)]
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        disk.fsync(9999)
-    for missing in (tmp_path / "no", str(tmp_path / "no"), bytes(tmp_path / "no")):
-        with pytest.raises(FileNotFoundError) as told:
-            fileobject.open(missing)
-        assert told.value.filename == (missing if isinstance(missing, bytes) else str(missing))
-
-
-def test_many_tasks_read_what_is_not_in_memory(fresh: None, tmp_path: Path) -> None:
-    """Some of them killed in the middle; each page is who reads it."""
-    path = tmp_path / "file"
-    path.write_bytes(b"".join(i.to_bytes(2, "big") * 2048 for i in range(1000)))
-    right: list[int] = []
-
-    def read(file: Any) -> None:
-        while numbers:
-            number = numbers.pop()
-            file.seek(number * 4096)
-            right.append(file.read(4096) == number.to_bytes(2, "big") * 2048)
-
-    for kills in (0, 20):
-        right.clear()
-        numbers = list(range(1000))
-        files = [fileobject.open(path, "rb", buffering=0) for _ in range(64)]
-        evict(files[0].fileno())
-        tasks = [spawn(read, file) for file in files]
-        for task in tasks[:kills]:
-            sleep(0)
-            task.kill()
-        fibril.joinall(tasks)
-        assert all(right)
-        assert len(right) >= 1000 - kills
-        for file in files:
-            file.close()
+    """A task holds the only thread up; what others write meanwhile comes in their order."""
+    file = fileobject.open(tmp_path / "file", "wb", buffering=0)
+    pool = fibril.get_hub().threadpool
+    holding = [pool.spawn(gate.pass_through) for _ in range(pool.maxsize)]
+    syncing = spawn(disk.fsync, file.fileno())
+    sleep(0.001)
+    assert not syncing.ready()
+    gate.open()
+    syncing.get()
+    fibril.joinall(holding)
+    tasks = [spawn(file.write, bytes([i]) * 1000) for i in range(50)]
+    fibril.joinall(tasks)
+    file.close()
+    assert (tmp_path / "file").read_bytes() == b"".join(bytes([i]) * 1000 for i in range(50))
 
 
 def test_who_is_late_in_the_middle_waits_for_the_end(fresh: None, gate: Gate) -> None:
     """Or a thread would write into memory that is not there any more."""
-    begun: list[bool] = []
     done: list[str] = []
-
-    def use_disk() -> None:
-        begun.append(True)
-        gate.pass_through()
 
     def work() -> None:
         try:
-            disk.in_pool(use_disk)
-            done.append("read")
+            done.append(disk.in_pool(gate.pass_through, "read"))
             sleep(0)
         except Timeout:
             done.append("late")
 
-    task = spawn(work)
-    until(lambda: sleep(0) or begun)
-    _core.throw_later(task, Timeout(1))
+    def late() -> None:
+        with Timeout(0.001):
+            work()
+
+    task = spawn(late)
     sleep(0.005)
     assert (task.ready(), done) == (False, [])
     gate.open()
@@ -239,7 +189,6 @@ def test_every_file_is_served_after_patch_files(interpreter: Interpreter) -> Non
         import fibril, io, os, tempfile
 
         calls = []
-        fibril._core.ring_open = fibril._core.ring_fsync = lambda *arguments: None
         pool = fibril.get_hub().threadpool
         original = type(pool)._apply_to_the_end
         def apply(self, function, args):

@@ -105,8 +105,7 @@ def open_file(original: Callable[..., Any], *args: Any, **options: Any) -> Any:
 def _open_in_pool(path: Any, flags: int) -> int:
     if _is_pipe(path, None):
         return _open_pipe(path, flags)
-    opened = _core.ring_open(path, flags, 0o666)
-    return int(in_pool(_native_open, path, flags, 0o666)) if opened is None else opened
+    return int(in_pool(_native_open, path, flags, 0o666))
 
 
 def _is_pipe(path: Any, dir_fd: int | None) -> bool:
@@ -163,7 +162,7 @@ def fsync(fd: Any) -> None:
 
     Switches: always. Threads: any. Raises OSError.
     """
-    _sync(fd, False, _native_fsync)
+    in_pool(_native_fsync, fd)
 
 
 @builtin
@@ -172,10 +171,4 @@ def fdatasync(fd: Any) -> None:
 
     Switches: always. Threads: any. Raises OSError.
     """
-    _sync(fd, True, _native_fdatasync)
-
-
-def _sync(fd: Any, is_data: bool, original: Callable[[Any], None]) -> None:
-    number = fd if isinstance(fd, int) else fd.fileno()
-    if _core.ring_fsync(number, is_data) is None:
-        in_pool(original, fd)
+    in_pool(_native_fdatasync, fd)
