@@ -583,3 +583,16 @@ def test_the_default_pool_has_the_class_and_size_that_the_hub_says(
         print(fibril.offload(int), type(pool), fibril.get_hub().threadpool.maxsize)
         """
     assert interpreter.out(program) == "0 <class '__main__.Mine'> 3\n"
+
+
+def test_a_pool_that_lives_until_the_interpreter_ends_says_nothing(
+    interpreter: Interpreter,
+) -> None:
+    done = interpreter.run("""
+        import builtins, sys
+        import fibril
+        pool = builtins.pool = fibril.get_hub().threadpool
+        sys.kept = dict(sys.modules)  # so modules are emptied, before the pool goes
+        print(pool.apply(abs, (-1,)))
+    """)
+    assert (done.status, done.out, done.err) == (0, "1\n", "")

@@ -10,6 +10,7 @@ Do not add: what becomes of a call.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
@@ -60,8 +61,10 @@ class ThreadPool(GroupMappingMixin):
         self._room = Allowance(self._maxsize + 1)  # for calls that were spawned
         self._is_empty = _core.Event()  # set when the last call has finished
 
-    def __del__(self) -> None:
-        if "_workers" in vars(self):  # else __init__ has refused its arguments
+    def __del__(self, _is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        # Without workers __init__ has refused its arguments. At the interpreter's end modules are
+        # empty, and idle threads end with it.
+        if "_workers" in vars(self) and not _is_ending():
             self._workers.close()
 
     def __len__(self) -> int:
