@@ -1,5 +1,6 @@
 """What `make check-stdlib` says of tests that fail, hang, crash, or are listed in vain."""
 
+import importlib.util
 import textwrap
 import time
 from pathlib import Path
@@ -8,6 +9,9 @@ import pytest
 
 from tests.stdlib import check_stdlib, lists, one_file
 from tests.stdlib.lists import Known
+
+HAS_TESTS = importlib.util.find_spec("test.test_time") is not None  # Debian's may have a few only
+needs_tests = pytest.mark.skipif(not HAS_TESTS, reason="this Python came without its own tests")
 
 TESTS = """
     import os, signal, subprocess, time, unittest
@@ -82,6 +86,7 @@ def known(test: str) -> Known:
     return Known(test, reason="", versions=(), hangs=False)
 
 
+@needs_tests
 def test_each_test_is_told_with_what_became_of_it(folder: Path) -> None:
     done = run(folder, HAS_NO_SETUP)
     assert done.outcomes == {
@@ -98,11 +103,13 @@ def test_each_test_is_told_with_what_became_of_it(folder: Path) -> None:
     )
 
 
+@needs_tests
 def test_without_the_patch_nothing_is_patched(folder: Path) -> None:
     outcomes = run(folder, is_patched=False).outcomes
     assert outcomes["test_fake.Tests.test_passes"] == "fail"
 
 
+@needs_tests
 def test_who_hangs_is_named_and_ended_with_its_children(folder: Path) -> None:
     done = run(folder, HANGS, silence_s=1.5)
     assert done.code is None
@@ -112,6 +119,7 @@ def test_who_hangs_is_named_and_ended_with_its_children(folder: Path) -> None:
     assert is_soon_gone(child)
 
 
+@needs_tests
 def test_who_takes_the_interpreter_down_is_named(folder: Path) -> None:
     outcomes = run(folder, CRASHES).outcomes
     assert outcomes == {"test_fake.Crashes.test_crashes": "crashed"}

@@ -195,8 +195,10 @@ def test_a_closed_socket_says_so_in_the_standard_librarys_words(fresh: None, con
 
 @pytest.mark.parametrize("is_suppressed", [True, False])
 def test_an_end_without_farewell_is_an_end_or_an_error_as_the_user_says(
-    fresh: None, connect: Any, is_suppressed: bool
+    fresh: None, contexts: tuple[Any, Any], connect: Any, is_suppressed: bool
 ) -> None:
+    if contexts[1].options & getattr(stdlib, "OP_IGNORE_UNEXPECTED_EOF", 0):
+        is_suppressed = True  # 3.11.2 asks OpenSSL for that, whatever the user says
     server, client = connect(tcp_pair, suppress_ragged_eofs=is_suppressed)
     task = fibril.spawn(client.recv, 1)
     into = fibril.spawn(client.recv_into, bytearray(1))
