@@ -21,7 +21,7 @@ from fibril.fileobject import (
     FileObjectThread,
 )
 from fibril.threadpool import ThreadPool
-from tests.conftest import Gate, Interpreter
+from tests.conftest import Gate, Interpreter, until
 
 CLASSES = [FileObjectBlock, FileObjectPosix, FileObjectThread]
 TEXT = "".join(f"line {i} ä\r\n" for i in range(3000))
@@ -125,12 +125,10 @@ def test_who_is_late_in_the_middle_waits_for_the_end(fresh: None, gate: Gate) ->
         except Timeout:
             done.append("late")
 
-    def late() -> None:
-        with Timeout(0.001):
-            work()
-
-    task = spawn(late)
-    sleep(0.005)
+    task = spawn(work)
+    until(lambda: gate.arrived == ["read"])  # in the thread
+    task.kill(Timeout, block=False)
+    sleep(0.001)
     assert (task.ready(), done) == (False, [])
     gate.open()
     task.join()
