@@ -56,12 +56,19 @@ def test_whatever_waits_by_os_lets_others_run(interpreter: Interpreter) -> None:
         while len(os.read(reader, 65536)) == 65536:
             pass
 
+        def ending_later():  # whoever reads this to its end
+            reader, writer = os.pipe()
+            os.set_inheritable(reader, True)
+            later(os.close, writer)
+            return reader
+
         def child():
-            return os.posix_spawn("/bin/sleep", ["sleep", "0.02"], os.environ)
+            action = os.POSIX_SPAWN_DUP2, ending_later(), 0
+            return os.posix_spawn("/bin/cat", ["cat"], os.environ, file_actions=[action])
 
         for wait in (
             lambda: waitpid(child(), 0)[1], lambda: Kept.wait(child())[1],
-            lambda: (child(), os.wait())[1][1], lambda: os.system("sleep 0.02"),
+            lambda: (child(), os.wait())[1][1], lambda: os.system(f"cat /dev/fd/{ending_later()}"),
             lambda: os.waitid(os.P_PID, child(), os.WEXITED).si_status,
         ):
             print(waits(wait))
