@@ -33,6 +33,7 @@ def test_a_class_that_keeps_it_does_not_make_it_a_method() -> None:
     assert Clock().tell(2, factor=3, offset=1) == 7
 
 
+@pytest.mark.loses("each function of C that is made lives as long as the process")
 def test_it_has_the_signature_the_docstring_and_the_names_of_what_it_calls() -> None:
     made = builtin(told)
     assert inspect.isbuiltin(made)
@@ -43,6 +44,7 @@ def test_it_has_the_signature_the_docstring_and_the_names_of_what_it_calls() -> 
         inspect.signature(unsigned_builtin(told))
 
 
+@pytest.mark.loses("each function of C that is made lives as long as the process")
 def test_what_it_calls_raises_as_ever() -> None:
     made = builtin(told)
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'number'"):
