@@ -124,3 +124,85 @@ def test_what_is_linked_to_its_tasks_is_called_by_who_links_it(interpreter: Inte
     """
     )
     assert out == "True True\n" * 4
+
+
+# The dict of its thread state tells of a thread's end when CPython drops it, unless somebody holds
+# it: by a list of all objects, as debuggers and finders of leaks make one.
+HOLD = """
+    import contextvars, gc, fibril
+    from fibril import native
+
+    held = []
+    variable = contextvars.ContextVar("variable")
+
+    class Late:
+        def __del__(self):  # when the state is cleared, its dict is not its own any more
+            late()
+
+    def work():
+        fibril.sleep(0)
+        variable.set(Late())
+        held.extend(each for each in gc.get_objects() if type(each).__name__ == "ThreadDict")
+        ended.release()
+
+    def end():
+        native.start_new_thread(work, ())
+        ended.acquire()
+        threads = fibril._core.thread_count
+        for _ in range(20_000):
+            if threads() == 1:
+                break
+            native.sleep(0.001)
+        return threads()
+
+    fibril.sleep(0)
+    ended, dropped = native.allocate_lock(), native.allocate_lock()
+    ended.acquire(), dropped.acquire()
+"""
+
+
+def test_a_dict_that_somebody_holds_stays_his(interpreter: Interpreter) -> None:
+    out = interpreter.out(
+        HOLD
+        + """
+    def late(): pass
+
+    for _ in range(3):
+        print(end())
+        held.clear()
+        gc.collect()
+    """
+    )
+    assert out == "1\n" * 3
+
+
+def test_who_drops_the_last_reference_elsewhere_ends_it_there(interpreter: Interpreter) -> None:
+    out = interpreter.out(
+        HOLD
+        + """
+    def late():
+        may_drop.release()
+        dropped.acquire()
+
+    may_drop = native.allocate_lock()
+    may_drop.acquire()
+
+    def drop():
+        fibril.sleep(0)
+        may_drop.acquire()
+        held.clear()
+        dropped.release()
+
+    for _ in range(3):
+        native.start_new_thread(work, ())
+        ended.acquire()
+        drop()
+        for _ in range(20_000):
+            if fibril._core.thread_count() == 1:
+                break
+            native.sleep(0.001)
+        print(fibril._core.thread_count())
+        gc.collect()
+    """
+    )
+    assert out == "1\n" * 3

@@ -15,6 +15,7 @@
 #include <pthread.h>
 
 static pthread_key_t thread_key; /* the thread's fbl_thread, for thread_end_late */
+static __thread uint64_t thread_closed_state; /* the number of the state that ended here last */
 
 /* The hub fiber has no Python frames while it is parked, so its stack may go with it. */
 static void thread_drop_hub_fiber(fbl_thread *thread)
@@ -72,7 +73,16 @@ static void thread_release_unstarted(fbl_thread *thread)
     }
 }
 
-/* The native thread ends (its thread state is being cleared), or the interpreter does. */
+/* The native thread will not look at it any more. */
+static void thread_unkey(fbl_thread *thread)
+{
+    if (thread->is_keyed)
+        thread->record_count--;
+    thread->is_keyed = false;
+}
+
+/* The native thread ends (its thread state is being cleared), or the interpreter does. Usually it
+ * is the native thread itself that calls this; another one, if that has held the dict until now. */
 static void thread_close(fbl_thread *thread)
 {
     if (thread->hub.is_blocked) {
@@ -98,7 +108,9 @@ static void thread_close(fbl_thread *thread)
     signal_stack_close(thread);
     if (fbl_this_thread == thread) {
         fbl_this_thread = NULL;
+        thread_closed_state = thread->ts_number;
         (void)pthread_setspecific(thread_key, NULL);
+        thread_unkey(thread);
     }
     Py_CLEAR(thread->callbacks);
     Py_CLEAR(thread->tracer);
@@ -345,7 +357,9 @@ static int thread_watch_end(fbl_thread *thread)
     thread->ts->dict = self;
     thread->ts_number = PyThreadState_GetID(thread->ts);
     thread->dict = self;
-    (void)pthread_setspecific(thread_key, thread); /* without memory: as before we had this */
+    thread->is_late = thread->ts_number == thread_closed_state;
+    thread->is_keyed = pthread_setspecific(thread_key, thread) == 0; /* false: no memory */
+    thread->record_count += thread->is_keyed;
     return 0;
 }
 
@@ -360,9 +374,23 @@ static bool thread_has_state(const fbl_thread *thread)
     return ts != NULL;
 }
 
+/* Its state is gone, and its dict is not. SAFE: nobody drops it but who is told here, or holds it:
+ * the reference of a state that was cleared before it got the dict is ours to drop; any other state
+ * has dropped its own, and somebody else (who listed all objects, say) has one. */
+static void thread_close_late(fbl_thread *thread, PyThreadState *ts)
+{
+    PyObject *dict = thread->dict;
+    bool is_ours = thread->is_late;
+    ((thread_dict *)dict)->thread = NULL;
+    thread->ts = ts;
+    thread_close(thread);
+    if (is_ours)
+        Py_DECREF(dict);
+}
+
 /* The C library ends a native thread that has an fbl_thread still. Usually CPython has deleted its
- * state, and a destructor that this ran used fibers. Those that are left cannot be unwound: their
- * frames in C know that state. */
+ * state, and a destructor that this ran used fibers, or somebody held the dict. Fibers that are
+ * left cannot be unwound: their frames in C know that state. */
 static void thread_end_late(void *argument)
 {
     fbl_thread *thread = argument;
@@ -372,13 +400,13 @@ static void thread_end_late(void *argument)
     if (ts == NULL)
         return; /* SAFE: as above */
     PyEval_RestoreThread(ts);
-    if (!thread_has_state(thread)) { /* else nobody has deleted it, and the interpreter will */
-        PyObject *dict = thread->dict; /* SAFE: what owned it was freed, and did not drop it */
-        ((thread_dict *)dict)->thread = NULL;
-        thread->ts = ts;
-        thread_close(thread);
-        Py_DECREF(dict);
-    }
+    if (thread->is_closed) { /* by another native thread, which has dropped the dict */
+        fbl_this_thread = NULL;
+        thread_unkey(thread);
+        if (thread->record_count == 0)
+            PyMem_RawFree(thread);
+    } else if (!thread_has_state(thread)) /* else nobody has deleted it, and the interpreter will */
+        thread_close_late(thread, ts);
     PyThreadState_Clear(ts);
     PyThreadState_DeleteCurrent();
 }
