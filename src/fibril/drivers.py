@@ -20,7 +20,7 @@ import functools
 import sys
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from fibril import _core, native
 from fibril.libraries import when_imported
@@ -30,15 +30,21 @@ __all__ = ["KNOWN", "THREADS_MAX", "Driver", "find_used", "offload_calls", "serv
 THREADS_MAX = 256  # for all such calls together
 
 
-class Driver(NamedTuple):
-    """A library that waits in C."""
+class Driver:
+    """A library that waits in C."""  # no NamedTuple: on 3.15 that needs `ast`, at each import
 
-    name: str
-    module: str  # which, when it is imported, shows that the library is used
-    how: str  # it is served
-    calls: tuple[str, ...] = ()  # what of `module` is moved to threads
-    serve: str = ""  # or the function of this module that serves it
-    is_served: bool = True  # False: `how` is what the program can do
+    def __init__(
+        self,
+        name: str,
+        module: str,  # which, when it is imported, shows that the library is used
+        how: str,  # it is served
+        *,
+        calls: tuple[str, ...] = (),  # what of `module` is moved to threads
+        serve: str = "",  # or the function of this module that serves it
+        is_served: bool = True,  # False: `how` is what the program can do
+    ) -> None:
+        self.name, self.module, self.how = name, module, how
+        self.calls, self.serve, self.is_served = calls, serve, is_served
 
 
 _MYSQL = """
@@ -70,19 +76,24 @@ KNOWN = (
         "its function wait() is one that the patch serves, not the one in C",
         serve="_serve_psycopg",
     ),
-    Driver("mysqlclient", "MySQLdb.connections", "in native threads", tuple(_MYSQL.split())),
+    Driver("mysqlclient", "MySQLdb.connections", "in native threads", calls=tuple(_MYSQL.split())),
     Driver(
         "mysqlclient",
         "MySQLdb.cursors",
         "in native threads",
-        tuple(f"CursorUseResultMixIn.fetch{which}" for which in ("one", "many", "all")),
+        calls=tuple(f"CursorUseResultMixIn.fetch{which}" for which in ("one", "many", "all")),
     ),
-    Driver("python-ldap", "ldap.ldapobject", "in native threads", ("SimpleLDAPObject._ldap_call",)),
+    Driver(
+        "python-ldap",
+        "ldap.ldapobject",
+        "in native threads",
+        calls=("SimpleLDAPObject._ldap_call",),
+    ),
     Driver(
         "oracledb",
         "oracledb",
         "its thin mode waits in Python; after init_oracle_client() (thick mode) in native threads",
-        tuple(_ORACLE.split()),
+        calls=tuple(_ORACLE.split()),
         serve="_serve_oracledb",
     ),
     Driver("pyodbc", "pyodbc", _BY_HAND, is_served=False),

@@ -3,78 +3,80 @@ the original that a module, or an argument's default, has."""
 
 from tests.conftest import Interpreter
 
+WAITS = """
+    import os, posix, signal, sys
+    from os import read, waitpid  # before the patch
+
+    def send(fd, data, write=os.write, *, also=os.write):
+        return write(fd, data) + also(fd, data)
+
+    class Kept:
+        def read(self, fd, real_read=os.read):
+            return real_read
+
+        @staticmethod
+        def wait(pid, wait=os.waitpid):
+            return wait(pid, 0)
+
+    native = Kept().read(0)
+    from fibril import monkey
+    monkey.patch_all()
+    import fibril
+
+    print(os.read is posix.read is read is not native, Kept().read(0) is native)
+    turns = 0
+
+    def count():
+        global turns
+        while True:
+            fibril.sleep(0.0005)
+            turns += 1
+
+    fibril.spawn(count)
+
+    def waits(act):
+        before = turns
+        answer = act()
+        return answer, turns - before >= 2
+
+    def later(act, *args, after=0):
+        until = after or turns + 3
+        if turns >= until:
+            return act(*args)
+        fibril.spawn_later(0.001, later, act, *args, after=until)
+
+    reader, writer = os.pipe()
+    later(os.write, writer, b"hello")
+    print(waits(lambda: read(reader, 9)))
+    later(os.read, reader, 65536)
+    later(os.read, reader, 65536)
+    print(waits(lambda: send(writer, bytes(50_000))))
+    while len(os.read(reader, 65536)) == 65536:
+        pass
+
+    def ending_later():  # whoever reads this to its end
+        reader, writer = os.pipe()
+        os.set_inheritable(reader, True)
+        later(os.close, writer)
+        return reader
+
+    def child():
+        action = os.POSIX_SPAWN_DUP2, ending_later(), 0
+        return os.posix_spawn("/bin/cat", ["cat"], os.environ, file_actions=[action])
+
+    for wait in (
+        lambda: waitpid(child(), 0)[1], lambda: Kept.wait(child())[1],
+        lambda: (child(), os.wait())[1][1], lambda: os.system(f"cat /dev/fd/{ending_later()}"),
+        lambda: os.waitid(os.P_PID, child(), os.WEXITED).si_status,
+    ):
+        print(waits(wait))
+    os.close(writer)
+    print(os.read(reader, 9), sorted(name for name in monkey.saved if name in ("os", "fcntl")))
+"""
+
 
 def test_whatever_waits_by_os_lets_others_run(interpreter: Interpreter) -> None:
-    out = interpreter.out("""
-        import os, posix, signal, sys
-        from os import read, waitpid  # before the patch
-
-        def send(fd, data, write=os.write, *, also=os.write):
-            return write(fd, data) + also(fd, data)
-
-        class Kept:
-            def read(self, fd, real_read=os.read):
-                return real_read
-
-            @staticmethod
-            def wait(pid, wait=os.waitpid):
-                return wait(pid, 0)
-
-        native = Kept().read(0)
-        from fibril import monkey
-        monkey.patch_all()
-        import fibril
-
-        print(os.read is posix.read is read is not native, Kept().read(0) is native)
-        turns = 0
-
-        def count():
-            global turns
-            while True:
-                fibril.sleep(0.0005)
-                turns += 1
-
-        fibril.spawn(count)
-
-        def waits(act):
-            before = turns
-            answer = act()
-            return answer, turns - before >= 2
-
-        def later(act, *args, after=0):
-            until = after or turns + 3
-            if turns >= until:
-                return act(*args)
-            fibril.spawn_later(0.001, later, act, *args, after=until)
-
-        reader, writer = os.pipe()
-        later(os.write, writer, b"hello")
-        print(waits(lambda: read(reader, 9)))
-        later(os.read, reader, 65536)
-        later(os.read, reader, 65536)
-        print(waits(lambda: send(writer, bytes(50_000))))
-        while len(os.read(reader, 65536)) == 65536:
-            pass
-
-        def ending_later():  # whoever reads this to its end
-            reader, writer = os.pipe()
-            os.set_inheritable(reader, True)
-            later(os.close, writer)
-            return reader
-
-        def child():
-            action = os.POSIX_SPAWN_DUP2, ending_later(), 0
-            return os.posix_spawn("/bin/cat", ["cat"], os.environ, file_actions=[action])
-
-        for wait in (
-            lambda: waitpid(child(), 0)[1], lambda: Kept.wait(child())[1],
-            lambda: (child(), os.wait())[1][1], lambda: os.system(f"cat /dev/fd/{ending_later()}"),
-            lambda: os.waitid(os.P_PID, child(), os.WEXITED).si_status,
-        ):
-            print(waits(wait))
-        os.close(writer)
-        print(os.read(reader, 9), sorted(name for name in monkey.saved if name in ("os", "fcntl")))
-        """)
+    out = interpreter.out(WAITS)
     assert out.splitlines() == [
         "True True",
         "(b'hello', True)",
