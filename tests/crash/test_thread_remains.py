@@ -176,7 +176,9 @@ def test_a_dict_that_somebody_holds_stays_his(interpreter: Interpreter) -> None:
     assert out == "1\n" * 3
 
 
-def test_who_drops_the_last_reference_elsewhere_ends_it_there(interpreter: Interpreter) -> None:
+def test_who_drops_the_last_reference_elsewhere_leaves_the_thread_to_itself(
+    interpreter: Interpreter,
+) -> None:
     out = interpreter.out(
         HOLD
         + """

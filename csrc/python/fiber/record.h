@@ -101,8 +101,7 @@ struct fbl_thread {
     uint64_t vain_at, told_at; /* at which switches of the hub, plus 1: see dead_end.c */
     bool is_ending; /* what it leaves behind is being unwound, or has been */
     bool is_closed; /* the native thread has ended, or its hub was forked away */
-    bool is_keyed; /* the native thread looks at it when it ends, see thread_end_late; counts as a
-                      record until then */
+    bool is_keyed; /* the native thread looks at it when it ends, see thread_end_late */
     bool is_late; /* made while its thread state was cleared already */
     fbl_link threads; /* in the list of all threads of the process */
 };

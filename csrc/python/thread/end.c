@@ -73,16 +73,7 @@ static void thread_release_unstarted(fbl_thread *thread)
     }
 }
 
-/* The native thread will not look at it any more. */
-static void thread_unkey(fbl_thread *thread)
-{
-    if (thread->is_keyed)
-        thread->record_count--;
-    thread->is_keyed = false;
-}
-
-/* The native thread ends (its thread state is being cleared), or the interpreter does. Usually it
- * is the native thread itself that calls this; another one, if that has held the dict until now. */
+/* The native thread ends (its thread state is being cleared), or the interpreter does. */
 static void thread_close(fbl_thread *thread)
 {
     if (thread->hub.is_blocked) {
@@ -110,7 +101,7 @@ static void thread_close(fbl_thread *thread)
         fbl_this_thread = NULL;
         thread_closed_state = thread->ts_number;
         (void)pthread_setspecific(thread_key, NULL);
-        thread_unkey(thread);
+        thread->is_keyed = false;
     }
     Py_CLEAR(thread->callbacks);
     Py_CLEAR(thread->tracer);
@@ -297,6 +288,10 @@ static void thread_dict_finalize(PyObject *self)
     ((thread_dict *)self)->thread = NULL;
     if (thread == NULL)
         return;
+    if (thread != fbl_this_thread && thread->is_keyed && !fbl_is_finalizing()) {
+        thread->dict = NULL; /* somebody has held it until now: thread_end_late closes the thread */
+        return;
+    }
     PyObject *pending = PyErr_GetRaisedException();
     if (thread_may_run(thread))
         thread_dict_unwind_switch((thread_dict *)self, thread);
@@ -359,7 +354,6 @@ static int thread_watch_end(fbl_thread *thread)
     thread->dict = self;
     thread->is_late = thread->ts_number == thread_closed_state;
     thread->is_keyed = pthread_setspecific(thread_key, thread) == 0; /* false: no memory */
-    thread->record_count += thread->is_keyed;
     return 0;
 }
 
@@ -374,14 +368,15 @@ static bool thread_has_state(const fbl_thread *thread)
     return ts != NULL;
 }
 
-/* Its state is gone, and its dict is not. SAFE: nobody drops it but who is told here, or holds it:
- * the reference of a state that was cleared before it got the dict is ours to drop; any other state
- * has dropped its own, and somebody else (who listed all objects, say) has one. */
+/* Its state is gone. SAFE: whose reference its dict has, if it has one, is known: a state that was
+ * cleared before it got the dict has not dropped its own, which is ours to drop; any other state
+ * has, and somebody else (who listed all objects, say) holds the dict. */
 static void thread_close_late(fbl_thread *thread, PyThreadState *ts)
 {
     PyObject *dict = thread->dict;
-    bool is_ours = thread->is_late;
-    ((thread_dict *)dict)->thread = NULL;
+    bool is_ours = dict != NULL && thread->is_late;
+    if (dict != NULL)
+        ((thread_dict *)dict)->thread = NULL;
     thread->ts = ts;
     thread_close(thread);
     if (is_ours)
@@ -400,12 +395,7 @@ static void thread_end_late(void *argument)
     if (ts == NULL)
         return; /* SAFE: as above */
     PyEval_RestoreThread(ts);
-    if (thread->is_closed) { /* by another native thread, which has dropped the dict */
-        fbl_this_thread = NULL;
-        thread_unkey(thread);
-        if (thread->record_count == 0)
-            PyMem_RawFree(thread);
-    } else if (!thread_has_state(thread)) /* else nobody has deleted it, and the interpreter will */
+    if (!thread_has_state(thread)) /* else nobody has deleted it, and the interpreter will */
         thread_close_late(thread, ts);
     PyThreadState_Clear(ts);
     PyThreadState_DeleteCurrent();

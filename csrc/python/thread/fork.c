@@ -65,7 +65,7 @@ static void thread_lose(fbl_thread *thread)
     thread->hub_fiber = NULL; /* its object leaks with its frames, like any lost fiber's */
     notices_release(thread);
     thread->is_closed = true;
-    thread_unkey(thread);
+    thread->is_keyed = false;
     fbl_list_remove(&thread->threads);
 }
 

@@ -16,7 +16,6 @@ static void thread_unwind_at_exit_switch(void);
 static int thread_import(void);
 static bool thread_may_run(const fbl_thread *thread);
 static void thread_close(fbl_thread *thread);
-static void thread_unkey(fbl_thread *thread);
 static int thread_watch_end(fbl_thread *thread);
 static void thread_throw_to_main(fbl_thread *thread);
 
