@@ -7,6 +7,7 @@ it has written, and keeps what was read in vain.
 Do not add: files on disks (fibril.fileobject).
 """
 
+import functools
 import io
 from socket import SocketIO
 from typing import Any
@@ -19,6 +20,7 @@ __all__ = ["take_turns", "wait_in_files"]
 _native_readinto, _native_write = SocketIO.readinto, SocketIO.write
 
 
+@functools.cache  # once: each change of a class costs those who call its methods
 def take_turns() -> None:
     """From now on one task at a time is in a buffered file, or one of text; the others wait.
 
