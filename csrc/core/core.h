@@ -405,6 +405,7 @@ bool fbl_hub_is_idle(const fbl_hub *hub);
 int fbl_hub_block(fbl_hub *hub, uint64_t timeout_ns);
 void fbl_hub_dispatch(fbl_hub *hub, int count);
 fbl_fiber *fbl_hub_next(fbl_hub *hub, bool is_end);
+uint64_t fbl_clock_ns(void);
 uint64_t fbl_hub_now(fbl_hub *hub);
 uint64_t fbl_hub_deadline(fbl_hub *hub, double seconds);
 void fbl_hub_notify(fbl_hub *hub);

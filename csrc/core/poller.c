@@ -3,19 +3,22 @@
  * clock by which it sleeps.
  *
  * The idea: most hubs of short threads never sleep, so nothing is opened for them. Whatever poller
- * serves a hub (poll/ has one file each), these four are how the others reach it.
+ * serves a hub (poll/ has one file each), these are how the others reach it.
  * Callers: the hub's own thread; fbl_hub_notify: any. Do not add: what is ready, or who waits.
  */
 #include "core/poller.h"
 
 #include <time.h>
 
-uint64_t fbl_hub_now(fbl_hub *hub)
+/* The real one, whatever world a hub is in. */
+uint64_t fbl_clock_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec + hub->clock_offset_ns;
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
+
+uint64_t fbl_hub_now(fbl_hub *hub) { return fbl_clock_ns() + hub->clock_offset_ns; }
 
 /* When `seconds` from now is, on the hub's clock; rounded up, so that nothing fires early. Not by
  * ceil(): some compilers call it, and then the library of mathematics must be there. */

@@ -150,20 +150,13 @@ static int epoll_wait_ns(int epoll_fd, struct epoll_event *events, uint64_t time
  * peer needs this core, looking only keeps it from answering. */
 #define EPOLL_BRIEF_SLEEPS 16
 
-static uint64_t epoll_clock_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static int epoll_look(fbl_hub *hub, struct epoll_event *events)
 {
-    uint64_t until_ns = epoll_clock_ns() + EPOLL_LOOKS_NS;
+    uint64_t until_ns = fbl_clock_ns() + EPOLL_LOOKS_NS;
     int count;
     do
         count = epoll_wait(hub->poller_fd, events, FBL_HUB_EVENTS, 0);
-    while (count == 0 && epoll_clock_ns() < until_ns);
+    while (count == 0 && fbl_clock_ns() < until_ns);
     if (count == 0)
         hub->eagerness = -EPOLL_BRIEF_SLEEPS;
     return count;
@@ -178,9 +171,9 @@ static int epoll_sleep(fbl_hub *hub, struct epoll_event *events, uint64_t timeou
             return count;
         timeout_ns -= timeout_ns == FBL_NEVER ? 0 : EPOLL_LOOKS_NS;
     }
-    uint64_t since_ns = epoll_clock_ns();
+    uint64_t since_ns = fbl_clock_ns();
     int count = epoll_wait_ns(hub->poller_fd, events, timeout_ns);
-    if (epoll_clock_ns() - since_ns > EPOLL_BRIEF_NS)
+    if (fbl_clock_ns() - since_ns > EPOLL_BRIEF_NS)
         hub->eagerness = -EPOLL_BRIEF_SLEEPS;
     else if (hub->eagerness < 0)
         hub->eagerness++;

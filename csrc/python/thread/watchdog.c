@@ -83,14 +83,6 @@ static fbl_thread *watch_look(uint64_t now_ns, bool *is_idle)
     return kept;
 }
 
-/* Real time, whatever world a hub is in. */
-static uint64_t watch_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static struct timespec watch_next_look(void)
 {
     struct timespec at;
@@ -207,7 +199,7 @@ static void watch_report(fbl_thread *kept, uint64_t switch_count, uint64_t kept_
 static bool watch_turn(void)
 {
     bool is_idle;
-    uint64_t now_ns = watch_now();
+    uint64_t now_ns = fbl_clock_ns();
     fbl_thread *kept = watch_look(now_ns, &is_idle);
     if (kept == NULL)
         return is_idle;
@@ -309,7 +301,7 @@ static PyObject *module_watchdog_ignore(PyObject *module, PyObject *is_ignored)
     if (flag < 0)
         return NULL;
     watchdog_lock();
-    thread->watch = (fbl_watch){thread->hub.switch_count, watch_now(), .is_ignored = flag};
+    thread->watch = (fbl_watch){thread->hub.switch_count, fbl_clock_ns(), .is_ignored = flag};
     watchdog_unlock();
     Py_RETURN_NONE;
 }
