@@ -110,7 +110,9 @@ def _shake(engine: Any) -> None:
 
 def _forget_turn() -> None:
     """In a forked child: whoever had the turn stayed behind with those in line."""
-    vars(_core.get_hub_if_exists() or _shake).pop("handshake_turn", None)
+    hub = _core.get_hub_if_exists()
+    if hub is not None:
+        vars(hub).pop("handshake_turn", None)
 
 
 os.register_at_fork(after_in_child=_forget_turn)

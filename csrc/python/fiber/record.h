@@ -90,7 +90,7 @@ struct fbl_thread {
     PyObject *leaving; /* reference of the fiber that was left, to be dropped on arrival */
     PyObject *interrupt; /* owned: what main shall meet soon, see interrupt.c; or NULL */
     uint64_t interrupt_ns; /* on the real clock: when it is raised at the latest */
-    fbl_link handler_ends; /* waiters for the end of a handler that has a fiber of its own */
+    fbl_link handler_ends; /* waiters for the end of a signal handler, any: see signal_tell */
     bool has_wakeup_fd; /* signals write into our hub's pipe now, see signal_wake.c */
     struct signal_stack *signal_stack; /* ours, if the thread had none; or NULL */
     size_t dropped_count; /* fibers of this thread whose last reference another one has dropped

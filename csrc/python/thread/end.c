@@ -6,7 +6,8 @@
  * thread that ends by itself first unwinds the fibers it leaves behind.
  *
  * A destructor that CPython runs after that (a context variable's value) may use fibers still. For
- * a state without a dict nobody drops another, so the C library tells of the thread's end then.
+ * a state without a dict nobody drops another; and somebody else may hold the dict, who has listed
+ * all objects. Then the C library tells of the thread's end.
  * Callers: the thread itself, with the GIL.
  */
 #include "python/hub/hub.h"

@@ -25,7 +25,6 @@ from operator import index
 from typing import Any, Literal, NoReturn
 
 from fibril import _core
-from fibril._builtin import builtin
 from fibril.dispatch.workers import Workers
 from fibril.event import AsyncResult
 
@@ -185,7 +184,6 @@ def _ask(name: str, host: Any, *, is_address: bool = False) -> Any:
     return _look_up(name, host)
 
 
-@builtin
 def gethostbyname(hostname: str, /) -> str:
     """An IPv4 address of a host, as `socket.gethostbyname` gives and raises it.
 
@@ -194,7 +192,6 @@ def gethostbyname(hostname: str, /) -> str:
     return _ask("gethostbyname", hostname)  # type: ignore[no-any-return]
 
 
-@builtin
 def gethostbyname_ex(hostname: str, /) -> tuple[str, list[str], list[str]]:
     """A host's name, aliases and IPv4 addresses, as `socket.gethostbyname_ex` gives them.
 
@@ -203,7 +200,6 @@ def gethostbyname_ex(hostname: str, /) -> tuple[str, list[str], list[str]]:
     return _ask("gethostbyname_ex", hostname)  # type: ignore[no-any-return]
 
 
-@builtin
 def gethostbyaddr(ip_address: str, /) -> tuple[str, list[str], list[str]]:
     """The name, aliases and addresses of an address, as `socket.gethostbyaddr` gives them.
 
@@ -212,7 +208,6 @@ def gethostbyaddr(ip_address: str, /) -> tuple[str, list[str], list[str]]:
     return _ask("gethostbyaddr", ip_address, is_address=True)  # type: ignore[no-any-return]
 
 
-@builtin
 def getnameinfo(sockaddr: Any, flags: int, /) -> tuple[str, str]:
     """The host and service names of an address, as `socket.getnameinfo` gives and raises them.
 

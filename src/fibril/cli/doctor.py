@@ -54,7 +54,7 @@ def examine(request: Request, is_run: bool) -> int:
 
     Switches: if it must wait. Threads: owner.
     """
-    from fibril.monkey import MonkeyPatchWarning
+    from fibril.monkey import MonkeyPatchWarning, remains
 
     warnings.simplefilter("ignore", MonkeyPatchWarning)  # all that it says is in the report
     try:
@@ -66,7 +66,8 @@ def examine(request: Request, is_run: bool) -> int:
         failed = False
     if failed:
         return 2
-    faults, notes = list(_faults()), list(_notes())
+    left = remains.find()
+    faults, notes = list(_faults(left)), list(_notes(left))
     count = f"{len(faults)} thing{'s' * (len(faults) != 1)} that would block all tasks"
     print(f"fibril doctor: {request.target}: {count if faults else 'nothing blocks its tasks'}")
     for line in faults:
@@ -118,8 +119,8 @@ def _import_file(path: Path) -> None:
 # ---- what is found ----
 
 
-def _faults() -> Iterator[str]:
-    from fibril.monkey import is_anything_patched, locks, patches, remains
+def _faults(left: list[Remain]) -> Iterator[str]:
+    from fibril.monkey import is_anything_patched, locks, patches
 
     if not is_anything_patched():
         yield (
@@ -129,7 +130,7 @@ def _faults() -> Iterator[str]:
         return
     for name in [name for name in patches.unapplied() if name not in _kept()]:
         yield f"{name} is not patched.\n  Call fibril.monkey.patch_all() without {name}=False."
-    for remain in remains.find():
+    for remain in left:
         if not remain.is_wanted:
             yield f"{_place(remain)}.\n  {_NEXT.get(remain.how, _ELSE)}"
     for name in sorted(locks.shared()):
@@ -142,13 +143,11 @@ def _faults() -> Iterator[str]:
             yield f"{driver.name} waits in C code.\n  {_sentence(driver.how)}"
 
 
-def _notes() -> Iterator[str]:
-    from fibril.monkey import remains
-
+def _notes(left: list[Remain]) -> Iterator[str]:
     for name in _kept():
         state = "imported" if name in sys.modules else "not imported"
         yield f"{name} is marked as never to be patched (fibril.monkey.keep); it is {state}."
-    for remain in remains.find():
+    for remain in left:
         if remain.is_wanted:
             yield f"{_place(remain)}, on purpose."
     for driver in drivers.find_used():

@@ -13,13 +13,13 @@ from types import ModuleType
 from typing import Any
 
 from fibril._builtin import builtin_like
+from fibril.dispatch.workers import IDLE_S
 from fibril.libraries import when_imported
 from fibril.threadpool import ThreadPool
 
 __all__ = ["adopt"]
 
 _THREADS_MAX = 1000  # interpreters wait for each other, so a small number could be a deadlock
-_IDLE_S = 5.0  # for so long a thread stays without work
 _MODULES = "_interpreters", "_xxsubinterpreters"  # the latter until 3.12
 _CALLS = "exec", "call", "run_string", "run_func"
 
@@ -35,7 +35,7 @@ def adopt() -> None:
 
 @functools.cache
 def _pool() -> ThreadPool:
-    return ThreadPool(_THREADS_MAX, idle_task_timeout=_IDLE_S)
+    return ThreadPool(_THREADS_MAX, idle_task_timeout=IDLE_S)
 
 
 def _adopt(module: ModuleType) -> None:

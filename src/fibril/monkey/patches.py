@@ -171,7 +171,7 @@ _TOLD = {
     "queue": ("queue",),
 }
 
-#: What patch_all() applies if nothing else is said, in gevent's order.
+#: In which order patch_all() applies what it is asked for: gevent's.
 ORDER = (
     *("os", "signal", "thread", "time", "dns", "socket", "select", "selectors", "ssl"),
     *("subprocess", "queue", "files"),
