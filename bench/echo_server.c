@@ -20,8 +20,9 @@
 
 #include "die.h"
 #include "file_limit.h"
+#include "listen.h"
 
-enum { EVENTS_MAX = 1024, BUFFER_BYTES = 4096, BACKLOG = 1024 };
+enum { EVENTS_MAX = 1024, BUFFER_BYTES = 4096 };
 
 static int poller;
 
@@ -30,22 +31,6 @@ static void watch(int fd, unsigned events)
     struct epoll_event want = {.events = events, .data.fd = fd};
     if (epoll_ctl(poller, EPOLL_CTL_ADD, fd, &want) < 0)
         die("epoll_ctl");
-}
-
-static int listen_on_any_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t address_bytes = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
-        die("bind");
-    if (listen(fd, BACKLOG) < 0)
-        die("listen");
-    if (getsockname(fd, (struct sockaddr *)&address, &address_bytes) < 0)
-        die("getsockname");
-    printf("%d\n", ntohs(address.sin_port));
-    fflush(stdout);
-    return fd;
 }
 
 static void accept_all(int listener)

@@ -14,13 +14,7 @@ class Own(Client):
     target = "host=127.0.0.1 port={} user=fibril dbname=postgres sslmode=disable"
 
     def connect(self, limit_s: float | None = None) -> Any:
-        return psycopg2.connect(
-            host="127.0.0.1",
-            port=self.place.port,
-            user="fibril",
-            dbname="postgres",
-            sslmode="disable",
-        )
+        return psycopg2.connect(self.target.format(self.place.port))
 
     def ask(self, connection: Any, question: Question) -> int:
         with connection.cursor() as cursor:
