@@ -154,6 +154,23 @@ def gate() -> Iterator[Gate]:
     gate.open()
 
 
+@pytest.fixture(scope="session")
+def tls_contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
+    """A server's, and a client's that asks nobody who that is."""
+    from fibril import ssl
+
+    trustme = pytest.importorskip("trustme")
+    file = tmp_path_factory.mktemp("tls") / "server.pem"
+    certificate = trustme.CA().issue_cert("example.invalid")
+    certificate.private_key_and_cert_chain_pem.write_to_path(file)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(file)
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_mode = ssl.CERT_NONE
+    return server, client
+
+
 # ---- fresh interpreters ----
 
 

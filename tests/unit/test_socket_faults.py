@@ -16,8 +16,6 @@ import fibril
 from fibril import socket, ssl
 from tests.conftest import Interpreter
 
-trustme = pytest.importorskip("trustme")
-
 LIMIT_S = 20.0
 CHUNK = 5000  # bytes
 TOTAL = 200 * CHUNK
@@ -26,19 +24,6 @@ Pair = tuple[Any, Any]
 
 def descriptors() -> set[str]:
     return {entry.name for entry in Path("/proc/self/fd").iterdir()}
-
-
-@pytest.fixture(scope="module")
-def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
-    file = tmp_path_factory.mktemp("tls") / "server.pem"
-    certificate = trustme.CA().issue_cert("example.invalid")
-    certificate.private_key_and_cert_chain_pem.write_to_path(file)
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(file)
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client.check_hostname = False
-    client.verify_mode = ssl.CERT_NONE
-    return server, client
 
 
 def plain_pair() -> Pair:
@@ -52,14 +37,16 @@ def plain_pair() -> Pair:
 
 
 @pytest.fixture(params=["plain", "TLS"])
-def pair(request: pytest.FixtureRequest, contexts: tuple[Any, Any]) -> Iterator[Callable[[], Pair]]:
+def pair(
+    request: pytest.FixtureRequest, tls_contexts: tuple[Any, Any]
+) -> Iterator[Callable[[], Pair]]:
     made: list[Any] = []
 
     def connected() -> Pair:
         server, client = plain_pair()
         if request.param == "TLS":
-            task = fibril.spawn(contexts[0].wrap_socket, server, server_side=True)
-            client = contexts[1].wrap_socket(client)
+            task = fibril.spawn(tls_contexts[0].wrap_socket, server, server_side=True)
+            client = tls_contexts[1].wrap_socket(client)
             server = task.get()
         made.extend([server, client])
         return server, client
@@ -126,7 +113,7 @@ def test_a_peer_that_sends_one_byte_at_a_time(fresh: None, pair: Any) -> None:
     task.get()
 
 
-def test_a_handshake_that_comes_byte_by_byte(fresh: None, contexts: tuple[Any, Any]) -> None:
+def test_a_handshake_that_comes_byte_by_byte(fresh: None, tls_contexts: tuple[Any, Any]) -> None:
     """Through a relay that passes on one byte at a time."""
     (server, left), (right, client) = plain_pair(), plain_pair()
 
@@ -135,8 +122,8 @@ def test_a_handshake_that_comes_byte_by_byte(fresh: None, contexts: tuple[Any, A
             target.send(byte)
 
     relays = [fibril.spawn(relay, left, right), fibril.spawn(relay, right, left)]
-    task = fibril.spawn(contexts[0].wrap_socket, server, server_side=True)
-    with contexts[1].wrap_socket(client) as end, task.get() as other:
+    task = fibril.spawn(tls_contexts[0].wrap_socket, server, server_side=True)
+    with tls_contexts[1].wrap_socket(client) as end, task.get() as other:
         end.sendall(b"hello")
         assert other.recv(10) == b"hello"
         fibril.killall(relays)
@@ -155,13 +142,13 @@ def test_a_peer_that_stalls_is_given_up_in_time(fresh: None, pair: Any) -> None:
 
 
 @pytest.mark.parametrize("how", ["stalls", "resets", "closes", "talks nonsense"])
-def test_a_handshake_with_who(fresh: None, contexts: tuple[Any, Any], how: str) -> None:
+def test_a_handshake_with_who(fresh: None, tls_contexts: tuple[Any, Any], how: str) -> None:
     server, client = plain_pair()
     server.settimeout(0.01 if how == "stalls" else LIMIT_S)
-    task = waiting(contexts[0].wrap_socket, server, True) if how != "stalls" else None
+    task = waiting(tls_contexts[0].wrap_socket, server, True) if how != "stalls" else None
     if how == "stalls":
         with pytest.raises(TimeoutError, match=r"^The handshake operation timed out$"):
-            contexts[0].wrap_socket(server, True)
+            tls_contexts[0].wrap_socket(server, True)
     elif how == "resets":
         reset(client)
     elif how == "closes":
@@ -189,7 +176,7 @@ def test_who_waits_is_told_that_another_has_closed(fresh: None, pair: Any, call:
 
 
 def test_accept_connect_and_handshake_are_told_that_another_has_closed(
-    fresh: None, contexts: tuple[Any, Any], tmp_path: Path
+    fresh: None, tls_contexts: tuple[Any, Any], tmp_path: Path
 ) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     accepting = waiting(listener.accept)
@@ -202,7 +189,7 @@ def test_accept_connect_and_handshake_are_told_that_another_has_closed(
     connecting = waiting(second.connect, str(tmp_path / "s"))
     second.close()
     server, client = plain_pair()
-    wrapped = contexts[0].wrap_socket(server, True, do_handshake_on_connect=False)
+    wrapped = tls_contexts[0].wrap_socket(server, True, do_handshake_on_connect=False)
     shaking = waiting(wrapped.do_handshake)
     wrapped.close()
     tasks = [accepting, connecting, shaking]
@@ -295,7 +282,7 @@ def test_kills_and_timeouts_at_any_time_lose_no_accepted_byte(
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("seed", range(3))
 def test_connecting_accepting_and_shaking_hands_are_killed_and_nothing_is_left(
-    fresh: None, contexts: tuple[Any, Any], seed: int
+    fresh: None, tls_contexts: tuple[Any, Any], seed: int
 ) -> None:
     chance = random.Random(seed)
     before = descriptors()
@@ -305,13 +292,13 @@ def test_connecting_accepting_and_shaking_hands_are_killed_and_nothing_is_left(
     own = descriptors()
 
     def serve() -> None:
-        with listener.accept()[0] as conn, contexts[0].wrap_socket(conn, True) as end:
+        with listener.accept()[0] as conn, tls_contexts[0].wrap_socket(conn, True) as end:
             end.sendall(end.recv(5))
 
     def ask() -> None:
         with (
             socket.create_connection(address) as conn,
-            contexts[1].wrap_socket(conn) as end,
+            tls_contexts[1].wrap_socket(conn) as end,
         ):
             end.sendall(b"hello")
             assert end.recv(5) in (b"hello", b"")

@@ -12,24 +12,9 @@ import pytest
 import fibril
 from fibril import socket, ssl
 
-trustme = pytest.importorskip("trustme")
-
 Ends = tuple[ssl.SSLSocket, ssl.SSLSocket]
 RECORD = 16384  # bytes, the most that one record carries
 MUCH = 1 << 21  # bytes: more than lies in the buffers below
-
-
-@pytest.fixture(scope="module")
-def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
-    file = tmp_path_factory.mktemp("tls") / "server.pem"
-    certificate = trustme.CA().issue_cert("example.invalid")
-    certificate.private_key_and_cert_chain_pem.write_to_path(file)
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(file)
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client.check_hostname = False
-    client.verify_mode = ssl.CERT_NONE
-    return server, client
 
 
 def tcp_pair() -> tuple[Any, Any]:
@@ -49,13 +34,13 @@ def narrow_pair() -> tuple[Any, Any]:
 
 
 @pytest.fixture
-def connect(contexts: tuple[Any, Any]) -> Iterator[Callable[..., Ends]]:
+def connect(tls_contexts: tuple[Any, Any]) -> Iterator[Callable[..., Ends]]:
     made: list[Any] = []
 
     def connected(pair: Callable[[], Any] = socket.socketpair, **options: Any) -> Ends:
         left, right = pair()
-        task = fibril.spawn(contexts[0].wrap_socket, left, server_side=True, **options)
-        client = contexts[1].wrap_socket(right, **options)
+        task = fibril.spawn(tls_contexts[0].wrap_socket, left, server_side=True, **options)
+        client = tls_contexts[1].wrap_socket(right, **options)
         made.extend([task.get(), client])
         client.sendall(b"x")  # what comes behind the handshake is out of the way
         assert task.get().recv(1) == b"x"
@@ -195,9 +180,9 @@ def test_a_closed_socket_says_so_in_the_standard_librarys_words(fresh: None, con
 
 @pytest.mark.parametrize("is_suppressed", [True, False])
 def test_an_end_without_farewell_is_an_end_or_an_error_as_the_user_says(
-    fresh: None, contexts: tuple[Any, Any], connect: Any, is_suppressed: bool
+    fresh: None, tls_contexts: tuple[Any, Any], connect: Any, is_suppressed: bool
 ) -> None:
-    if contexts[1].options & getattr(stdlib, "OP_IGNORE_UNEXPECTED_EOF", 0):
+    if tls_contexts[1].options & getattr(stdlib, "OP_IGNORE_UNEXPECTED_EOF", 0):
         is_suppressed = True  # 3.11.2 asks OpenSSL for that, whatever the user says
     server, client = connect(tcp_pair, suppress_ragged_eofs=is_suppressed)
     task = fibril.spawn(client.recv, 1)
