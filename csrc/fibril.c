@@ -17,6 +17,7 @@
 #include "core/library/private.c"
 #include "core/library/limit.c"
 #include "core/switch/cxx.c"
+#include "core/ready.c"
 #include "core/waiter.c"
 #include "core/fiber.c"
 #include "core/switch/guest.c"

@@ -216,6 +216,11 @@ bool fbl_waiter_is_owner(const fbl_waiter *waiter);
 void fbl_wake_fiber(fbl_fiber *fiber, fbl_wake why);
 void fbl_ready_fiber(fbl_fiber *fiber);
 void fbl_ready_fiber_at(fbl_fiber *fiber, uint64_t deadline_ns);
+
+/* ---- ready.c: who may run, and in which order they do --------------------------------------- */
+static inline void fbl_ready_append(fbl_fiber *fiber);
+static inline void fbl_ready_remove(fbl_fiber *fiber);
+static inline fbl_fiber *fbl_ready_take(fbl_hub *hub);
 void fbl_ready_advance(fbl_fiber *fiber, fbl_link *place);
 
 /* ---- fiber.c: one fiber's life -------------------------------------------------------------- */
@@ -252,6 +257,7 @@ struct fbl_fiber {
     void *subject; /* what it is parked on, in the embedder's terms; valid while parked */
     int fd; /* the descriptor it is parked on, while is_fd_wait */
     uint32_t stack_units; /* the size of stack it wants, in FBL_STACK_UNIT; 0: the usual one */
+    fbl_link ahead; /* in hub->ahead, beside hub->ready, if it may overtake; see ready.c */
 };
 
 void fbl_fiber_init(fbl_fiber *fiber, fbl_hub *hub);
@@ -350,6 +356,8 @@ struct fbl_event {
 
 /* ---- hub.c: prepare, block, dispatch -------------------------------------------------------- */
 #define FBL_HUB_BUDGET 64 /* switches between two looks at the kernel, however many are ready */
+#define FBL_HUB_LATE_NS 5000000 /* time between two looks, however few switches it is */
+#define FBL_HUB_STEP 16 /* switches between two glances at the clock for that, usually */
 #define FBL_HUB_EVENTS 256 /* events taken from the kernel at once */
 #define FBL_HUB_DUE 64 /* timers fired between two such looks, however many are due */
 #define FBL_PRIVATE_RANGES_MAX 64 /* thread-local variables that fibers keep, see private.c */
@@ -357,14 +365,22 @@ struct fbl_event {
 
 struct fbl_hub {
     fbl_link ready; /* fibers that may run, first in first out */
+    fbl_link ahead; /* those of them that may overtake, see ready.c; mostly empty */
+    fbl_fiber *current; /* who runs on this thread */
+    uint64_t switch_count; /* how many fibers fbl_hub_next has chosen */
+    uint64_t glance_count; /* at that many the clock is glanced at; never above look_count */
+    bool is_looking; /* the kernel and the timers are asked, and others are ready meanwhile */
+    bool is_laden; /* who was ready took long, lately: looks are by the clock */
     fbl_link idle; /* waiters for the moment when there is nothing else to do, see idle.c */
     fbl_heap_node *timers; /* root of the started timers */
     uint64_t timer_order; /* next fbl_timer.order */
-    fbl_fiber *current; /* who runs on this thread */
     fbl_fiber *main; /* the fiber that the thread itself is */
     fbl_link fibers; /* every fiber of this hub that has not ended */
-    uint64_t switch_count; /* how many fibers fbl_hub_next has chosen */
     uint64_t look_count; /* at that many the kernel is asked, however many are ready */
+    uint64_t looked_ns; /* when the kernel was asked last; by fbl_hub_glance */
+    uint64_t chosen_ns; /* when a fiber was chosen that others may be ahead of; by fbl_hub_glance */
+    uint64_t ahead_until_ns; /* for so long, those ahead may go on */
+    bool was_ahead; /* the last choice from two queues was one of `ahead` */
     uint64_t turn_count; /* how often the kernel was asked */
     uint32_t expected; /* wake-ups promised from outside (native threads, a host): no stall */
     uint32_t timer_count; /* started timers, less those that are aside */
@@ -405,8 +421,10 @@ bool fbl_hub_is_idle(const fbl_hub *hub);
 int fbl_hub_block(fbl_hub *hub, uint64_t timeout_ns);
 void fbl_hub_dispatch(fbl_hub *hub, int count);
 fbl_fiber *fbl_hub_next(fbl_hub *hub, bool is_end);
+void fbl_hub_look_soon(fbl_hub *hub);
 uint64_t fbl_clock_ns(void);
 uint64_t fbl_hub_now(fbl_hub *hub);
+uint64_t fbl_hub_glance(fbl_hub *hub);
 uint64_t fbl_hub_deadline(fbl_hub *hub, double seconds);
 void fbl_hub_notify(fbl_hub *hub);
 void fbl_hub_trim(fbl_hub *hub);

@@ -27,6 +27,7 @@ void fbl_fiber_init(fbl_fiber *fiber, fbl_hub *hub)
     *fiber = (fbl_fiber){.hub = hub, .state = FBL_FIBER_NEW};
     fiber->timer.fire = fiber_timer_fire;
     fbl_list_init(&fiber->ready);
+    fbl_list_init(&fiber->ahead);
     fbl_list_append(&hub->fibers, &fiber->all);
 }
 
@@ -55,7 +56,7 @@ void fbl_fiber_drop(fbl_fiber *fiber)
 void fbl_fiber_cancel(fbl_fiber *fiber)
 {
     assert(fiber->state == FBL_FIBER_NEW);
-    fbl_list_remove(&fiber->ready);
+    fbl_ready_remove(fiber);
     fbl_timer_cancel(fiber->hub, &fiber->timer);
     if (fiber->stack != NULL)
         fbl_stack_give(fiber->stack);
@@ -74,7 +75,7 @@ void fbl_fiber_lose(fbl_fiber *fiber)
         fbl_list_remove(&waiter->link);
     fiber->waiters = NULL;
     fbl_timer_cancel(fiber->hub, &fiber->timer);
-    fbl_list_remove(&fiber->ready);
+    fbl_ready_remove(fiber);
     fbl_list_remove(&fiber->all);
     fiber->is_held = false;
     fiber->state = FBL_FIBER_LOST;
@@ -85,7 +86,7 @@ void fbl_fiber_end_idle(fbl_fiber *fiber)
 {
     assert(fiber->state == FBL_FIBER_PARKED && fiber->hub->current != fiber);
     fbl_wake_fiber(fiber, FBL_WAKE_CLOSED);
-    fbl_list_remove(&fiber->ready);
+    fbl_ready_remove(fiber);
     fbl_list_remove(&fiber->all);
     fbl_stack_give(fiber->stack);
     fiber->stack = NULL;

@@ -6,8 +6,10 @@
  * wakes whom the kernel named. fbl_hub_next, called by the fiber that parks, loops over the three
  * until somebody is ready; a host loop, or a test, may drive the same three by itself.
  *
- * Fairness: after FBL_HUB_BUDGET switches the kernel and the timers are looked at, whatever the
- * ready queue holds, so ready work cannot starve I/O.
+ * Fairness: after FBL_HUB_BUDGET switches, or FBL_HUB_LATE_NS, the kernel and the timers are looked
+ * at, whatever the ready queue holds, so ready work cannot starve I/O. The clock is not free: where
+ * those who are ready are quick it is glanced at each FBL_HUB_STEP switches, and where they have
+ * just been found slow (`is_laden`) at each. Who is woken by such a look may overtake: ready.c.
  *
  * Invariant: only the hub's own thread runs these functions, except fbl_hub_notify.
  * Do not add: knowledge of tasks, exceptions or callbacks; they are the embedder's.
@@ -24,6 +26,7 @@ void fbl_hub_init(fbl_hub *hub, fbl_fiber *main, size_t stack_bytes, size_t stac
     hub->timer_order = 0;
     hub->switch_count = 0;
     hub->look_count = FBL_HUB_BUDGET;
+    hub->glance_count = FBL_HUB_STEP;
     hub->expected = 0;
     hub->timer_count = hub->fd_waiter_count = 0;
     hub->kept_count = 0;
@@ -33,8 +36,11 @@ void fbl_hub_init(fbl_hub *hub, fbl_fiber *main, size_t stack_bytes, size_t stac
     hub->private_count = 0;
     fbl_cxx_watch(hub);
     hub->is_choosing = hub->is_blocked = hub->is_open = false;
+    hub->is_looking = hub->is_laden = hub->was_ahead = false;
     hub->now = fbl_hub_now;
     hub->clock_offset_ns = 0;
+    hub->looked_ns = fbl_hub_glance(hub);
+    hub->chosen_ns = hub->ahead_until_ns = 0;
     hub->poller = &fbl_poller_epoll;
     hub->poller_fd = hub->wake_fd = hub->signal_fds[0] = hub->signal_fds[1] = -1;
     hub->wants_signals = false;
@@ -43,6 +49,7 @@ void fbl_hub_init(fbl_hub *hub, fbl_fiber *main, size_t stack_bytes, size_t stac
     hub->fds = NULL;
     hub->fds_length = 0;
     fbl_list_init(&hub->ready);
+    fbl_list_init(&hub->ahead);
     fbl_list_init(&hub->idle);
     fbl_list_init(&hub->fibers);
     hub->stack_bytes = stack_bytes;
@@ -148,7 +155,6 @@ static void hub_turn_idle(fbl_hub *hub, uint64_t timeout_ns)
 
 static void hub_turn(fbl_hub *hub)
 {
-    hub->look_count = hub->switch_count + FBL_HUB_BUDGET;
     hub->turn_count++;
     uint64_t timeout_ns = fbl_hub_prepare(hub);
     if (fbl_unlikely(hub->is_observed))
@@ -165,19 +171,54 @@ static void hub_turn(fbl_hub *hub)
         fbl_embed_turn_ends(hub);
 }
 
+static void hub_plan_glance(fbl_hub *hub)
+{
+    hub->glance_count = hub->switch_count + (hub->is_laden ? 1 : FBL_HUB_STEP);
+}
+
+/* Is it time to ask the kernel, though somebody is ready? */
+static bool hub_is_late(fbl_hub *hub)
+{
+    if (hub->switch_count >= hub->look_count) {
+        hub->is_laden = false;
+        return true;
+    }
+    bool is_late = (int64_t)(fbl_hub_glance(hub) - hub->looked_ns) >= FBL_HUB_LATE_NS;
+    hub->is_laden |= is_late;
+    hub_plan_glance(hub);
+    return is_late;
+}
+
+/* Nobody is ready, or the clock is to be glanced at. */
+static __attribute__((noinline)) void hub_look(fbl_hub *hub)
+{
+    bool is_somebody_ready = !fbl_list_is_empty(&hub->ready);
+    if (is_somebody_ready && !hub_is_late(hub))
+        return;
+    hub->is_laden &= is_somebody_ready;
+    hub->is_looking = is_somebody_ready;
+    hub_turn(hub);
+    hub->is_looking = false;
+    hub->looked_ns = fbl_hub_glance(hub);
+    hub->look_count = hub->switch_count + FBL_HUB_BUDGET;
+    hub_plan_glance(hub);
+}
+
+/* Has the kernel be asked at the next choice. */
+void fbl_hub_look_soon(fbl_hub *hub) { hub->look_count = hub->glance_count = hub->switch_count; }
+
 /* Who runs next; asks the kernel if nobody is ready, or if it was not asked for long. Called by a
  * fiber that leaves, which may itself be the answer. A NEW fiber gets its stack, unless the current
  * one ends (`is_end`) and can hand over its own. */
 static fbl_fiber *hub_choose(fbl_hub *hub, bool is_end)
 {
     for (;;) {
-        if (fbl_list_is_empty(&hub->ready) || hub->switch_count >= hub->look_count) {
-            hub_turn(hub);
+        if (fbl_list_is_empty(&hub->ready) || hub->switch_count >= hub->glance_count) {
+            hub_look(hub);
             continue;
         }
         hub->switch_count++;
-        fbl_fiber *fiber = fbl_container_of(hub->ready.next, fbl_fiber, ready);
-        fbl_list_remove(&fiber->ready);
+        fbl_fiber *fiber = fbl_ready_take(hub);
         assert(fiber->state != FBL_FIBER_PARKED || fiber->wake != FBL_WAKE_NONE);
         if (fbl_likely(fiber->state != FBL_FIBER_NEW || (is_end && fbl_fiber_fits(fiber))))
             return fiber;

@@ -54,7 +54,7 @@ fbl_wake fbl_yield_wait(fbl_hub *hub)
     fbl_fiber *self = hub->current;
     self->wake = FBL_WAKE_FIRED;
     assert(!fbl_fiber_is_ready(self)); /* those behind it would be lost */
-    fbl_list_append(&hub->ready, &self->ready);
+    fbl_list_append(&hub->ready, &self->ready); /* who gives way overtakes nobody */
     fiber_leave_wait(hub);
     return self->wake;
 }

@@ -28,15 +28,6 @@ static void fiber_hold(fbl_fiber *fiber)
     fbl_embed_hold(fiber);
 }
 
-static void fiber_append_ready(fbl_fiber *fiber)
-{
-    fbl_hub *hub = fiber->hub;
-    assert(!fbl_fiber_is_ready(fiber)); /* those behind it would be lost */
-    fbl_list_append(&hub->ready, &fiber->ready);
-    if (fbl_unlikely(hub->is_blocked))
-        fbl_hub_notify(hub);
-}
-
 /* Takes the fiber out of everything it waits for. */
 static void fiber_cancel_waits(fbl_fiber *fiber)
 {
@@ -91,7 +82,7 @@ void fbl_wake_fiber(fbl_fiber *fiber, fbl_wake why)
         return;
     fiber_cancel_waits(fiber);
     fiber->wake = why;
-    fiber_append_ready(fiber);
+    fbl_ready_append(fiber);
 }
 
 /* Makes a fiber run that nobody would wake: a NEW one, or a SUSPENDED one with news for it. */
@@ -102,7 +93,7 @@ void fbl_ready_fiber(fbl_fiber *fiber)
         return;
     fbl_timer_cancel(fiber->hub, &fiber->timer);
     fiber_hold(fiber);
-    fiber_append_ready(fiber);
+    fbl_ready_append(fiber);
 }
 
 /* The same, when its time has come. */
@@ -113,15 +104,6 @@ void fbl_ready_fiber_at(fbl_fiber *fiber, uint64_t deadline_ns)
     fbl_timer_start(fiber->hub, &fiber->timer, deadline_ns);
     if (fbl_unlikely(fiber->hub->is_blocked))
         fbl_hub_notify(fiber->hub);
-}
-
-/* Has a ready fiber run right after the one whose `ready` is `place`; first, for its hub's. */
-void fbl_ready_advance(fbl_fiber *fiber, fbl_link *place)
-{
-    assert(fbl_fiber_is_ready(fiber));
-    assert(place == &fiber->hub->ready || (place != &fiber->ready && fbl_list_has(place)));
-    fbl_list_remove(&fiber->ready);
-    fbl_list_prepend(place, &fiber->ready);
 }
 
 /* The fire() of every fiber's own timer. */

@@ -162,7 +162,7 @@ static PyObject *module_look_soon(PyObject *module, PyObject *unused)
     fbl_thread *thread = thread_get();
     if (thread == NULL)
         return NULL;
-    thread->hub.look_count = thread->hub.switch_count;
+    fbl_hub_look_soon(&thread->hub);
     Py_RETURN_NONE;
 }
 

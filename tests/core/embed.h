@@ -63,6 +63,7 @@ __attribute__((unused)) static int test_madvise(void *at, size_t bytes, int advi
 #include "core/library/private.c"
 #include "core/library/limit.c"
 #include "core/switch/cxx.c"
+#include "core/ready.c"
 #include "core/waiter.c"
 #include "core/fiber.c"
 #include "core/switch/guest.c"
@@ -289,7 +290,7 @@ static inline void test_open(bool is_sim)
     if (!is_sim)
         return;
     CHECK_EQUAL(fbl_sim_install(&test_hub), 0);
-    ((sim_world *)test_hub.poller_data)->now_ns = 1000000000u;
+    ((sim_world *)test_hub.poller_data)->now_ns = test_hub.looked_ns = 1000000000u;
 }
 
 static inline void test_close(void)
@@ -298,7 +299,7 @@ static inline void test_close(void)
     CHECK_EQUAL(test_main.references, 1);
     CHECK_EQUAL(test_hub.stacks.live_count, 0);
     CHECK_EQUAL(test_block_count, 0);
-    CHECK(fbl_list_is_empty(&test_hub.ready));
+    CHECK(fbl_list_is_empty(&test_hub.ready) && fbl_list_is_empty(&test_hub.ahead));
     CHECK(test_hub.fibers.next == &test_main.core.all &&
           test_hub.fibers.prev == &test_main.core.all);
     fbl_sim_remove(&test_hub);
@@ -343,7 +344,7 @@ static inline int test_switch(fbl_fiber *target)
         fbl_wake_fiber(target, FBL_WAKE_SWITCHED);
         target->wake = FBL_WAKE_SWITCHED;
     }
-    fbl_list_remove(&target->ready);
+    fbl_ready_remove(target);
     fbl_timer_cancel(&test_hub, &target->timer);
     if (!target->is_held)
         ((test_fiber *)target)->references++;

@@ -66,7 +66,7 @@ static bool is_parked(int number) { return fibers[number].core.state == FBL_FIBE
 static void look(void)
 {
     for (int turn = 0; turn < 4; turn++) {
-        test_hub.look_count = test_hub.switch_count;
+        fbl_hub_look_soon(&test_hub);
         test_yield();
     }
 }

@@ -36,7 +36,7 @@ static watch *watch_begin(watch *self, int fd, unsigned wanted)
 
 static void look(void)
 {
-    test_hub.look_count = 0;
+    fbl_hub_look_soon(&test_hub);
     test_yield();
 }
 

@@ -132,6 +132,7 @@ int fbl_sim_install(fbl_hub *hub)
     sim_exchange(hub, &fbl_poller_sim);
     hub->poller_data = world;
     hub->now = sim_now;
+    hub->looked_ns = world->now_ns;
     fbl_fd_renew(hub);
     return 0;
 }

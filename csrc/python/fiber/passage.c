@@ -143,7 +143,7 @@ static void record_claim(fbl_record *target)
         fbl_wake_fiber(fiber, FBL_WAKE_SWITCHED);
         fiber->wake = FBL_WAKE_SWITCHED;
     }
-    fbl_list_remove(&fiber->ready);
+    fbl_ready_remove(fiber);
     fbl_timer_cancel(fiber->hub, &fiber->timer);
 }
 

@@ -48,7 +48,7 @@ static __attribute__((noinline)) void spin_look_wait(fbl_thread *thread)
     }
     if (now_ns - spin->since_ns < SPIN_NS || !spin_is_welcome(thread))
         return;
-    hub->look_count = hub->switch_count; /* the kernel and the timers, too */
+    fbl_hub_look_soon(hub); /* the kernel and the timers, too */
     fiber_give_way_wait(thread);
 }
 

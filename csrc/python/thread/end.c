@@ -217,7 +217,7 @@ static void thread_stop_daemons(fbl_thread *thread)
     for (fbl_link *link = thread->hub.fibers.next; link != &thread->hub.fibers; link = link->next) {
         fbl_fiber *fiber = fbl_container_of(link, fbl_fiber, all);
         if (((fbl_record *)fiber)->is_daemon && fiber->state == FBL_FIBER_SUSPENDED)
-            fbl_list_remove(&fiber->ready); /* SAFE: still held, so never freed */
+            fbl_ready_remove(fiber); /* SAFE: still held, so never freed */
     }
 }
 
