@@ -20,7 +20,7 @@
  * Callers: waiter.c, park.c, hub.c, and who takes a fiber out of the hub's hands; the hub's own
  * thread, or any with the embedder's lock. Do not add: priorities.
  */
-#include "core/core.h"
+#include "core/warm.h"
 
 /* The next choice is one of those ahead: the others have had their turns since the last look. */
 static void ready_begin_ahead(fbl_hub *hub)
@@ -78,10 +78,10 @@ void fbl_ready_advance(fbl_fiber *fiber, fbl_link *place)
     fbl_list_prepend(ahead, &fiber->ahead);
 }
 
-/* Whose turn is it, of the two queues? */
+/* Whose turn is it, of the two queues? Where nobody computes the clock tells nothing. */
 static bool ready_is_turn_ahead(fbl_hub *hub)
 {
-    uint64_t now_ns = fbl_hub_glance(hub);
+    uint64_t now_ns = hub->is_laden ? fbl_hub_glance(hub) : hub->looked_ns;
     if (!hub->was_ahead)
         hub->ahead_until_ns = now_ns + (now_ns - hub->chosen_ns);
     else if (now_ns >= hub->ahead_until_ns) {
@@ -91,12 +91,34 @@ static bool ready_is_turn_ahead(fbl_hub *hub)
     return true;
 }
 
+static fbl_fiber *ready_of(fbl_link *link) { return fbl_container_of(link, fbl_fiber, ready); }
+static fbl_fiber *ahead_of(fbl_link *link) { return fbl_container_of(link, fbl_fiber, ahead); }
+
+/* The one who was chosen has left both queues; the two that are chosen next are warmed. */
+static void ready_warm_in_turn(fbl_hub *hub)
+{
+    if (!fbl_warm_is_worth(hub) || fbl_list_is_empty(&hub->ahead))
+        return;
+    const fbl_fiber *first = ready_of(hub->ready.next), *ahead = ahead_of(hub->ahead.next);
+    fbl_warm_stack(hub->was_ahead ? first : ahead);
+    fbl_warm_fiber(hub->was_ahead ? ahead : first);
+}
+
+static __attribute__((noinline)) void ready_warm(fbl_hub *hub)
+{
+    fbl_link *next = hub->ready.next;
+    if (next == &hub->ready || next->next == &hub->ready)
+        return;
+    fbl_warm_stack(ready_of(next));
+    fbl_warm_fiber(ready_of(next->next));
+}
+
 static __attribute__((noinline)) fbl_fiber *ready_take_in_turn(fbl_hub *hub)
 {
     hub->was_ahead = ready_is_turn_ahead(hub);
-    fbl_fiber *fiber = hub->was_ahead ? fbl_container_of(hub->ahead.next, fbl_fiber, ahead)
-                                      : fbl_container_of(hub->ready.next, fbl_fiber, ready);
+    fbl_fiber *fiber = hub->was_ahead ? ahead_of(hub->ahead.next) : ready_of(hub->ready.next);
     fbl_ready_remove(fiber);
+    ready_warm_in_turn(hub);
     return fiber;
 }
 
@@ -105,7 +127,9 @@ static inline fbl_fiber *fbl_ready_take(fbl_hub *hub)
 {
     if (fbl_unlikely(!fbl_list_is_empty(&hub->ahead)))
         return ready_take_in_turn(hub);
-    fbl_fiber *fiber = fbl_container_of(hub->ready.next, fbl_fiber, ready);
+    fbl_fiber *fiber = ready_of(hub->ready.next);
     fbl_list_remove(&fiber->ready);
+    if (fbl_unlikely(fbl_warm_is_worth(hub)))
+        ready_warm(hub);
     return fiber;
 }
