@@ -25,18 +25,8 @@ from goals import table_of_goals
 
 NAMES = (
     *("switch", "create", "sleep", "spawn", "queue", "lock", "local", "timeout"),
-    *(
-        "offload",
-        "disk",
-        "process",
-        "echo",
-        "wires",
-        "accept",
-        "memory",
-        "crowd",
-        "million",
-        "waiters",
-    ),
+    *("offload", "disk", "files", "process", "echo", "wires", "accept"),
+    *("memory", "crowd", "million", "waiters"),
 )
 
 
