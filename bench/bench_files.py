@@ -6,7 +6,6 @@ as they are: two greenlets that print into one slow pipe disturb each other.
 
 from __future__ import annotations
 
-import io
 import os
 import tempfile
 from collections.abc import Callable
@@ -22,7 +21,7 @@ LIMIT = "unpatched (limit)"
 
 
 def print_lines(effort: Effort) -> Sample:
-    with open(os.devnull, "w") as out:  # noqa: PTH123: as programs do
+    with open(os.devnull, "w", encoding="utf-8") as out:
 
         def work(count: int) -> None:
             for _ in range(count):
@@ -43,15 +42,15 @@ def write_lines(out: Any, line: Any, effort: Effort) -> Sample:
 
 
 def write_text(effort: Effort) -> Sample:
-    return write_lines(io.open(os.devnull, "w"), LINE, effort)  # noqa: PTH123, UP020
+    return write_lines(open(os.devnull, "w", encoding="utf-8"), LINE, effort)
 
 
 def write_bytes(effort: Effort) -> Sample:
-    return write_lines(io.open(os.devnull, "wb"), LINE.encode(), effort)  # noqa: PTH123, UP020
+    return write_lines(open(os.devnull, "wb"), LINE.encode(), effort)
 
 
 def read_lines(effort: Effort) -> Sample:
-    with tempfile.TemporaryFile("w+") as file:
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
         file.write(LINE * LINES_READ)
 
         def work(count: int) -> None:
