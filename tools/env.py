@@ -46,8 +46,13 @@ from typing import NamedTuple
 
 VERSION = ".".join(map(str, sys.version_info[:2]))
 BUILD = TOP / "build"
-# mysqlclient has no wheel: it is there where it can be built (Debian: libmariadb-dev, pkg-config).
-BUILT_CLIENTS = ("mysqlclient",) if all(map(shutil.which, ("mariadb_config", "pkg-config"))) else ()
+# These have no wheels: they are there where they can be built. Debian: libmariadb-dev, pkg-config;
+# libldap-dev, libsasl2-dev.
+CAN_BUILD = {
+    "mysqlclient": all(map(shutil.which, ("mariadb_config", "pkg-config"))),
+    "python-ldap": all(map(os.path.exists, ("/usr/include/ldap.h", "/usr/include/sasl/sasl.h"))),
+}
+BUILT_CLIENTS = tuple(name for name, can in CAN_BUILD.items() if can)
 DEVELOPER_MARK = BUILD / "developer"  # there: compiler warnings are errors
 SOURCES = ("csrc", "src", "meson.build", "meson.options", "pyproject.toml", "LICENSE")
 

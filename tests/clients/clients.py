@@ -15,6 +15,7 @@ CLIENTS = {
     "boto3": Entry("moto", ("Shared",)),
     "httpx": Entry("web", ("Own", "Shared")),
     "kazoo": Entry("zookeeper"),
+    "ldap": Entry("slapd"),
     "ldap3": Entry("slapd", ("Own", "Async")),
     "paramiko": Entry("sshd", ("Own", "Shared")),
     "pika": Entry("rabbitmq"),
