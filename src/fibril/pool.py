@@ -11,8 +11,10 @@ Do not add: results kept for tasks that have left. Who wants a result keeps the 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ParamSpec, TypeVar, overload
+from weakref import WeakSet
 
 from fibril import _core
 from fibril._core import Task, getcurrent
@@ -57,6 +59,7 @@ class Group(GroupMappingMixin):
         self._dying: set[Task] = set()  # kill() need not tell them again
         self._empty = _core.Event()
         self._empty.set()
+        _all.add(self)
         for greenlet in greenlets:
             self._admit(greenlet)
 
@@ -311,3 +314,19 @@ class Pool(Group):
         Switches: if it must wait. Threads: any.
         """
         return 1 if self.size is None else int(self._places.wait(timeout))
+
+
+# ---- fork ----
+
+_all: WeakSet[Group] = WeakSet()
+
+
+def _discard_lost() -> None:
+    """In the child of a fork: members that stayed in the parent have no end that could be told."""
+    for group in list(_all):
+        for member in group:
+            if member.dead:
+                group.discard(member)
+
+
+os.register_at_fork(after_in_child=_discard_lost)

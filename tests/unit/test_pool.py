@@ -11,7 +11,7 @@ from fibril import GreenletExit, Task, Timeout, getcurrent, sleep, spawn, spawn_
 from fibril.event import AsyncResult, Event
 from fibril.pool import Group, IMap, IMapUnordered, Pool, PoolFull
 from fibril.queue import Full
-from tests.conftest import Growth, Sim
+from tests.conftest import Growth, Interpreter, Sim
 
 
 def test_a_group_has_who_is_alive(sim: Sim) -> None:
@@ -481,3 +481,27 @@ def test_pools_leave_nothing_behind(sim: Sim, growth: Growth) -> None:
         pool.kill()
 
     growth.refuse(use)
+
+
+def test_in_the_child_of_a_fork_the_places_of_who_stayed_behind_are_free(
+    interpreter: Interpreter,
+) -> None:
+    out = interpreter.out("""
+        import os, fibril
+        from fibril.pool import Group, Pool
+        pool, group = Pool(2), Group()
+        def fork():
+            child = os.fork()
+            if child:
+                print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), len(pool))
+                return
+            assert set(pool) == {fibril.getcurrent()} and pool.free_count() == 1 and not group
+            assert pool.spawn(int).get() == 0
+            os._exit(7)
+        pool.spawn(fibril.sleep, 0.01)
+        group.spawn(fibril.sleep, 0.01)
+        pool.spawn(fork)
+        pool.join()
+        group.join()
+    """)
+    assert out == "7 2\n"
