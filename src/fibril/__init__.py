@@ -63,6 +63,7 @@ __all__ = [
 _MODULES = frozenset(
     {
         *(
+            "baseserver",
             "compat",
             "config",
             "drivers",
@@ -75,13 +76,15 @@ _MODULES = frozenset(
             "lock",
             "monkey",
         ),
-        *("native", "os", "pool", "queue", "select", "selectors", "signal", "socket", "ssl"),
-        *("subprocess", "task", "testing", "thread", "threadpool", "time", "timeout", "util"),
+        *("native", "os", "pool", "queue", "select", "selectors", "server", "signal", "socket"),
+        *("ssl", "subprocess", "task", "testing", "thread", "threadpool", "time", "timeout"),
+        "util",
     }
 )
 
 
 if TYPE_CHECKING:  # what __getattr__ gives: the same names
+    from fibril import baseserver as baseserver
     from fibril import compat as compat
     from fibril import config as config
     from fibril import drivers as drivers
@@ -99,6 +102,7 @@ if TYPE_CHECKING:  # what __getattr__ gives: the same names
     from fibril import queue as queue
     from fibril import select as select
     from fibril import selectors as selectors
+    from fibril import server as server
     from fibril import signal as signal
     from fibril import socket as socket
     from fibril import ssl as ssl

@@ -114,18 +114,7 @@ class socket(stdlib.socket):  # noqa: N801
 
     def accept(self) -> tuple[socket, Any]:
         """Wait for a connection; its socket, and the peer's address."""
-        kind = socket if isinstance(self, socket) else stdlib.socket
-        is_usual = kind.__init__ is _init and stdlib.getdefaulttimeout() is None
-        while True:
-            peer, address = _accept_as(self, kind if is_usual else None)
-            if not isinstance(peer, kind):
-                peer = kind(_family(self), _type(self), self.proto, peer)
-            if address is not None:  # of a kind that the native part knows
-                return peer, address
-            try:
-                return peer, peer.getpeername()
-            except OSError:
-                peer.close()  # it is gone already, as if it had never come
+        return accept_from(self, socket if isinstance(self, socket) else stdlib.socket)
 
     def connect(self, address: Any, /) -> None:
         """Connect to an address; a host's name is looked up first."""
@@ -236,6 +225,24 @@ class socket(stdlib.socket):  # noqa: N801
 
 
 _init = socket.__init__  # with it a socket need not be asked what it is
+
+
+def accept_from(listener: Any, kind: type[Any]) -> tuple[Any, Any]:
+    """Wait for a connection: its socket, of that class, and the peer's address.
+
+    Switches: if it must wait. Threads: any. Raises as `socket.accept`.
+    """
+    is_usual = kind.__init__ is _init and stdlib.getdefaulttimeout() is None
+    while True:
+        peer, address = _accept_as(listener, kind if is_usual else None)
+        if not isinstance(peer, kind):
+            peer = kind(_family(listener), _type(listener), listener.proto, peer)
+        if address is not None:  # of a kind that the native part knows
+            return peer, address
+        try:
+            return peer, peer.getpeername()
+        except OSError:
+            peer.close()  # it is gone already, as if it had never come
 
 
 def _send(sock: _socket.socket, flags: int, call: Callable[[int], int]) -> int:

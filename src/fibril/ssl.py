@@ -239,6 +239,35 @@ def cooperate(context: _Context) -> _Context:
     return context
 
 
+def context_of(
+    server_side: bool,
+    keyfile: Any = None,
+    certfile: Any = None,
+    *,
+    cert_reqs: stdlib.VerifyMode = CERT_NONE,
+    ssl_version: int | None = None,
+    ca_certs: Any = None,
+    ciphers: str | None = None,
+) -> SSLContext:
+    """A context made of what `wrap_socket` takes.
+
+    Switches: never. Threads: any. Raises ValueError where a certificate is missing.
+    """
+    if certfile is None and (server_side or keyfile is not None):
+        raise ValueError("cannot wrap a server's socket, or use a key, without a certfile")
+    usual = PROTOCOL_TLS_SERVER if server_side else PROTOCOL_TLS_CLIENT
+    context = SSLContext(usual if ssl_version is None else ssl_version)
+    context.check_hostname = False
+    context.verify_mode = cert_reqs
+    if ca_certs is not None:
+        context.load_verify_locations(ca_certs)
+    if certfile is not None:
+        context.load_cert_chain(certfile, keyfile)
+    if ciphers is not None:
+        context.set_ciphers(ciphers)
+    return context
+
+
 def wrap_socket(
     sock: Any,
     keyfile: Any = None,
@@ -258,18 +287,15 @@ def wrap_socket(
 
     Switches: if it must wait. Threads: any. Raises ValueError where a certificate is missing.
     """
-    if certfile is None and (server_side or keyfile is not None):
-        raise ValueError("cannot wrap a server's socket, or use a key, without a certfile")
-    usual = PROTOCOL_TLS_SERVER if server_side else PROTOCOL_TLS_CLIENT
-    context = SSLContext(usual if ssl_version is None else ssl_version)
-    context.check_hostname = False
-    context.verify_mode = cert_reqs
-    if ca_certs is not None:
-        context.load_verify_locations(ca_certs)
-    if certfile is not None:
-        context.load_cert_chain(certfile, keyfile)
-    if ciphers is not None:
-        context.set_ciphers(ciphers)
+    context = context_of(
+        server_side,
+        keyfile,
+        certfile,
+        cert_reqs=cert_reqs,
+        ssl_version=ssl_version,
+        ca_certs=ca_certs,
+        ciphers=ciphers,
+    )
     return context.wrap_socket(sock, server_side, **options)
 
 

@@ -40,7 +40,7 @@ ROOMS = {
     "src": (300, "what pytest loads"),
     "src/fibril": (5000, "what users import"),
     "src/fibril/_hub": (1800, "the hub's loop and watchers, and whom it tells"),
-    "src/fibril/_io": (1200, "beneath sockets and files"),
+    "src/fibril/_io": (1500, "beneath sockets, files and servers"),
     "src/fibril/cli": (600, "the command"),
     "src/fibril/compat": (900, "serving the names of others"),
     "src/fibril/compat/gevent": (2000, "gevent's modules, thin"),

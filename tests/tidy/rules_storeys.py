@@ -128,7 +128,7 @@ MODULES = (
     ("_io", "dispatch"),
     ("_hub",),
     ("signal", "select", "selectors", "socket", "ssl", "task", "pool", "threadpool", "hub", "os"),
-    ("subprocess", "fileobject"),
+    ("subprocess", "fileobject", "baseserver", "server"),
     ("libraries", "drivers", "events"),
     ("testing", "inspect"),
     ("util",),
