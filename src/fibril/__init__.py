@@ -63,6 +63,7 @@ __all__ = [
 _MODULES = frozenset(
     {
         *(
+            "backdoor",
             "baseserver",
             "compat",
             "config",
@@ -84,6 +85,7 @@ _MODULES = frozenset(
 
 
 if TYPE_CHECKING:  # what __getattr__ gives: the same names
+    from fibril import backdoor as backdoor
     from fibril import baseserver as baseserver
     from fibril import compat as compat
     from fibril import config as config

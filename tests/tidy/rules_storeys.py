@@ -128,7 +128,7 @@ MODULES = (
     ("_io", "dispatch"),
     ("_hub",),
     ("signal", "select", "selectors", "socket", "ssl", "task", "pool", "threadpool", "hub", "os"),
-    ("subprocess", "fileobject", "baseserver", "server"),
+    ("subprocess", "fileobject", "baseserver", "server", "backdoor"),
     ("libraries", "drivers", "events"),
     ("testing", "inspect"),
     ("util",),
