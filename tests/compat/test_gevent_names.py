@@ -33,6 +33,10 @@ SHARED += " get_hub_noargs greenlet_init convert_str_value_as_is LazyOnClass get
 LEFT: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "gevent": {},
+        "gevent.backdoor": {
+            "Greenlet InteractiveConsole Pool StreamServer getcurrent": "what it is made of"
+        },
+        "gevent.baseserver": {"Event Greenlet get_hub xrange": "what it is made of"},
         "gevent.core": {
             "ASYNC CHECK CHILD CLEANUP CUSTOM EMBED ERROR EVENTS FORK IDLE PERIODIC PREPARE SIGNAL"
             " STAT TIMER UNDEF": "bits of libev's that no callback is given here",
@@ -70,6 +74,11 @@ LEFT: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "gevent.resolver.blocking": {},
         "gevent.select": {"PollResult get_fileno": "parts of its poll"},
         "gevent.selectors": {},
+        "gevent.server": {
+            "AF_INET BaseServer EWOULDBLOCK GeventSocket SOCK_DGRAM SOL_SOCKET SO_REUSEADDR"
+            " SocketError": "what it is made of",
+            "DEFAULT_REUSE_ADDR": "an attribute of the classes",
+        },
         "gevent.signal": {},
         "gevent.socket": {
             "SocketMixin": "half of its class: ours is the standard library's",

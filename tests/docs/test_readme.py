@@ -61,7 +61,9 @@ NAMES = """
     def fetch(address): return f"page of {address}"
     def handler(number, frame): fibril.sleep(0); shown.append(number)
     class Server:
-        def stop(self): shown.append("stopped")
+        def stop(self, timeout=None): shown.append("stopped")
+    def handle(client, address): client.sendall(b"handled")
+    address = ("127.0.0.1", 0)
     args, value, addresses, server = (1, 2), 7, ["a", "b"], Server()
     file = io.BytesIO(b"bytes")
     call = lambda module: None
@@ -91,6 +93,9 @@ CHECKS = {
     "bound the time of anything": "True",
     "hand work over": "isinstance(result, fibril.event.AsyncResult)",
     "run no more than so many at once": "result == ['page of a', 'page of b']",
+    "serve connections (TCP, Unix sockets, TLS), a hundred at once": "result is None",
+    "end that, but let handlers finish": "'stopped' in shown",
+    "look into a running program, by telnet or the like": "result is None",
     "call what blocks, on a native thread": (
         "result.hexdigest() == hashlib.sha256(b'bytes').hexdigest()"
     ),
