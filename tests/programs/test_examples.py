@@ -21,7 +21,7 @@ from tests.programs.child import Start
 
 PRINTING = ["fibers", "hello", "queue_pipeline", "timeouts"]
 SIZES = {5: 15400, 1: 1000, 3: 4600}
-SERVING = ["echo_server", "fetch_many"]
+SERVING = ["echo_server", "fetch_many", "stream_server"]
 
 needs_fibril = pytest.mark.skipif(
     os.environ.get("FIBRIL_TEST_RUNNER") == "plain" and not importlib.util.find_spec("fibril"),
