@@ -42,6 +42,39 @@ for name in ("warm", "counted"):
     os.access("/end-" + name, 0)
     print(name, flush=True)
 """
+STREAM_SERVER = """
+import os, sys
+import fibril.socket
+from fibril.event import Event
+from fibril.server import StreamServer
+listener = fibril.socket.create_server(("127.0.0.1", 0), backlog=200)
+print(listener.getsockname()[1], flush=True)
+
+class Server(StreamServer):
+    over = Event()
+
+    def handle(self, conn, address):
+        while data := conn.recv(100):
+            conn.sendall(data)
+
+    def do_close(self, conn, address):
+        super().do_close(conn, address)
+        self.left -= 1
+        if self.left == 0:
+            self.over.set()
+
+server = Server(listener, spawn=1000)
+for name in ("warm", "counted"):
+    sys.stdin.readline()  # the clients are there
+    server.left = int(sys.argv[1])
+    server.over.clear()
+    os.access("/begin-" + name, 0)
+    server.start()
+    server.over.wait()
+    server.stop_accepting()
+    os.access("/end-" + name, 0)
+    print(name, flush=True)
+"""
 
 
 @cache
@@ -94,12 +127,14 @@ def serve(program: str, trace: Path) -> None:
 
 
 @pytest.mark.parametrize("is_patched", [False, True])
-def test_a_connection_costs_five_system_calls(tmp_path: Path, is_patched: bool) -> None:
+@pytest.mark.parametrize("program", [SERVER, STREAM_SERVER], ids=["accept", "StreamServer"])
+def test_a_connection_costs_five_system_calls(
+    tmp_path: Path, program: str, is_patched: bool
+) -> None:
     """Its request is there when it is accepted, and its end when it was answered. A share of what
     the hub asks, of the listener's mode and of memory is in it."""
     if reason := reason_to_skip():
         pytest.skip(reason)
-    program = SERVER
     if is_patched:
         program = "from fibril import monkey\nmonkey.patch_all()\n" + program
         program = program.replace("fibril.socket.", "socket.").replace("fibril.socket", "socket")
