@@ -51,7 +51,7 @@ class BackdoorServer(StreamServer):
 
     Whoever can connect can do what the program can.
 
-    Switches: never, as StreamServer; start(), stop() and serve_forever() if they must wait.
+    Switches: never, as StreamServer; stop() and serve_forever() if they must wait.
     Threads: owner; stop() and close() from any. Raises as StreamServer.
 
     >>> from fibril import socket

@@ -48,7 +48,7 @@ class BaseServer:
 
     A server is a context manager: it is stopped at the end of the block.
 
-    Switches: never; start(), stop() and serve_forever() if they must wait. Threads: owner; stop()
+    Switches: never; stop() and serve_forever() if they must wait. Threads: owner; stop()
     and close() from any. Raises TypeError or ValueError for what is no listener, or no handler.
 
     >>> import fibril

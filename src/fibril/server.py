@@ -116,7 +116,7 @@ class StreamServer(_Bound):
     A client that has not shaken hands after `handshake_timeout` seconds is closed, and one line
     says so, as for any handshake that fails.
 
-    Switches: never, as BaseServer; start(), stop() and serve_forever() if they must wait.
+    Switches: never, as BaseServer; stop() and serve_forever() if they must wait.
     Threads: owner; stop() and close() from any. Raises as BaseServer, and what is wrong with TLS.
 
     >>> import fibril
@@ -187,7 +187,7 @@ class StreamServer(_Bound):
         address: (host, port), or a path. backlog, reuse_port: the class's by default. family: by
         default the address's. A subclass may have its own.
 
-        Switches: if the host is a name to be looked up. Threads: any. Raises OSError.
+        Switches: never. Threads: any. Raises OSError.
         """
         listener = cls._bound_socket(_socket.SOCK_STREAM, address, family, reuse_port)
         listener.listen(cls.backlog if backlog is None else backlog)
@@ -304,7 +304,7 @@ class DatagramServer(_Bound):
     and the sender's address, and answers by sendto(). reuse_port: share the port with others
     (SO_REUSEPORT); the attribute of that name by default.
 
-    Switches: never, as BaseServer; start(), stop() and serve_forever() if they must wait.
+    Switches: never, as BaseServer; stop() and serve_forever() if they must wait.
     Threads: owner; stop() and close() from any. Raises as BaseServer.
 
     >>> import fibril
@@ -334,7 +334,7 @@ class DatagramServer(_Bound):
 
         Arguments as StreamServer's.
 
-        Switches: if the host is a name to be looked up. Threads: any. Raises OSError.
+        Switches: never. Threads: any. Raises OSError.
         """
         return cls._bound_socket(_socket.SOCK_DGRAM, address, family, reuse_port)
 

@@ -1,7 +1,8 @@
 """Sockets that servers make for an address: how that is written, and what is asked of the kernel.
 
-The idea: the address says the family. A path that a dead server has left is taken over; a name is
-looked up as `connect` would.
+The idea: the address says the family. A path that a dead server has left is taken over. A name is
+looked up by `bind` itself, at once, as anywhere: names to listen on are this machine's, and programs
+count on a server to listen when start() returns without having let others run.
 Threads: any. Do not add: what is done with the socket.
 """
 
@@ -13,8 +14,6 @@ import stat
 from errno import EADDRINUSE, ECONNREFUSED
 from socket import AF_INET, AF_INET6, AF_UNIX
 from typing import Any, NamedTuple, TypeVar
-
-from fibril._io.hosts import numeric_address
 
 __all__ = ["Options", "bound_socket", "parse_address"]
 
@@ -72,7 +71,7 @@ def bound_socket(
 ) -> _Socket:
     """A socket of a class and a kind, bound to an address, whose family None finds out.
 
-    Switches: if the host is a name to be looked up. Threads: any. Raises OSError.
+    Switches: never. Threads: any. Raises OSError.
     """
     if family is None:
         family, address = parse_address(address)
@@ -103,7 +102,7 @@ def _set(sock: stdlib.socket, options: Options, is_everywhere: bool) -> None:
 
 def _bind(sock: stdlib.socket, address: Any) -> None:
     try:
-        sock.bind(numeric_address(sock, address))
+        sock.bind(address)
     except OSError as error:
         if sock.family != AF_UNIX or error.errno != EADDRINUSE or not _is_left(sock, address):
             raise
