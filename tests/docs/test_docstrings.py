@@ -10,6 +10,8 @@ import pytest
 import fibril
 
 RUNNER = Path(__file__).with_name("run_examples.py")
+# Imported under other names, or by programs that are not installed here.
+OF_OTHERS = ("fibril.compat.", "fibril.contrib.")
 NOT_FOR_IMPORT = {
     "fibril.__main__",
     "fibril.inspect.fibril-gdb",
@@ -21,7 +23,7 @@ NOT_FOR_IMPORT = {
 
 def modules():
     found = pkgutil.walk_packages(fibril.__path__, "fibril.", onerror=lambda name: None)
-    names = [module.name for module in found if not module.name.startswith("fibril.compat.")]
+    names = [module.name for module in found if not module.name.startswith(OF_OTHERS)]
     return ["fibril", *(name for name in names if name not in NOT_FOR_IMPORT)]
 
 

@@ -46,6 +46,7 @@ ROOMS = {
     "src/fibril/compat/gevent": (2000, "gevent's modules, thin"),
     "src/fibril/compat/gevent/resolver": (50, "of these, what looks names up"),
     "src/fibril/compat/greenlet": (300, "greenlet's"),
+    "src/fibril/contrib": (400, "adapters for programs with workers"),
     "src/fibril/dispatch": (1800, "where a call runs"),
     "src/fibril/inspect": (2000, "what tools see"),
     "src/fibril/monkey": (1500, "patches of the standard library, and what is left of it"),

@@ -134,7 +134,7 @@ MODULES = (
     ("util",),
     ("monkey",),
     ("compat",),
-    ("cli",),
+    ("cli", "contrib"),
     ("__main__", "__init__"),
 )
 

@@ -15,10 +15,10 @@ THREADS = re.compile(r"\bThreads: (owner|any)\b")
 # Names without behaviour of their own: what they mean is said where they come from.
 ALIASES = "src/fibril/compat/"
 PRIVATE = re.compile(r"/_(?!_init__)")  # a file or folder
-# Nobody imports these from within: people do, gdb does, and the last ones are imported under the
-# names gevent and greenlet.
+# Nobody imports these from within: people do, gdb does, the next ones are imported under the names
+# gevent and greenlet, and the last by the programs that they are for.
 ENTRY_POINTS = {"fibril", "fibril.__main__", "fibril.inspect.fibril-gdb"}
-SERVED = ("fibril.compat.gevent", "fibril.compat.greenlet")
+SERVED = ("fibril.compat.gevent", "fibril.compat.greenlet", "fibril.contrib.")
 
 Definition = Function | ast.ClassDef
 
