@@ -48,6 +48,7 @@ ROOMS = {
     "src/fibril/compat/greenlet": (300, "greenlet's"),
     "src/fibril/contrib": (400, "adapters for programs with workers"),
     "src/fibril/dispatch": (1800, "where a call runs"),
+    "src/fibril/http": (1600, "HTTP, and WSGI on it"),
     "src/fibril/inspect": (2000, "what tools see"),
     "src/fibril/monkey": (1500, "patches of the standard library, and what is left of it"),
     "src/fibril/testing": (1100, "for tests of programs"),

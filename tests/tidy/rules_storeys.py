@@ -129,6 +129,8 @@ MODULES = (
     ("_hub",),
     ("signal", "select", "selectors", "socket", "ssl", "task", "pool", "threadpool", "hub", "os"),
     ("subprocess", "fileobject", "baseserver", "server", "backdoor"),
+    ("http",),
+    ("pywsgi",),
     ("libraries", "drivers", "events"),
     ("testing", "inspect"),
     ("util",),
