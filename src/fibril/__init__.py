@@ -77,9 +77,9 @@ _MODULES = frozenset(
             "lock",
             "monkey",
         ),
-        *("native", "os", "pool", "queue", "select", "selectors", "server", "signal", "socket"),
-        *("ssl", "subprocess", "task", "testing", "thread", "threadpool", "time", "timeout"),
-        "util",
+        *("native", "os", "pool", "pywsgi", "queue", "select", "selectors", "server", "signal"),
+        *("socket", "ssl", "subprocess", "task", "testing", "thread", "threadpool", "time"),
+        *("timeout", "util"),
     }
 )
 
@@ -101,6 +101,7 @@ if TYPE_CHECKING:  # what __getattr__ gives: the same names
     from fibril import native as native
     from fibril import os as os
     from fibril import pool as pool
+    from fibril import pywsgi as pywsgi
     from fibril import queue as queue
     from fibril import select as select
     from fibril import selectors as selectors
