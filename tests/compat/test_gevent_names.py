@@ -69,6 +69,12 @@ LEFT: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "gevent.lock": {"atomic": "a part of its locks"},
         "gevent.monkey": {},
         "gevent.pool": {"pass_value": "a part of its apply_async"},
+        "gevent.pywsgi": {
+            "OldMessage": "its headers_factory's class",
+            "BytesIO GreenletExit StreamServer datetime partial unquote unquote_latin1": (
+                "what it is made of"
+            ),
+        },
         "gevent.queue": {"ItemWaiter": "a part of its queues"},
         "gevent.resolver.thread": {},
         "gevent.resolver.blocking": {},
