@@ -75,6 +75,8 @@ GOALS = (
     Goal("echo, 1 connection, ≥ gevent's", "echo", "1 connection", "gevent", 1),
     Goal("TLS echo ≥ 2 times gevent's", "wires", "TLS, 64", "gevent", 2),
     Goal("TLS echo ≥ uvloop's", "wires", "TLS, 64", "uvloop protocol", 1),
+    Goal("pages ≥ 10 times gevent's", "wsgi", "64 connections", "gevent", 10),
+    Goal("pages ≥ uvicorn's", "wsgi", "64 connections", "uvicorn", 1),
     Goal("accept + close ≥ 2 times gevent's", "accept", "64 at once", "gevent", 2),
 )
 

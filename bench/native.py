@@ -15,6 +15,7 @@ PROGRAMS = {
     "echo_server": ("echo_server.c",),
     "connect_client": ("connect_client.c",),
     "accept_server": ("accept_server.c",),
+    "http_client": ("http_client.c",),
 }
 TLS_CLIENT = "echo_client_tls"
 TLS_PARTS = ("echo_client.c", "wire_tls.c", "-lssl", "-lcrypto")

@@ -25,7 +25,7 @@ from goals import table_of_goals
 
 NAMES = (
     *("switch", "create", "sleep", "spawn", "queue", "lock", "local", "timeout"),
-    *("offload", "disk", "files", "process", "echo", "wires", "accept"),
+    *("offload", "disk", "files", "process", "echo", "wires", "accept", "wsgi"),
     *("memory", "crowd", "million", "waiters"),
 )
 
