@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import fibril
 from fibril.pywsgi import WSGIHandler, WSGIServer
@@ -69,6 +71,25 @@ def test_nothing_is_left_of_a_connection(growth: Growth) -> None:
     growth.refuse(lambda: talk(server, b"garbage\r\n\r\n"))
 
 
+def test_a_client_that_never_pauses_lets_others_run(fresh: None) -> None:
+    turns: list[int] = []
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        answered.append(len(turns))
+        return hello(environ, start_response)
+
+    def other() -> None:
+        while len(answered) < 100:
+            turns.append(len(answered))
+            fibril.sleep(0)
+
+    answered: list[int] = []
+    task = fibril.spawn(other)
+    assert len(pages(ask(application, GET * 100))) == 100
+    task.get()
+    assert len(set(turns)) > 4
+
+
 # ---- refusals ----
 
 
@@ -108,6 +129,27 @@ def test_a_body_may_be_too_large(fresh: None) -> None:
         assert page(ask(echo, data + GET, handler_class=Handler)).status == 413
 
 
+PARTS = st.sampled_from(
+    [
+        *(GET, POST, CHUNKED, CONTINUE, GET[:-2], POST[:-1], CHUNKED[:-5], b"\r\n", b"\r", b"\n"),
+        *(b"GET / HTTP/1.1\r\n", b"Host: a\r\n", b"POST /?q HTTP/1.0\r\n", b"0\r\n\r\n", b"3\r\n"),
+        *(b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n", b"Upgrade: websocket\r\n"),
+        *(b"Connection: close\r\n", b"Connection: upgrade\r\n", b"abc", b" ", b":", b"\0"),
+    ]
+)
+
+
+@given(st.lists(st.one_of(PARTS, st.binary(max_size=4)), max_size=8), st.booleans())
+def test_any_bytes_get_answers_and_the_end(parts: list[bytes], is_read: bool) -> None:
+    class Handler(WSGIHandler):
+        linger_s = 0.001
+
+    server = make_server(echo if is_read else hello, handler_class=Handler)
+    for answer in pages(talk(server, b"".join(parts))):
+        assert answer.status in (100, 200, 400, 417, 501, 505)
+        assert answer.is_whole
+
+
 # ---- what is left of a body ----
 
 
@@ -124,6 +166,11 @@ def test_behind_a_large_body_that_nobody_read_the_connection_ends(fresh: None) -
 def test_the_body_is_asked_for_when_it_is_read(fresh: None) -> None:
     first, second = pages(ask(echo, CONTINUE + b"abc"))
     assert (first.status, second.status, second.body) == (100, 200, b"abc")
+
+
+def test_no_body_need_not_be_asked_for(fresh: None) -> None:
+    data = CONTINUE.replace(b": 3", b": 0")
+    assert [answer.status for answer in pages(ask(hello, data + data))] == [200, 200]
 
 
 def test_a_body_that_was_not_asked_for_ends_the_connection(fresh: None) -> None:

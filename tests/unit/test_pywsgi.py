@@ -4,6 +4,7 @@ import io
 import logging
 import pickle
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,9 +87,26 @@ def test_a_server_speaks_tls(fresh: None, tls_contexts: tuple[Any, Any]) -> None
         body = bytes(300_000)
         data = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 300000\r\n\r\n"
         with at_client.wrap_socket(socket.create_connection(server.address)) as client:
+            client.suppress_ragged_eofs = False  # the end is told, too
             client.sendall(data + body)
             got = b"".join(iter(lambda: client.recv(65536), b""))
     assert page(got).body == b"https" + body
+
+
+def test_files_are_sent_by_tls(fresh: None, tls_contexts: tuple[Any, Any], tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(range(256)) * 1000)
+
+    def application(environ: dict[str, Any], start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return environ["wsgi.file_wrapper"]((tmp_path / "file").open("rb"))
+
+    at_server, at_client = tls_contexts
+    with make_server(application, ssl_context=at_server) as server:
+        server.start()
+        with at_client.wrap_socket(socket.create_connection(server.address)) as client:
+            client.sendall(LAST)
+            got = b"".join(iter(lambda: client.recv(65536), b""))
+    assert page(got).body == bytes(range(256)) * 1000
 
 
 def test_a_server_of_a_unix_socket(fresh: None, tmp_path: Any) -> None:

@@ -37,7 +37,7 @@ from fibril.http.message import message_of, read_message
 from fibril.http.reader import Reader
 from fibril.timeout import Timeout
 
-__all__ = ["WSGIHandler"]
+__all__ = ["WSGIHandler", "say_farewell"]
 
 _PHRASES = {
     400: "Bad Request",
@@ -51,6 +51,9 @@ _PHRASES = {
     505: "HTTP Version Not Supported",
 }
 _LINGER_BYTES_MAX = 1 << 20
+# After so many requests of one connection others have a turn. Without that, three clients that sent
+# one behind the other kept all others waiting for more than a second; it costs 0.1 µs a request.
+_TURN_REQUESTS = 16
 
 
 class WSGIHandler(Answer):
@@ -123,14 +126,15 @@ class WSGIHandler(Answer):
 
     def handle(self) -> None:
         """Answer requests until the connection ends, and close it."""
+        answered = 0
         try:
-            while self.socket is not None:
-                result = self.handle_one_request()
-                if result is True:
-                    continue
-                if result is not None:
+            while self.socket is not None and (result := self.handle_one_request()) is not None:
+                if result is not True:
                     self._refuse(*result)
-                break
+                    break
+                answered += 1
+                if answered % _TURN_REQUESTS == 0:
+                    _give_way()
         finally:
             self._close()
 
@@ -149,14 +153,16 @@ class WSGIHandler(Answer):
     def _close(self) -> None:
         """Close the connection, whoever has a file of it."""
         sock = self.__dict__.pop("socket", None)
-        self.__dict__.pop("rfile", None)
+        rest = getattr(self.__dict__.pop("rfile", None), "has_more", False)
         if sock is None:
             return
         try:
             if self._is_cut:  # reset: else the end would be taken for the body's
                 sock.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
-            elif self._is_unread:
-                self._linger(sock)
+            else:
+                say_farewell(sock)
+                if self._is_unread or rest:
+                    self._linger(sock)
         except OSError:
             pass
         finally:
@@ -379,7 +385,8 @@ class WSGIHandler(Answer):
         expects = env.get("HTTP_EXPECT", "").lower() == "100-continue"
         if head is not None:
             is_chunked, expects = head.is_chunked, head.expects_continue
-        body = Input(self.rfile, self.content_length, self.socket if expects else None, is_chunked)
+        asked = self.socket if expects and (is_chunked or self.content_length) else None
+        body = Input(self.rfile, self.content_length, asked, is_chunked)
         body.bytes_max = self.body_bytes_max
         if self._limit is not None:
             body.timeout_s = self.body_timeout_s
@@ -511,6 +518,25 @@ class WSGIHandler(Answer):
             f"{(address[0] if isinstance(address, tuple) else address) or '-'} - - [{now}] "
             f'"{self.requestline or ""}" {status} {self.response_length or "-"} {took}'
         )
+
+
+def say_farewell(sock: Any) -> None:
+    """Send TLS's close_notify, if it goes out at once: who reads to the end sees that it is one.
+
+    Switches: never. Threads: owner.
+    """
+    if hasattr(sock, "do_handshake"):
+        sock.settimeout(0)
+        try:
+            sock.unwrap()
+        except (OSError, ValueError):
+            pass  # it is said; the client's is not waited for
+
+
+def _give_way() -> None:
+    """Let others run: for a client that sends faster than it is answered, nobody waits."""
+    _core.look_soon()
+    _core.sleep(0)
 
 
 def _reads_as_usual(kind: type[WSGIHandler]) -> bool:

@@ -135,6 +135,11 @@ class Reader:
                 raise TimeoutError
             self.limit(remaining_s)
 
+    @property
+    def has_more(self) -> bool:
+        """Has more come than was taken?"""
+        return bool(self._data)
+
     # ---- as a file ----
 
     @property

@@ -21,7 +21,7 @@ import fibril
 from fibril import _core
 from fibril.http import h1
 from fibril.http.environ import WSGISecureEnviron
-from fibril.http.handler import WSGIHandler
+from fibril.http.handler import WSGIHandler, say_farewell
 from fibril.http.log import ERROR, INFO, as_log
 from fibril.server import StreamServer
 from fibril.socket import getfqdn
@@ -214,12 +214,7 @@ class WSGIServer(StreamServer):
 def _end_reading(sock: Any) -> None:
     """Let whoever waits to read from a connection find its end, behind what has come."""
     try:
-        if hasattr(sock, "do_handshake"):  # TLS takes an end without farewell for an attack
-            sock.settimeout(0)
-            try:
-                sock.unwrap()
-            except (OSError, ValueError):
-                pass  # it is said; the client's will not be waited for
+        say_farewell(sock)  # an end without it would be taken for an attack
         _socket.socket.shutdown(sock, SHUT_RD)
     except OSError:
         pass  # the client was faster
