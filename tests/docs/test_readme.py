@@ -63,6 +63,7 @@ NAMES = """
     class Server:
         def stop(self, timeout=None): shown.append("stopped")
     def handle(client, address): client.sendall(b"handled")
+    def application(environ, start_response): start_response("200 OK", []); return [b"hello"]
     address = ("127.0.0.1", 0)
     args, value, addresses, server = (1, 2), 7, ["a", "b"], Server()
     file = io.BytesIO(b"bytes")
@@ -94,6 +95,7 @@ CHECKS = {
     "hand work over": "isinstance(result, fibril.event.AsyncResult)",
     "run no more than so many at once": "result == ['page of a', 'page of b']",
     "serve connections (TCP, Unix sockets, TLS), a hundred at once": "result is None",
+    "serve a WSGI application by HTTP (`pip install 'fibril[wsgi]'`)": "result is None",
     "end that, but let handlers finish": "'stopped' in shown",
     "look into a running program, by telnet or the like": "result is None",
     "call what blocks, on a native thread": (
