@@ -8,6 +8,7 @@ import pytest
 
 import fibril
 from fibril import socket
+from fibril.event import Event
 from fibril.server import StreamServer
 from tests.conftest import Growth, Interpreter, until
 from tests.serving import LIMIT_S, LOCALHOST, Gated, ask, connect, descriptors, echo, listen_to
@@ -211,6 +212,30 @@ def test_a_kill_at_any_point_leaves_no_descriptor(fresh: None) -> None:
         for client in clients:
             client.close()
         assert descriptors() == before, turns
+
+
+@pytest.mark.parametrize("timeout", [0, LIMIT_S])
+def test_a_client_in_hand_is_served_or_closed(fresh: None, timeout: float) -> None:
+    """It was accepted when the place in the pool was free, which another has taken since."""
+
+    def spawn(call: Callable[[], object]) -> None:
+        waiting.append(call)
+        place.wait()
+        fibril.spawn(call)
+
+    waiting: list[object] = []
+    place = Event()
+    server = StreamServer(LOCALHOST, lambda client, _: client.sendall(b"done"), spawn=spawn)
+    server.start()
+    with connect(server) as client:
+        until(lambda: waiting)
+        waiting.clear()
+        stopping = fibril.spawn(server.stop, timeout)
+        fibril.sleep(0.001)
+        assert server.closed
+        place.set()
+        stopping.get()
+        assert client.recv(100) == (b"done" if timeout else b"")
 
 
 def test_a_handler_killed_before_it_began_closes_its_client(fresh: None) -> None:
