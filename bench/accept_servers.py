@@ -39,6 +39,27 @@ def gevent() -> None:
     serve_fibers(gevent.socket, gevent.spawn)
 
 
+def serve_stream_server(server: Any, socket_module: Any) -> None:
+    def handle(conn: socket.socket, address: Any) -> None:
+        """The server closes it."""
+
+    server(listening(socket_module, "tcp"), handle).serve_forever()
+
+
+def fibril_server() -> None:
+    import fibril.server
+    import fibril.socket
+
+    serve_stream_server(fibril.server.StreamServer, fibril.socket)
+
+
+def gevent_server() -> None:
+    import gevent.server
+    import gevent.socket
+
+    serve_stream_server(gevent.server.StreamServer, gevent.socket)
+
+
 async def serve_streams() -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
@@ -63,6 +84,8 @@ async def serve_protocol() -> None:
 SERVERS: dict[str, Callable[[], None]] = {
     "fibril": fibril,
     "gevent": gevent,
+    "fibril StreamServer": fibril_server,
+    "gevent StreamServer": gevent_server,
     "asyncio streams": lambda: asyncio.run(serve_streams()),
     "asyncio protocol": lambda: asyncio.run(serve_protocol()),
     "uvloop streams": lambda: uvloop_run(serve_streams()),
