@@ -54,7 +54,8 @@ class _Bound(BaseServer):
     """A server that binds a socket of its own when it starts, where it was given an address."""
 
     #: Bind although connections of a former server are not quite over (SO_REUSEADDR); None: leave
-    #: it as the system has it.
+    #: it as the system has it. (Two servers of UDP that have it may bind one port: the later one
+    #: gets all.)
     reuse_addr: int | None = 1
     #: Bind although others have, of this user, that say so, too (SO_REUSEPORT): the kernel shares
     #: clients out among them.

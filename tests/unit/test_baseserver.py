@@ -307,6 +307,23 @@ def test_errors_of_accept_are_told_of_once_and_nobody_is_lost(
         assert server.delay == server.min_delay
 
 
+def test_without_a_pause_others_have_a_turn(fresh: None, told: io.StringIO) -> None:
+    class Hasty(StreamServer):
+        min_delay = -1
+        is_well = False
+
+        def do_read(self) -> Any:
+            if not self.is_well:
+                raise OSError(errno.EMFILE, "of the test")
+            return super().do_read()
+
+    with Hasty(LOCALHOST, echo) as server:
+        server.start()
+        fibril.sleep(0.001)
+        server.is_well = True
+        assert ask(server) == b"hello"
+
+
 def test_where_descriptors_run_out_nobody_is_lost(interpreter: Interpreter) -> None:
     out = interpreter.out("""
         import os, resource, sys, fibril

@@ -80,6 +80,22 @@ def test_stop_leaves_handlers_without_a_pool_alone(fresh: None) -> None:
         assert client.recv(100) == b"done"
 
 
+def test_a_closed_server_can_still_be_stopped(fresh: None) -> None:
+    """gunicorn closes, looks at the pool until its patience ends, and stops then."""
+    server = Gated(spawn=5)
+    server.start()
+    with connect(server) as client:
+        until(lambda: server.inside)
+        server.close()
+        server.close()  # nothing
+        assert (server.started, server.closed) == (False, True)
+        assert (server.pool.free_count(), server.pool.size) == (4, 5)
+        assert not hasattr(server, "socket")
+        server.stop(timeout=0)
+        assert server.was_killed == 1
+        assert client.recv(100) == b""
+
+
 @pytest.mark.parametrize("spawn", ["default", 5, None])
 def test_a_handler_may_stop_its_server(fresh: None, spawn: Any) -> None:
     def handle(client: socket.socket, address: Any) -> None:

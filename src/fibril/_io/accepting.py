@@ -176,12 +176,13 @@ class Accepting:
         self._pause()
 
     def _pause(self) -> None:
-        server = self._server
-        if server.delay >= 0:
-            pause_s = server.delay
-            server.delay = min(server.max_delay, pause_s * 2)
-            self._news.clear()
-            self._news.wait(pause_s)
+        server, pause_s = self._server, self._server.delay
+        if pause_s < 0:  # no pause; but others have a turn, who may mend what is wrong
+            sleep(0)
+            return
+        server.delay = min(server.max_delay, pause_s * 2)
+        self._news.clear()
+        self._news.wait(pause_s)
 
 
 def say(text: str) -> None:
