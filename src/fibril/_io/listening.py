@@ -1,8 +1,8 @@
 """Sockets that servers make for an address: how that is written, and what is asked of the kernel.
 
 The idea: the address says the family. A path that a dead server has left is taken over. A name is
-looked up by `bind` itself, at once, as anywhere: names to listen on are this machine's, and
-programs count on a server to listen when start() returns without having let others run.
+looked up by `bind` itself, at once: names to listen on are this machine's, and programs count on
+start() not to let others run before the server listens.
 Threads: any. Do not add: what is done with the socket.
 """
 
