@@ -318,6 +318,24 @@ def test_a_stop_ends_handshakes_and_leaves_nothing(
     assert told.getvalue() == ""
 
 
+def test_who_shakes_hands_while_the_server_stops_is_served(
+    fresh: None, tls_contexts: tuple[Any, Any], told: io.StringIO
+) -> None:
+    context, client_context = tls_contexts
+    server = StreamServer(LOCALHOST, echo_once, spawn=2, ssl_context=context)
+    server.start()
+    plain = connect(server)
+    until(lambda: server.pool)
+    stopping = fibril.spawn(server.stop, LIMIT_S)
+    fibril.sleep(0)
+    assert server.closed
+    with client_context.wrap_socket(plain) as client:
+        client.sendall(b"hello")
+        assert client.recv(100) == b"hello"
+    stopping.get()
+    assert told.getvalue() == ""
+
+
 def test_an_answer_ends_with_a_farewell_unless_the_handler_failed(
     fresh: None, tls_contexts: tuple[Any, Any]
 ) -> None:
