@@ -41,6 +41,7 @@ def test_its_version_is_the_one_that_it_tells() -> None:
     assert metadata.version("fibril") == fibril.__version__
 
 
-def test_it_needs_nothing_else_and_has_no_extras() -> None:
-    assert metadata.requires("fibril") is None
-    assert metadata.metadata("fibril").get_all("Provides-Extra") is None
+def test_it_needs_nothing_else_but_for_its_extras() -> None:
+    assert metadata.metadata("fibril").get_all("Provides-Extra") == ["wsgi"]
+    (requirement,) = metadata.requires("fibril") or []
+    assert requirement.startswith("httptools") and requirement.endswith('extra == "wsgi"')
