@@ -96,6 +96,15 @@ class Input:
         """What has the connection's socket, as `_sock`."""
         return self.rfile.raw
 
+    @property
+    def is_at_end(self) -> bool:
+        """Has all of it been taken?"""
+        if self._chunked_input_error:
+            return False
+        if self.chunked_input:
+            return self.chunk_length == 0
+        return self.position >= (self.content_length or 0)
+
     # ---- reading ----
 
     def read(self, length: int | None = None) -> bytes:
@@ -227,7 +236,7 @@ class Input:
         """
         if self._chunked_input_error:
             return False
-        if not self.chunked_input and self.position >= (self.content_length or 0):
+        if self.is_at_end:
             return True
         if self.socket is not None:
             return False

@@ -208,6 +208,7 @@ class WSGIHandler(Answer):
         if reader.closed:
             return False
         self._limit_idle(reader.limit)
+        self.requestline = None  # in the log of what is refused
         data = reader.read_head(self.head_timeout_s)
         if not data:
             return False
@@ -430,16 +431,22 @@ class WSGIHandler(Answer):
     def _leave_input(self) -> None:
         """The next request begins behind the body, whether the application has read it or not."""
         body = self.wsgi_input
+        if body is None or getattr(body, "is_at_end", False):
+            return
+        if self.close_connection or not self._pass_body(body):
+            self.close_connection = self._is_unread = True
+
+    def _pass_body(self, body: Any) -> bool:
+        """Take what the application has left of it. False: nobody knows where it ends."""
+        late = InvalidClientInput("the body did not come in time", 408)
         try:
-            if body is None or (
-                not self.close_connection and body._discard(self.discard_bytes_max)
-            ):
-                return
+            with Timeout(self.body_timeout_s, late):  # all of it: nobody has asked for it
+                return bool(body._discard(self.discard_bytes_max))
         except InvalidClientInput as error:
             self._handle_client_error(error)
         except OSError:
             pass  # the client is gone
-        self.close_connection = self._is_unread = True
+        return False
 
     def handle_error(self, t: Any, v: Any, tb: TracebackType | None) -> None:
         """The application has raised: tell of it, and answer with 500 if nothing has been sent."""
