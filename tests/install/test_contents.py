@@ -44,4 +44,5 @@ def test_its_version_is_the_one_that_it_tells() -> None:
 def test_it_needs_nothing_else_but_for_its_extras() -> None:
     assert metadata.metadata("fibril").get_all("Provides-Extra") == ["wsgi"]
     (requirement,) = metadata.requires("fibril") or []
-    assert requirement.startswith("httptools") and requirement.endswith('extra == "wsgi"')
+    assert requirement.startswith("httptools")
+    assert requirement.endswith('extra == "wsgi"')
