@@ -235,6 +235,21 @@ def test_what_is_no_field_is_an_error_and_is_not_sent(
     assert isinstance(raised[0], ValueError)  # UnicodeError is one
 
 
+@pytest.mark.parametrize("length", ["five", "3, 3"])
+def test_what_was_refused_leaves_nothing_behind(fresh: None, length: str) -> None:
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Length", "3"), ("X-First", "1")])
+        with pytest.raises(ValueError, match="no number"):
+            start_response("400 Bad", [("X-Second", "1"), ("Content-Length", length)])
+        with pytest.raises(ValueError, match="two fields"):
+            start_response("400 Bad", [("Content-Length", "1"), ("CONTENT-LENGTH", "1")])
+        return [b"abc"]
+
+    answer = page(ask(application))
+    assert (answer.status, answer.body, answer.fields["x-first"]) == (200, b"abc", "1")
+    assert "x-second" not in answer.fields
+
+
 def test_fields_of_latin_1_are_sent_as_such(fresh: None) -> None:
     got = ask(saying(fields=[("X-Name", "caf\xe9\xa0\t"), ("x-name-2", "")]))
     assert b"X-Name: caf\xe9\xa0\t\r\n" in got

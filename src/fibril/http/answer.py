@@ -68,15 +68,11 @@ def date_of(now: float) -> bytes:
 
 
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-# What the server must know of an answer, by the field's name in small letters.
-_ROLES = {
-    "connection": "_provided_connection",
-    "content-length": "provided_content_length",
-    "date": "provided_date",
-    "transfer-encoding": "_provided_coding",
-}
+# What the server must know of an answer.
+_HEEDED = frozenset(["connection", "content-length", "date", "transfer-encoding"])
 _NAMES_MAX = 512
-_names: dict[str, tuple[bytes, str | None]] = {}  # as applications write them → as sent, its role
+# As applications write them → as they are sent; and in small letters, if they are heeded.
+_names: dict[str, tuple[bytes, str | None]] = {}
 _STATUSES_MAX = 128
 _statuses: dict[str, tuple[bytes, int]] = {}
 
@@ -86,10 +82,26 @@ def _learn_name(name: Any) -> tuple[bytes, str | None]:
         raise UnicodeError(f"the name of a field must be a str, not {name!r}")
     if not name or not _TOKEN.issuperset(name):
         raise ValueError(f"cannot send a field named {name!r}: only letters, digits and -._ fit")
-    known = name.encode("latin-1"), _ROLES.get(name.lower())
+    small = name.lower()
+    known = name.encode("latin-1"), small if small in _HEEDED else None
     if len(_names) < _NAMES_MAX:
         _names[name] = known
     return known
+
+
+def _encode(name: str, value: str, said: dict[str, str]) -> tuple[bytes, bytes]:
+    """A field as bytes; if it is heeded, `said` has it afterwards."""
+    known = _names.get(name) or _learn_name(name)
+    if known[1] is not None:
+        if known[1] == "content-length" and known[1] in said:
+            raise ValueError("cannot send two fields Content-Length")
+        said[known[1]] = value
+    try:
+        if value.isprintable():
+            return known[0], value.encode("latin-1")
+    except (AttributeError, UnicodeEncodeError):
+        pass
+    return known[0], _encode_value(name, value)
 
 
 def _encode_value(name: str, value: Any) -> bytes:
@@ -161,7 +173,6 @@ class Answer:
     provided_date: Any = None
     provided_content_length: Any = None
     _provided_connection: str | None = None
-    _provided_coding: str | None = None
 
     # How it is sent.
     result: Any = None
@@ -190,49 +201,37 @@ class Answer:
             _refuse_second(exc_info)
         exc_info = None  # else a traceback would keep this frame, and this frame the traceback
         known = _statuses.get(status) or _learn_status(status)
-        self._forget_roles()
-        self.response_headers = [self._encode(name, value) for name, value in headers]
+        said: dict[str, str] = {}
+        fields = [_encode(name, value, said) for name, value in headers]
+        if said:
+            fields = self._heed(known[1], said, fields)
+        # All of it is in order: only now it takes the place of what was said before.
+        self.response_headers = fields
+        self.provided_date = said.get("date")
+        self.provided_content_length = said.get("content-length")
+        self._provided_connection = said.get("connection")
         self._orig_status = status
         self.status, self.code = known
-        if self._provided_coding is not None:  # PEP 3333: how it travels is for the server to say
-            self.response_headers = [
-                field for field in self.response_headers if field[0].lower() != b"transfer-encoding"
-            ]
-        if self._provided_connection is not None:
-            self._heed_connection(self._provided_connection)
-        if self.provided_content_length is not None:
-            self._check_length(self.provided_content_length)
         return self.write
 
-    def _forget_roles(self) -> None:
-        self.provided_date = self.provided_content_length = None
-        self._provided_connection = self._provided_coding = None
-
-    def _encode(self, name: str, value: str) -> tuple[bytes, bytes]:
-        """A field as bytes; one that has a role is noted."""
-        known = _names.get(name) or _learn_name(name)
-        if known[1] is not None:
-            if known[1] == "provided_content_length" and self.provided_content_length is not None:
-                raise ValueError("cannot send two fields Content-Length")
-            setattr(self, known[1], value)
-        try:
-            if value.isprintable():
-                return known[0], value.encode("latin-1")
-        except (AttributeError, UnicodeEncodeError):
-            pass
-        return known[0], _encode_value(name, value)
-
-    def _heed_connection(self, value: str) -> None:
-        if "close" in [word.strip().lower() for word in value.split(",")]:
+    def _heed(
+        self, code: int, said: dict[str, str], fields: list[tuple[bytes, bytes]]
+    ) -> list[tuple[bytes, bytes]]:
+        """The fields without those that are for the server to say; PEP 3333: how it travels."""
+        length = said.get("content-length")
+        if length is not None:
+            if not (length.isascii() and length.isdigit()):
+                raise ValueError(f"cannot send Content-Length: {length!r}: it is no number")
+            if code == 204 and int(length) != 0:
+                raise self.ApplicationError(
+                    f"cannot send Content-Length: {length}: an answer of {code} has no body"
+                )
+        options = said.get("connection", "").split(",")
+        if "close" in [option.strip().lower() for option in options]:
             self.close_connection = True
-
-    def _check_length(self, value: str) -> None:
-        if not (value.isascii() and value.isdigit()):
-            raise ValueError(f"cannot send Content-Length: {value!r}: it is no number")
-        if self.code == 204 and int(value) != 0:
-            raise self.ApplicationError(
-                f"cannot send Content-Length: {value}: an answer of {self.code} has no body"
-            )
+        if "transfer-encoding" in said:
+            return [field for field in fields if field[0].lower() != b"transfer-encoding"]
+        return fields
 
     def write(self, data: Any) -> None:
         """Send a part of the body, with the head before it if that is still to be sent.
