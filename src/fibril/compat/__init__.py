@@ -13,7 +13,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Sequence
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 __all__ = ["NAMES", "VERSIONS", "get_include", "install", "take_over"]
@@ -44,6 +44,9 @@ class _Finder:
             )
         if os.path.isfile(place + ".py"):
             return importlib.util.spec_from_file_location(name, place + ".py")
+        added = [folder for folder in path or () if not folder.startswith(_FOLDER)]
+        if spec := PathFinder.find_spec(name, added):  # what a program put on the package's path
+            return spec
         if not _is_importing():
             return None  # somebody only asks
         raise ModuleNotFoundError(
