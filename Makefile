@@ -10,7 +10,7 @@ BEGIN = @sed -n 's/^\($@\): *\#\# /\1: /p' Makefile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test greenlet torture natives clients core asan valgrind matrix
-.PHONY: soak check-stdlib check-aarch64 wheels bench fix clean
+.PHONY: soak check-stdlib gevent-suite check-aarch64 wheels bench fix clean
 
 help:   ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\): *## /  make \1\t/p' Makefile | expand -t 22
@@ -70,7 +70,11 @@ check-stdlib: ## Run CPython's own tests under the patch; PART=3/7: a seventh of
 	$(BEGIN)
 	$(ENV) release -- python -m tests.stdlib.check_stdlib $(PART) $(FILES)
 
-matrix: ## Run the tests on every CPython, C library and compiler found here; ALL=1: none may be missing; PART=3/7: a seventh of check-stdlib; an hour, half without that
+gevent-suite: ## Run gevent's own tests on fibril's gevent, and once on the real one; PART=3/7: a seventh of them; FILES=test__pool: that; 20 minutes
+	$(BEGIN)
+	$(ENV) release -- python -m tests.gevent_suite.check_gevent $(PART) $(FILES)
+
+matrix: ## Run the tests on every CPython, C library and compiler found here; ALL=1: none may be missing; PART=3/7: a seventh of check-stdlib and gevent-suite; an hour, half without those
 	$(BEGIN)
 	@$(PYTHON) tools/matrix.py $(if $(ALL),--all) $(if $(PART),--part=$(PART))
 

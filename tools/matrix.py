@@ -9,12 +9,12 @@ In the Debians the C programs of tests/core run as well, with each compiler that
 oldest gcc, the newest, the newest clang, and musl's. The unit tests also run on what clang builds,
 and with an old glibc.
 
-CPython's own tests under the patch (tests/stdlib) run on the newest release of each version that
-is listed in STDLIB.
+CPython's own tests under the patch (tests/stdlib), and gevent's own (tests/gevent_suite), run on
+the newest release of each version that is listed in SUITES.
 
     python3 tools/matrix.py [--all] [--part=2/5] [PYTEST-ARGUMENT…]
 
---all: what is missing is a failure, and not a skip. --part: not all of CPython's own tests.
+--all: what is missing is a failure, and not a skip. --part: not all of CPython's and gevent's.
 
 Each gets its own environment, of the kind that users have (`release` in tools/env.py). Two run side
 by side, so what they print is kept (build/matrix-*.log) and shown only when they fail.
@@ -36,8 +36,11 @@ TOP = Path(__file__).resolve().parent.parent
 BUILD = TOP / "build"
 PYTHONS = str(TOP / "tools" / "pythons")
 LIMIT_S = 1200
-STDLIB = ("3.11", "3.13", "3.14", "3.15")
-STDLIB_LIMIT_S = 4800
+SUITES = {
+    "tests.stdlib.check_stdlib": ("3.11", "3.13", "3.14", "3.15"),
+    "tests.gevent_suite.check_gevent": ("3.11", "3.13", "3.15"),
+}
+SUITE_LIMIT_S = 4800
 SIDE_BY_SIDE = 2
 PROBE = (
     "import importlib.util, os, platform, sys, sysconfig\n"
@@ -131,10 +134,13 @@ def tests(python: tuple[str, ...], *arguments: str) -> tuple[str, ...]:
     return (*python, "tools/env.py", "release", "--", *pytest)
 
 
-def stdlib(python: tuple[str, ...], part: str) -> tuple[str, ...]:
-    """The command that runs CPython's own tests, one file at a time: others run beside."""
-    check = ("python", "-m", "tests.stdlib.check_stdlib", *([part] if part else []))
-    return (*python, "tools/env.py", "release", "--", "env", "JOBS=1", *check)
+def suites(version: str, newest: Interpreter, part: str) -> Iterator[Run]:
+    """What runs others' own tests, one file at a time: another run is beside."""
+    for module, versions in SUITES.items():
+        if version in versions:
+            check = ("python", "-m", module, *([part] if part else []))
+            command = (*newest.command, "tools/env.py", "release", "--", "env", "JOBS=1", *check)
+            yield Run(f"{module.rpartition('.')[2]} on {newest.release}", command, SUITE_LIMIT_S)
 
 
 def core(name: str, compiler: str) -> tuple[str, ...]:
@@ -180,7 +186,7 @@ def carry_out(run: Run) -> bool:
 
 
 def read_arguments(given: list[str]) -> tuple[list[str], bool, str]:
-    """Those for pytest; whether nothing may be missing; which part of CPython's own tests."""
+    """Those for pytest; whether nothing may be missing; which part of the suites."""
     parts = [argument.partition("=")[2] for argument in given if argument.startswith("--part=")]
     others = [argument for argument in given if not argument.startswith(("--all", "--part="))]
     return others, "--all" in given, "".join(parts)
@@ -190,16 +196,16 @@ def main() -> None:
     arguments, is_all, part = read_arguments(sys.argv[1:])
     outcomes: dict[str, str] = {}
     absent = "MISSING" if is_all else "skipped"
-    runs, last = [], []
+    runs: list[Run] = []
+    last: list[Run] = []
     for version in supported_versions():
         found, reason = find(version)
         newest = max(found, key=age, default=None)
         for one in found:  # the newest of a version also runs what takes minutes: greenlet's own
             more = ("-m", "not torture and not natives and not clients") if one is newest else ()
             runs.append(Run(f"CPython {one.release}", tests(one.command, *more, *arguments)))
-        if newest and version in STDLIB and not arguments:
-            name = f"stdlib on {newest.release}"
-            last.append(Run(name, stdlib(newest.command, part), STDLIB_LIMIT_S))
+        if newest and not arguments:
+            last += suites(version, newest, part)
         if not found:
             outcomes[version] = absent
             print(f"--- CPython {version}: none can be used: {reason}", flush=True)

@@ -17,7 +17,7 @@ import re
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from tests.stdlib import lists, one_file
@@ -45,12 +45,12 @@ def selecting(tests: Iterable[str], option: str = "--match") -> list[str]:
     return found
 
 
-def run_through(file: str, options: list[str]) -> Run:
-    """The whole file: after one that hung or took the interpreter down, go on with the others."""
-    runs = [one_file.run(file, options)]
+def run_through(run_without: Callable[[list[str]], Run]) -> Run:
+    """The whole file: after one that hung or took the interpreter down, go on with the others, by
+    a run without those that have been seen."""
+    runs = [run_without([])]
     while is_interrupted(runs[-1]) and len(runs) <= INTERRUPTIONS_MAX:
-        seen = [test for run in runs for test in run.outcomes]
-        runs.append(one_file.run(file, [*options, *selecting(seen, "--ignore")]))
+        runs.append(run_without([test for run in runs for test in run.outcomes]))
     outcomes = {test: run.outcomes[test] for run in reversed(runs) for test in run.outcomes}
     said, seconds = "".join(run.said for run in runs), sum(run.seconds for run in runs)
     return Run(outcomes, runs[-1].code, said, seconds)
@@ -115,8 +115,13 @@ def check(file: str) -> Iterator[str]:
         return
     known = [entry for entry in lists.known(VERSION) if entry.file == file]
     hang = [entry for entry in known if entry.hangs]
-    ignored = selecting((entry.test for entry in hang + lists.unsuited(VERSION)), "--ignore")
-    run = run_through(file, [*lists.options(file), *ignored])
+    left_out = [entry.test for entry in hang + lists.unsuited(VERSION)]
+
+    def run_without(tests: list[str]) -> Run:
+        ignored = selecting([*left_out, *tests], "--ignore")
+        return one_file.run(file, [*lists.options(file), *ignored])
+
+    run = run_through(run_without)
     yield summary(file, run, len(known))
     yield from judgement(file, run, errors(file, run, known))
     for entry in hang:
@@ -147,7 +152,7 @@ def judgement(file: str, run: Run, found: dict[str, str]) -> Iterator[str]:
                 yield excerpt(run.said, test)
 
 
-def check_all(files: list[str]) -> bool:
+def check_all(check: Callable[[str], Iterable[str]], files: list[str]) -> bool:
     """Whether all is well; prints each file's lines as soon as they are there."""
     is_well = True
     with ThreadPoolExecutor(int(os.environ.get("JOBS") or 2)) as pool:
@@ -158,13 +163,18 @@ def check_all(files: list[str]) -> bool:
     return is_well
 
 
-def main() -> None:
+def asked_for(seconds: dict[str, int]) -> list[str]:
+    """The files that the command line names, or the part of all."""
     part = sys.argv[1] if len(sys.argv) > 1 and "/" in sys.argv[1] else ""
     named = [argument for argument in sys.argv[1:] if "/" not in argument]
     # Where it is ignored, as in what a shell runs in the background, all children would ignore it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    files = named or lists.part_of(lists.files(VERSION), part)
-    if not check_all(files):
+    return named or lists.part_of(seconds, part)
+
+
+def main() -> None:
+    files = asked_for(lists.files(VERSION))
+    if not check_all(check, files):
         sys.exit("check-stdlib: see the lines that begin with an exclamation mark")
     print(f"check-stdlib: all well with {len(files)} files on {sys.version.split()[0]}")
 

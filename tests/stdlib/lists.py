@@ -16,6 +16,7 @@ class Known(NamedTuple):
     reason: str
     versions: tuple[str, ...]  # none: all
     hangs: bool  # it is not run with the others, but by itself, and soon ended
+    cause: str = ""  # in a few words; several tests may have the same
 
     @property
     def file(self) -> str:
@@ -29,23 +30,26 @@ def read(name: str) -> dict[str, Any]:
 
 def known(version: str) -> list[Known]:
     """Those that fail under the patch."""
-    return entries("known", version)
+    return entries(read("known.toml")["known"], version)
 
 
 def unsuited(version: str) -> list[Known]:
     """Those that are not run, because they fail on most machines without the patch, and slowly."""
-    return entries("unsuited", version)
+    return entries(read("known.toml")["unsuited"], version)
 
 
-def entries(kind: str, version: str) -> list[Known]:
+def entries(tables: Iterable[dict[str, Any]], version: str) -> list[Known]:
+    """Each table is of one test, or of several with the same reason."""
     found = [
         Known(
-            entry["test"],
+            test,
             entry["reason"],
             tuple(entry.get("versions", ())),
             entry.get("hangs", False),
+            entry.get("cause", ""),
         )
-        for entry in read("known.toml")[kind]
+        for entry in tables
+        for test in entry.get("tests") or [entry["test"]]
     ]
     return [entry for entry in found if not entry.versions or is_of(version, entry.versions)]
 

@@ -13,8 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 HERE = Path(__file__).parent
@@ -41,6 +42,23 @@ def run(
     file: str, options: Iterable[str] = (), *, is_patched: bool = True, silence_s: float = SILENCE_S
 ) -> Run:
     """Run that file, with options for CPython's runner."""
+    arguments = [*options, file]
+    return observe(
+        file,
+        lambda path: command(path, is_patched=is_patched, options=arguments),
+        silence_s=silence_s,
+    )
+
+
+def observe(
+    file: str,
+    make_command: Callable[[Path], list[str]],
+    environ: Mapping[str, str] = MappingProxyType({}),
+    *,
+    silence_s: float = SILENCE_S,
+) -> Run:
+    """Run the command for the path of outcomes that it gets, with more variables of the process's
+    environment."""
     began = time.monotonic()
     # Short: tests make names of Unix sockets and of the longest paths of it. What a test locked up
     # may stay behind.
@@ -50,9 +68,9 @@ def run(
         path.touch()
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command(path, is_patched=is_patched, options=[*options, file]),
+                make_command(path),
                 cwd=place,
-                env=environment(place),
+                env={**environment(place), **environ},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -23,7 +23,20 @@ process = os.getpid()
 def write(outcome: str, test: Any) -> None:
     """A test that forks and goes on in the child writes nothing more there."""
     if os.getpid() == process:
-        print(outcome, test.id(), file=file, flush=True)
+        print(outcome, name_of(test), file=file, flush=True)
+
+
+def name_of(test: Any) -> str:
+    """Whoever runs other tests than CPython's may have others."""
+    return str(test.id())
+
+
+def record_all(path: str) -> None:
+    """From now on, for as long as the process lives."""
+    global file
+    file = open(path, "w", encoding="utf-8")  # noqa: SIM115
+    for method_name, outcome in OUTCOMES.items():
+        record(method_name, outcome)
 
 
 def record(method_name: str, outcome: str) -> None:
@@ -55,11 +68,8 @@ OUTCOMES = {
 
 
 def main() -> None:
-    global file
     path, *arguments = sys.argv[1:]
-    file = open(path, "w", encoding="utf-8")  # noqa: SIM115  # for as long as the process lives
-    for method_name, outcome in OUTCOMES.items():
-        record(method_name, outcome)
+    record_all(path)
     from test.libregrtest.main import main as run
 
     sys.argv[1:] = ["-v", "-u", RESOURCES, *arguments]
