@@ -14,7 +14,7 @@ from typing import Any, Generic, Self, overload
 from fibril import _core
 from fibril._core import Event
 from fibril._typing import T
-from fibril.timeout import Timeout
+from fibril.timeout import late
 
 __all__ = ["AbstractLinkable", "AsyncResult", "Event"]
 
@@ -126,7 +126,7 @@ class AsyncResult(Linked, Generic[T]):
         if self._value is not None:  # so it is set, which is asked for much faster like this
             return self._value
         if not (self._event.wait(timeout) if block else self._event.is_set()):
-            raise Timeout(timeout)
+            raise late(timeout)
         if self._exception is not None:
             try:
                 raise self._exception.with_traceback(self._traceback)
@@ -196,14 +196,16 @@ class AsyncResult(Linked, Generic[T]):
         return (type(self._exception), self._exception, self._traceback)
 
     @property
-    def hub(self) -> _core.Hub:
-        """The hub of the thread that asks: any may use it."""
-        return _core.get_hub()
+    def hub(self) -> _core.Hub | None:
+        """The hub of the thread that asks, as any may use it; None as long as nobody has waited."""
+        return self._event.hub
 
-    @property
     def linkcount(self) -> int:
-        """How many links it has."""
-        return self._event.linkcount
+        """Return how many links it has.
+
+        Switches: never. Threads: any.
+        """
+        return self._event.linkcount()
 
     def __call__(self, source: Any) -> None:
         """Take over how `source` ended, so that task.link(result) works.

@@ -16,7 +16,7 @@ from fibril import _core
 from fibril._core import Fiber, Task, getcurrent, sleep
 from fibril._hub.waiting import collect, listed
 from fibril.errors import GreenletExit
-from fibril.timeout import Deadline, Timeout
+from fibril.timeout import Deadline, late
 
 __all__ = ["joinall", "kill", "killall", "spawn_raw"]
 
@@ -109,7 +109,7 @@ def killall(
     deadline = Deadline(timeout)
     for victim in victims:
         if isinstance(victim, Task) and not _core.join_killed(victim, deadline.remaining_s()):
-            raise Timeout(timeout)
+            raise late(timeout)
 
 
 def _check_fiber(victim: object) -> None:

@@ -116,6 +116,17 @@ def with_timeout(
         del timeout  # if it struck, it has this frame: no cycle
 
 
+def late(timeout: Any) -> BaseException | type[BaseException]:
+    """What to raise when a call was given `timeout` to wait, and that is over.
+
+    Switches: never. Threads: any.
+    """
+    if not isinstance(timeout, Timeout):
+        return Timeout(timeout)
+    instead = timeout.exception
+    return timeout if instead in (None, False) or isinstance(instead, str) else instead
+
+
 class Deadline:
     """The end of `timeout` seconds from now; None means never.
 

@@ -221,7 +221,7 @@ def test_an_object_of_ones_own_is_waited_for(sim: Sim) -> None:
     door, other = Door(), Door()
     fibril.spawn_later(1, door.open)
     assert fibril.wait([door, other], timeout=2) == [door]
-    assert (door.linkcount, other.linkcount, sim.now()) == (0, 0, 2)
+    assert (door.linkcount(), other.linkcount(), sim.now()) == (0, 0, 2)
     assert fibril.wait([door]) == [door]  # it is open
     told: list[Door] = []
     other.rawlink(told.append)

@@ -38,7 +38,7 @@ def test_a_tree_hangs_tasks_below_who_spawned_them(sim: Sim) -> None:
     unbegun.name = "later"
     sleep(0)
     sleep(0)
-    assert [line.split(" at 0x")[0] for line in titles(own_tree()) if "spawned" not in line] == [
+    assert [line.split(" at 0x")[0] for line in titles(own_tree()) if "Spawned" not in line] == [
         "main fiber runs",
         '├─ task "root" (root) waits to sleep',
         '│  ├─ task "left" (child) waits for <fibril.event.Event object',
@@ -62,7 +62,8 @@ def test_details_may_be_chosen(sim: Sim) -> None:
     whole, short = own_tree().format(), own_tree().format({"running_stacks": False})
     assert "in wait_here" in whole
     assert "sleep(10)" in whole
-    assert "its tree shares {'shared': 1}" in whole
+    assert "Spawn Tree Locals: {'shared': 1}" in whole
+    assert "Parent: hub" in whole
     assert "test_details_may_be_chosen" in whole
     assert "sleep(10)" not in short
     assert own_tree().format(False) == str(own_tree())

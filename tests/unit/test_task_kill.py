@@ -19,6 +19,7 @@ from fibril import (
     sleep,
     spawn,
     spawn_later,
+    spawn_raw,
 )
 from fibril.errors import InvalidSwitchError
 from tests.conftest import Sim
@@ -56,13 +57,14 @@ def test_kill_takes_a_class_an_instance_or_a_tuple(what: Any, sim: Sim) -> None:
 
 
 @pytest.mark.parametrize("wrong", [5, "text", int, (), (5,), object()])
-def test_kill_refuses_what_is_no_exception_and_kills_nobody(wrong: Any, sim: Sim) -> None:
-    task = spawn(sleep, LONG)
+def test_who_is_killed_with_what_is_no_exception_dies_of_a_type_error(wrong: Any, sim: Sim) -> None:
+    parked, unstarted, raw = spawn(sleep, LONG), Task(sleep, LONG), spawn_raw(sleep, LONG)
     sleep(0)
-    with pytest.raises(TypeError):
+    for task in (parked, unstarted):
         task.kill(wrong)
-    assert not task.ready()
-    task.kill()
+        assert type(task.exception) is TypeError
+    killall([raw], wrong)
+    assert raw.dead
 
 
 def test_kill_before_first_switch_runs_nothing(sim: Sim) -> None:

@@ -136,6 +136,7 @@ def test_a_waiter_tells_of_itself(sim: Sim) -> None:
     assert "greenlet=None" in repr(waiter)
     waiter.switch("kept")
     assert "value='kept'" in repr(waiter)
+    assert str(waiter) == "<Waiter greenlet=None value='kept'>"
     waiter.throw(Failure)
     assert "exc_info=" in repr(waiter)
 

@@ -143,13 +143,39 @@ def test_links_are_counted_and_the_hub_is_that_of_who_asks(
     sim: Sim, make: Callable[[], Any]
 ) -> None:
     subject = make()
-    assert subject.linkcount == 0
+    assert subject.hub is None  # nobody has waited
+    assert subject.linkcount() == 0
     subject.rawlink(print)
-    assert subject.linkcount == 1
+    assert subject.linkcount() == 1
     subject.unlink(print)
-    assert subject.linkcount == 0
+    assert subject.linkcount() == 0
     assert subject.hub is Queue().hub is Channel().hub is fibril.get_hub()
     assert spawn(int).loop is fibril.get_hub().loop
+
+
+def test_a_link_may_be_taken_back_until_it_is_called(sim: Sim) -> None:
+    for make in (Event, AsyncResult, lambda: Semaphore(0), lambda: Task(int)):
+        subject: Any = make()
+        told: list[str] = []
+
+        def first(_: Any) -> None:
+            told.append("first")  # noqa: B023  # called before the next one is made
+            subject.unlink(second)  # noqa: B023
+
+        def second(_: Any) -> None:
+            told.append("second")  # noqa: B023
+
+        for link in (first, second, second):
+            subject.rawlink(link)
+        for name in ("set", "release", "start"):
+            getattr(subject, name, int)()
+        sleep(0)
+        sleep(0)
+        assert told == ["first", "second"]
+        subject.rawlink(second)  # told at once, as it is ready
+        subject.unlink(second)
+        sleep(0)
+        assert told == ["first", "second"]
 
 
 class _Garbage:

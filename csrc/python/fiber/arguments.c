@@ -10,23 +10,6 @@
 PyObject *fbl_timeout_class; /* fibril.timeout.Timeout, given by set_timeout_class */
 PyObject *fbl_empty_tuple;
 
-/* A number of seconds. -1: an exception that says what it should have been. */
-static int seconds_read(PyObject *seconds, double *value)
-{
-    *value = PyFloat_AsDouble(seconds);
-    if (*value == -1.0 && PyErr_Occurred()) {
-        if (PyErr_ExceptionMatches(PyExc_TypeError))
-            PyErr_Format(PyExc_TypeError,
-                         "cannot wait %R: a time must be a number of seconds, or None.", seconds);
-        return -1;
-    }
-    if (*value != *value) {
-        PyErr_SetString(PyExc_ValueError, "cannot wait nan seconds: give a number, or None.");
-        return -1;
-    }
-    return 0;
-}
-
 /* The arguments of a call by vector, in the order of `known` (its first entry tells the usage, its
  * last is NULL); what is not given stays as it is. -1: an exception. */
 static int arguments_read(const fbl_call *call, PyObject *names, const char *const *known,
@@ -54,28 +37,109 @@ static int arguments_read(const fbl_call *call, PyObject *names, const char *con
     return -1;
 }
 
-/* None: for ever. A number: seconds from now; what is past or 0 is due at once. */
+/* ---- how long to wait ---- */
+
+/* A number of seconds. -1: an exception that says what it should have been. */
+static int seconds_read(PyObject *seconds, double *value)
+{
+    *value = PyFloat_AsDouble(seconds);
+    if (*value == -1.0 && PyErr_Occurred()) {
+        if (PyErr_ExceptionMatches(PyExc_TypeError))
+            PyErr_Format(PyExc_TypeError,
+                         "cannot wait %R: a time must be a number of seconds, or None.", seconds);
+        return -1;
+    }
+    if (*value != *value) {
+        PyErr_SetString(PyExc_ValueError, "cannot wait nan seconds: give a number, or None.");
+        return -1;
+    }
+    return 0;
+}
+
+static bool seconds_are_timeout(PyObject *seconds)
+{
+    return fbl_timeout_class != NULL &&
+           PyObject_TypeCheck(seconds, (PyTypeObject *)fbl_timeout_class);
+}
+
+/* Its seconds from now; never if it is pending, because then it strikes by itself. */
+static int timeout_to_deadline(fbl_thread *thread, PyObject *timeout, uint64_t *deadline_ns)
+{
+    PyObject *pending = PyObject_GetAttrString(timeout, "pending");
+    int is_pending = pending == NULL ? -1 : PyObject_IsTrue(pending);
+    Py_XDECREF(pending);
+    if (is_pending != 0)
+        return is_pending < 0 ? -1 : 0;
+    PyObject *seconds = PyObject_GetAttrString(timeout, "seconds");
+    double value = 0;
+    int rc = seconds == NULL ? -1 : 0;
+    if (rc == 0 && seconds != Py_None && (rc = seconds_read(seconds, &value)) == 0)
+        *deadline_ns = fbl_hub_deadline(&thread->hub, value);
+    Py_XDECREF(seconds);
+    return rc;
+}
+
+/* None: for ever. A number: seconds from now; what is past or 0 is due at once. A Timeout: its
+ * seconds, as in gevent. */
 static int seconds_to_deadline(fbl_thread *thread, PyObject *seconds, uint64_t *deadline_ns)
 {
     double value;
     *deadline_ns = FBL_NEVER;
     if (seconds == NULL || seconds == Py_None)
         return 0;
+    if (fbl_unlikely(PyExceptionInstance_Check(seconds)) && seconds_are_timeout(seconds))
+        return timeout_to_deadline(thread, seconds, deadline_ns);
     if (seconds_read(seconds, &value) < 0)
         return -1;
     *deadline_ns = fbl_hub_deadline(&thread->hub, value);
     return 0;
 }
 
-/* Raises fibril.Timeout(seconds). */
+/* Raises fibril.Timeout(seconds), or the Timeout that was given in their place. */
 static PyObject *timeout_raise(PyObject *seconds)
 {
-    PyObject *error = PyObject_CallFunctionObjArgs(fbl_timeout_class, seconds, NULL);
+    PyObject *error = PyExceptionInstance_Check(seconds)
+                          ? Py_NewRef(seconds)
+                          : PyObject_CallFunctionObjArgs(fbl_timeout_class, seconds, NULL);
     if (error != NULL) {
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
         Py_DECREF(error);
     }
     return NULL;
+}
+
+/* Raises the exception that it has for others to throw; false: it would throw itself. */
+static bool timeout_raise_other(PyObject *timeout)
+{
+    PyObject *exception = PyObject_GetAttrString(timeout, "exception");
+    if (exception == NULL)
+        return true;
+    bool is_other = exception != Py_None && exception != Py_False && !PyUnicode_Check(exception);
+    if (is_other && PyExceptionInstance_Check(exception))
+        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    else if (is_other)
+        PyErr_SetNone(exception);
+    Py_DECREF(exception);
+    return is_other;
+}
+
+/* The wait is over that a Timeout was given for, and so is that. What it has thrown itself is told
+ * as being late, which its caller raises or not. */
+static fbl_parked timeout_end(PyObject *timeout, fbl_parked how)
+{
+    PyObject *raised = PyErr_GetRaisedException();
+    PyObject *done = PyObject_CallMethod(timeout, "cancel", NULL);
+    Py_XDECREF(done);
+    if (done == NULL) {
+        Py_XDECREF(raised);
+        return PARK_RAISED;
+    }
+    if (raised == timeout) {
+        Py_DECREF(raised);
+        return PARK_LATE;
+    }
+    PyErr_SetRaisedException(raised);
+    return how == PARK_LATE && timeout_raise_other(timeout) ? PARK_RAISED : how;
 }
 
 /* ---- values that travel ---- */

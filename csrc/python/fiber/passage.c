@@ -268,8 +268,9 @@ static fbl_parked fiber_refuse_value(PyObject *value)
 {
     if (value != NULL) {
         errors_refuse(fbl_error_invalid_switch,
-                      "this fiber was waiting and got a switch(%R) by hand instead. Use an Event, "
-                      "an AsyncResult or a Queue to hand something to a waiting fiber.",
+                      "Invalid switch: this fiber was waiting and got a switch(%R) by hand "
+                      "instead. Use an Event, an AsyncResult or a Queue to hand something to a "
+                      "waiting fiber.",
                       value);
         Py_DECREF(value);
     }
@@ -348,6 +349,7 @@ static fbl_thread *call_prepare_wait(fbl_call *call, PyObject *timeout, fbl_park
     fbl_record *self = call_begin(thread, call);
     int rc = seconds_to_deadline(thread, timeout, &park->deadline_ns);
     call_end(self, call);
+    park->timeout = timeout_given(timeout);
     return rc < 0 ? NULL : thread;
 }
 
@@ -356,6 +358,8 @@ static fbl_parked call_park_wait(fbl_thread *thread, fbl_call *call, const fbl_p
 {
     fbl_record *self = call_begin(thread, call);
     fbl_parked how = fiber_park_wait(thread, park);
+    if (fbl_unlikely(park->timeout != NULL))
+        how = timeout_end(park->timeout, how);
     call_end(self, call);
     return how;
 }

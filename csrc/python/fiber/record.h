@@ -77,6 +77,8 @@ struct fbl_thread {
     fbl_record *main; /* the fiber that the thread itself is */
     fbl_record *hub_fiber; /* runs the callbacks; NULL until somebody asks for it */
     PyObject *callbacks; /* list of (fn, args) that the hub fiber will call, or NULL */
+    PyObject *batch; /* borrowed: such a list that it is calling now, or NULL */
+    Py_ssize_t batch_next; /* the first of those that it has not called yet */
     fbl_link told; /* timers and watches that the hub fiber will call, see notice.c */
     uint64_t told_round; /* how often it has called those */
     PyObject *value; /* travels with a switch by hand: what a fiber's own switch returns, or what
@@ -235,7 +237,14 @@ typedef struct {
     PyObject *subject; /* for reports: borrowed, alive while parked; or NULL */
     fbl_waiter *waiter; /* on the caller's stack; or NULL: only the deadline */
     fbl_link *list; /* where the waiter is listed */
+    PyObject *timeout; /* a Timeout that was given for the wait: borrowed; or NULL */
 } fbl_park;
+
+/* What a call was given to wait for, if it is a Timeout: who gave a number gets NULL. */
+static inline PyObject *timeout_given(PyObject *seconds)
+{
+    return seconds != NULL && fbl_unlikely(PyExceptionInstance_Check(seconds)) ? seconds : NULL;
+}
 
 /* Around what may wait, in a method called by vector: tells the collector how (see eval_stack.h).
  * SAFE: `call` lives on the stack of the current fiber, and is taken back before it goes. */
@@ -264,6 +273,7 @@ static inline bool fiber_is_plain_switch(const fbl_thread *thread, const fbl_rec
 static inline PyObject *fiber_plain_switch(fbl_thread *thread, fbl_record *target, PyObject *value);
 static PyObject *fiber_switch(fbl_thread *thread, fbl_record *target, PyObject *value);
 static PyObject *fiber_throw_and_return_switch(fbl_thread *thread, fbl_record *target);
+static fbl_parked timeout_end(PyObject *timeout, fbl_parked how);
 static fbl_parked fiber_park_wait(fbl_thread *thread, const fbl_park *park);
 static fbl_thread *call_prepare_wait(fbl_call *call, PyObject *timeout, fbl_park *park);
 static fbl_parked call_park_wait(fbl_thread *thread, fbl_call *call, const fbl_park *park);

@@ -8,7 +8,7 @@
  * Callers: fibril.testing, fibril.deadline; on the hub's own thread.
  * Do not add: policy about who may enter such a world, and what becomes of whom: fibril/testing.py.
  */
-#include "python/fiber/record.h"
+#include "python/hub/hub.h"
 
 static PyObject *module_now(PyObject *module, PyObject *unused)
 {
@@ -31,7 +31,10 @@ static PyObject *module_deadline_ns(PyObject *module, PyObject *seconds)
     (void)module;
     uint64_t deadline_ns;
     fbl_thread *thread = thread_get();
-    if (thread == NULL || seconds_to_deadline(thread, seconds, &deadline_ns) < 0)
+    if (thread == NULL)
+        return NULL;
+    if (!timeout_take_over(seconds, &deadline_ns) &&
+        seconds_to_deadline(thread, seconds, &deadline_ns) < 0)
         return NULL;
     return PyLong_FromUnsignedLongLong(deadline_ns);
 }

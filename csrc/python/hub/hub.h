@@ -12,6 +12,7 @@
 
 /* ---- hub_fiber.c: the fiber that runs callbacks ---- */
 static int hub_call_soon(fbl_thread *thread, PyObject *fn, PyObject *args);
+static int hub_take_back(PyObject *fn, const PyObject *self);
 static void hub_wake(fbl_record *record);
 static bool hub_consult(fbl_thread *thread, const char *method);
 static fbl_record *hub_body(fbl_record *record);
@@ -49,19 +50,23 @@ static int notice_may_start(PyObject *self);
 static PyObject *notice_started(PyObject *self);
 
 /* ---- timeout_type.c ---- */
+extern PyTypeObject fbl_timeout_type;
 static void timeouts_release(fbl_thread *thread);
 static int timeouts_append(const fbl_thread *thread, PyObject *list);
+static bool timeout_take_over(PyObject *object, uint64_t *deadline_ns);
 
 /* ---- link.c: callbacks that are told when something is ready ---- */
-extern const char fbl_link_add_doc[], fbl_link_remove_doc[];
+extern const char fbl_link_add_doc[], fbl_link_remove_doc[], fbl_link_count_doc[];
 typedef bool link_question(PyObject *self);
 static PyObject *link_add(PyObject **links, PyObject *self, PyObject *callback,
                           link_question *is_ready);
-static PyObject *link_remove(PyObject **links, PyObject *callback);
+static PyObject *link_remove(PyObject **links, PyObject *self, PyObject *callback);
 static int link_tell_all(PyObject **links, PyObject *self);
 static int links_make(PyObject **links);
 static PyObject *link_count(PyObject *links);
 static PyObject *link_get_hub(PyObject *self, void *unused);
+#define FBL_HUB_DOC                                                                                \
+    "The hub of the thread that asks, as any may use it; None as long as nobody has waited."
 
 /* ---- sleep.c ---- */
 extern PyObject *fbl_may_give_way; /* a function; see set_may_give_way */

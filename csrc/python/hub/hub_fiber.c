@@ -60,14 +60,19 @@ static void hub_run_callbacks(fbl_thread *thread)
 {
     PyObject *callbacks = thread->callbacks;
     thread->callbacks = NULL;
+    thread->batch = callbacks;
     for (Py_ssize_t i = 0; callbacks != NULL && i < PyList_GET_SIZE(callbacks); i++) {
         PyObject *entry = PyList_GET_ITEM(callbacks, i);
+        thread->batch_next = i + 1;
+        if (entry == Py_None)
+            continue; /* taken back */
         PyObject *fn = PyTuple_GET_ITEM(entry, 0);
         PyObject *done = PyObject_Call(fn, PyTuple_GET_ITEM(entry, 1), NULL);
         if (done == NULL)
             hub_report_error(thread, fn);
         Py_XDECREF(done);
     }
+    thread->batch = NULL;
     Py_XDECREF(callbacks);
 }
 
@@ -172,6 +177,48 @@ static int hub_call_soon(fbl_thread *thread, PyObject *fn, PyObject *args)
     Py_DECREF(entry);
     if (rc == 0)
         hub_wake(record);
+    return rc;
+}
+
+/* Is it a call with that one argument? */
+static bool call_is_of(PyObject *entry, const PyObject *self)
+{
+    if (entry == Py_None)
+        return false;
+    PyObject *args = PyTuple_GET_ITEM(entry, 1);
+    return PyTuple_GET_SIZE(args) == 1 && PyTuple_GET_ITEM(args, 0) == self;
+}
+
+/* None in the place of the first fn(self) from `place` on. 1: there was one; 0: none; -1: an
+ * exception. Equality may run any code, so each step holds what it looks at. */
+static int calls_take_back(PyObject *calls, Py_ssize_t place, PyObject *fn, const PyObject *self)
+{
+    int rc = 0;
+    Py_INCREF(calls);
+    for (Py_ssize_t i = place; rc == 0 && i < PyList_GET_SIZE(calls); i++) {
+        PyObject *entry = PyList_GET_ITEM(calls, i);
+        if (!call_is_of(entry, self))
+            continue;
+        Py_INCREF(entry);
+        rc = PyObject_RichCompareBool(PyTuple_GET_ITEM(entry, 0), fn, Py_EQ);
+        if (rc > 0 && PyList_GET_ITEM(calls, i) == entry)
+            (void)PyList_SetItem(calls, i, Py_NewRef(Py_None));
+        Py_DECREF(entry);
+    }
+    Py_DECREF(calls);
+    return rc;
+}
+
+/* fn(self), which this thread's hub was to call, and has not begun to, is not wanted any more. 1:
+ * there was one; 0: none; -1: an exception. */
+static int hub_take_back(PyObject *fn, const PyObject *self)
+{
+    const fbl_thread *thread = fbl_this_thread;
+    int rc = 0;
+    if (thread != NULL && thread->batch != NULL)
+        rc = calls_take_back(thread->batch, thread->batch_next, fn, self);
+    if (rc == 0 && thread != NULL && thread->callbacks != NULL)
+        rc = calls_take_back(thread->callbacks, 0, fn, self);
     return rc;
 }
 

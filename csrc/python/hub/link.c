@@ -59,9 +59,10 @@ static PyObject *link_add(PyObject **links, PyObject *self, PyObject *callback,
     return rc < 0 ? NULL : Py_NewRef(Py_None);
 }
 
-/* unlink(): takes back the first link that is equal. Equality may run any code, so each step holds
- * what it looks at, and looks at the list anew. */
-static PyObject *link_remove(PyObject **links, PyObject *callback)
+/* unlink(): takes back the first link that is equal, or else the call of one that was told and has
+ * not begun. Equality may run any code, so each step holds what it looks at, and looks at the list
+ * anew. */
+static PyObject *link_remove(PyObject **links, PyObject *self, PyObject *callback)
 {
     PyObject *list = Py_XNewRef(*links);
     int rc = 0;
@@ -74,6 +75,8 @@ static PyObject *link_remove(PyObject **links, PyObject *callback)
             rc = -1;
     }
     Py_XDECREF(list);
+    if (rc == 0)
+        rc = hub_take_back(callback, self);
     return rc < 0 ? NULL : Py_NewRef(Py_None);
 }
 
@@ -97,7 +100,8 @@ static PyObject *link_count(PyObject *links)
     return PyLong_FromSsize_t(links == NULL ? 0 : PyList_GET_SIZE(links));
 }
 
-/* The attribute `hub`, which gevent's primitives have: that of the thread that asks. */
+/* The attribute `hub`, which gevent's primitives have: that of the thread that asks, because any
+ * may use them. Locks and events have none until somebody waits, as gevent's. */
 static PyObject *link_get_hub(PyObject *self, void *unused)
 {
     (void)self;
@@ -113,3 +117,5 @@ const char fbl_link_add_doc[] =
 const char fbl_link_remove_doc[] = "unlink($self, callback, /)\n--\n\n"
                                    "Take back a link; one that is not there is no error.\n\n"
                                    "Switches: never. Threads: any.";
+const char fbl_link_count_doc[] = "linkcount($self, /)\n--\n\nHow many links it has.\n\n"
+                                  "Switches: never. Threads: any.";

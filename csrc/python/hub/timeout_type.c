@@ -146,6 +146,17 @@ static void timeout_cancel_now(PyObject *object)
     Py_CLEAR(self->thrown);
 }
 
+/* When it would strike, if it is pending, and then it does not any more: whoever was given it as
+ * the time to wait sees to that. */
+static bool timeout_take_over(PyObject *object, uint64_t *deadline_ns)
+{
+    if (!PyObject_TypeCheck(object, &fbl_timeout_type) || !timeout_of(object)->core.is_started)
+        return false;
+    *deadline_ns = timeout_of(object)->core.deadline_ns;
+    timeout_cancel_now(object);
+    return true;
+}
+
 /* The thread ends: nobody will be struck any more. What a dropped one starts meanwhile is left to
  * the hub, which forgets its timers. */
 static void timeouts_release(fbl_thread *thread)

@@ -13,6 +13,7 @@ typedef struct {
     PyObject *weakrefs; /* weak references to it */
     PyObject *links;    /* owned: list of callbacks for set(), or NULL; see link.c */
     bool is_set;        /* the flag */
+    bool was_waited_for; /* has anybody waited, or linked? For the attribute `hub` alone */
 } event_object;
 
 static event_object *event_of(PyObject *self) { return (event_object *)self; }
@@ -55,12 +56,13 @@ static bool event_is_ready(PyObject *self) { return event_of(self)->is_set; }
 
 static PyObject *event_rawlink(PyObject *self, PyObject *callback)
 {
+    event_of(self)->was_waited_for = true;
     return link_add(&event_of(self)->links, self, callback, event_is_ready);
 }
 
 static PyObject *event_unlink(PyObject *self, PyObject *callback)
 {
-    return link_remove(&event_of(self)->links, callback);
+    return link_remove(&event_of(self)->links, self, callback);
 }
 
 static PyObject *event_wait(PyObject *self, PyObject *const *args, Py_ssize_t count,
@@ -72,12 +74,13 @@ static PyObject *event_wait(PyObject *self, PyObject *const *args, Py_ssize_t co
     if (arguments_read(&call, names, known, &timeout) < 0)
         return NULL;
     fbl_waiter waiter = {0};
-    fbl_park park = {FBL_NEVER, "for", self, &waiter, &event_of(self)->waiters};
+    fbl_park park = {FBL_NEVER, "for", self, &waiter, &event_of(self)->waiters, NULL};
     fbl_thread *thread = NULL;
     if (!event_of(self)->is_set && (thread = call_prepare_wait(&call, timeout, &park)) == NULL)
         return NULL;
     if (event_of(self)->is_set)
         Py_RETURN_TRUE;
+    event_of(self)->was_waited_for = true;
     fbl_parked how = call_park_wait(thread, &call, &park);
     return how == PARK_RAISED ? NULL : PyBool_FromLong(how == PARK_FIRED);
 }
@@ -121,6 +124,12 @@ PyDoc_STRVAR(event_wait_doc,
              "Wait until the flag is set: True, or False after `timeout` seconds.\n\n"
              "Switches: if it must wait. Threads: any.");
 
+static PyObject *event_linkcount(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return link_count(event_of(self)->links);
+}
+
 static PyMethodDef event_methods[] = {
     {"set", event_set, METH_NOARGS, event_set_doc},
     {"clear", event_clear_flag, METH_NOARGS, event_clear_doc},
@@ -130,18 +139,17 @@ static PyMethodDef event_methods[] = {
     {"wait", (PyCFunction)(void (*)(void))event_wait, FAST_KEYWORDS, event_wait_doc},
     {"rawlink", event_rawlink, METH_O, fbl_link_add_doc},
     {"unlink", event_unlink, METH_O, fbl_link_remove_doc},
+    {"linkcount", event_linkcount, METH_NOARGS, fbl_link_count_doc},
     {0},
 };
 
-static PyObject *event_get_linkcount(PyObject *self, void *unused)
+static PyObject *event_get_hub(PyObject *self, void *unused)
 {
-    (void)unused;
-    return link_count(event_of(self)->links);
+    return event_of(self)->was_waited_for ? link_get_hub(self, unused) : Py_NewRef(Py_None);
 }
 
 static PyGetSetDef event_getset[] = {
-    {"hub", link_get_hub, NULL, "The hub of the thread that asks: any may use it.", NULL},
-    {"linkcount", event_get_linkcount, NULL, "How many links it has.", NULL},
+    {"hub", event_get_hub, NULL, FBL_HUB_DOC, NULL},
     {0},
 };
 

@@ -16,6 +16,7 @@ typedef struct {
     Py_ssize_t count;    /* free permits */
     fbl_link acquirers; /* waiters that want a permit, in order */
     fbl_link watchers;  /* waiters that only want to know when one is free */
+    bool was_waited_for; /* has anybody waited, or linked? For the attribute `hub` alone */
 } fbl_gate;
 
 static inline void gate_init(fbl_gate *gate, Py_ssize_t count)
@@ -51,12 +52,13 @@ static inline fbl_parked gate_acquire_wait(fbl_gate *gate, fbl_call *call, int b
                                            PyObject *timeout)
 {
     fbl_waiter waiter = {0};
-    fbl_park park = {FBL_NEVER, "to acquire", call->self, &waiter, &gate->acquirers};
+    fbl_park park = {FBL_NEVER, "to acquire", call->self, &waiter, &gate->acquirers, NULL};
     fbl_thread *thread = NULL;
     if (!blocking || gate->count > 0)
         return gate_try(gate) ? PARK_FIRED : PARK_LATE;
     if ((thread = call_prepare_wait(call, timeout, &park)) == NULL)
         return PARK_RAISED;
+    gate->was_waited_for = true;
     if (gate_try(gate))
         return PARK_FIRED;
     fbl_parked how = call_park_wait(thread, call, &park);

@@ -9,6 +9,7 @@
  * on has no owner until the fiber that got it runs.
  * Threads: any. Do not add: what a semaphore has for those who need no owner (links, watchers).
  */
+#include "python/hub/hub.h"
 #include "python/hub/spin.h"
 #include "python/primitives/semaphore.h"
 
@@ -313,6 +314,25 @@ PyTypeObject fbl_thread_rlock_type = {
     .tp_weaklistoffset = offsetof(rlock_object, weakrefs),
 };
 
+/* What others have in two parts is one here: the lock within is the lock. */
+static PyObject *rlock_get_block(PyObject *self, void *unused)
+{
+    (void)unused;
+    return Py_NewRef(self);
+}
+
+static PyObject *rlock_get_hub(PyObject *self, void *unused)
+{
+    bool was_waited_for = ((rlock_object *)self)->gate.was_waited_for;
+    return was_waited_for ? link_get_hub(self, unused) : Py_NewRef(Py_None);
+}
+
+static PyGetSetDef rlock_getset[] = {
+    {"_block", rlock_get_block, NULL, "The lock itself: for who looks into gevent's.", NULL},
+    {"hub", rlock_get_hub, NULL, FBL_HUB_DOC, NULL},
+    {0},
+};
+
 PyDoc_STRVAR(rlock_doc, "RLock(hub=None)\n--\n\n"
                         "A lock that the fiber which owns it may acquire again.\n\n"
                         "hub: ignored, for gevent's signature. Switches: never. Threads: any.\n\n"
@@ -334,5 +354,6 @@ PyTypeObject fbl_rlock_type = {
     .tp_traverse = rlock_traverse,
     .tp_clear = rlock_clear,
     .tp_methods = rlock_methods,
+    .tp_getset = rlock_getset,
     .tp_weaklistoffset = offsetof(rlock_object, weakrefs),
 };

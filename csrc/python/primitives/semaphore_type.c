@@ -13,10 +13,11 @@
 static fbl_parked gate_watch_wait(fbl_gate *gate, fbl_call *call, PyObject *timeout)
 {
     fbl_waiter waiter = {0};
-    fbl_park park = {FBL_NEVER, "to see free", call->self, &waiter, &gate->watchers};
+    fbl_park park = {FBL_NEVER, "to see free", call->self, &waiter, &gate->watchers, NULL};
     fbl_thread *thread = NULL;
     if (gate->count == 0 && (thread = call_prepare_wait(call, timeout, &park)) == NULL)
         return PARK_RAISED;
+    gate->was_waited_for = true;
     return gate->count > 0 ? PARK_FIRED : call_park_wait(thread, call, &park);
 }
 
@@ -127,12 +128,13 @@ static bool semaphore_has_permit(PyObject *self) { return semaphore_gate(self)->
 
 static PyObject *semaphore_rawlink(PyObject *self, PyObject *callback)
 {
+    semaphore_gate(self)->was_waited_for = true;
     return link_add(semaphore_links(self), self, callback, semaphore_has_permit);
 }
 
 static PyObject *semaphore_unlink(PyObject *self, PyObject *callback)
 {
-    return link_remove(semaphore_links(self), callback);
+    return link_remove(semaphore_links(self), self, callback);
 }
 
 static PyObject *semaphore_release(PyObject *self, PyObject *unused)
@@ -245,6 +247,12 @@ PyDoc_STRVAR(
     "Wait until a permit is free, without taking it; return how many are (perhaps 0 again).\n\n"
     "timeout: seconds to wait at most. Switches: if it must wait. Threads: any.");
 
+static PyObject *semaphore_linkcount(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return link_count(*semaphore_links(self));
+}
+
 static PyMethodDef semaphore_methods[] = {
     {"acquire", (PyCFunction)(void (*)(void))semaphore_called_acquire_wait, FAST_KEYWORDS,
      fbl_acquire_doc},
@@ -256,6 +264,7 @@ static PyMethodDef semaphore_methods[] = {
      "ready($self, /)\n--\n\nWhether a permit is free.\n\nSwitches: never. Threads: any."},
     {"rawlink", semaphore_rawlink, METH_O, fbl_link_add_doc},
     {"unlink", semaphore_unlink, METH_O, fbl_link_remove_doc},
+    {"linkcount", semaphore_linkcount, METH_NOARGS, fbl_link_count_doc},
     {"__enter__", semaphore_enter, METH_NOARGS,
      "__enter__($self, /)\n--\n\nAs acquire(); returns True."},
     {"__exit__", (PyCFunction)(void (*)(void))semaphore_exit, METH_FASTCALL,
@@ -263,15 +272,13 @@ static PyMethodDef semaphore_methods[] = {
     {0},
 };
 
-static PyObject *semaphore_get_linkcount(PyObject *self, void *unused)
+static PyObject *semaphore_get_hub(PyObject *self, void *unused)
 {
-    (void)unused;
-    return link_count(*semaphore_links(self));
+    return semaphore_gate(self)->was_waited_for ? link_get_hub(self, unused) : Py_NewRef(Py_None);
 }
 
 static PyGetSetDef semaphore_getset[] = {
-    {"hub", link_get_hub, NULL, "The hub of the thread that asks: any may use it.", NULL},
-    {"linkcount", semaphore_get_linkcount, NULL, "How many links it has.", NULL},
+    {"hub", semaphore_get_hub, NULL, FBL_HUB_DOC, NULL},
     {"counter", semaphore_get_counter, semaphore_set_counter, "How many permits are free.", NULL},
     {0},
 };

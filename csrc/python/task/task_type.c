@@ -72,7 +72,7 @@ static int task_wait(fbl_call *call, PyObject *timeout, bool is_killer)
 {
     task_object *task = task_of(call->self);
     task_joiner joiner = {.is_killer = is_killer};
-    fbl_park park = {FBL_NEVER, "to join", call->self, &joiner.waiter, &task->joiners};
+    fbl_park park = {FBL_NEVER, "to join", call->self, &joiner.waiter, &task->joiners, NULL};
     fbl_thread *thread = NULL;
     if (task->outcome == TASK_PENDING && (thread = call_prepare_wait(call, timeout, &park)) == NULL)
         return -1;
@@ -127,15 +127,14 @@ static PyObject *task_join(PyObject *self, PyObject *const *args, Py_ssize_t cou
 
 /* ---- killing it ---- */
 
-/* Class, instance, or (type, value, traceback) as one exception instance. */
+/* Class, instance, or (type, value, traceback) as one exception instance. What is none of these is
+ * a TypeError, for who is killed, as in gevent: so the task ends, whatever its killer gave. */
 static PyObject *exception_from_argument(PyObject *exception)
 {
     PyObject *type = exception, *value = NULL, *traceback = NULL;
-    if (PyTuple_Check(exception) &&
-        !PyArg_UnpackTuple(exception, "exception", 1, 3, &type, &value, &traceback))
-        return NULL;
-    if (throw_set_exception(type, value, traceback) < 0)
-        return NULL;
+    if (!PyTuple_Check(exception) ||
+        PyArg_UnpackTuple(exception, "exception", 1, 3, &type, &value, &traceback))
+        (void)throw_set_exception(type, value, traceback);
     return PyErr_GetRaisedException();
 }
 
@@ -300,14 +299,13 @@ static int links_remove(PyObject *links, PyObject *entry)
 
 static PyObject *task_unlink(PyObject *self, PyObject *callback)
 {
-    PyObject *links = task_of(self)->links;
-    if (links == NULL)
-        Py_RETURN_NONE;
-    Py_INCREF(links);
-    PyObject *entry = task_find_link(links, callback);
+    PyObject *links = Py_XNewRef(task_of(self)->links);
+    PyObject *entry = links == NULL ? NULL : task_find_link(links, callback);
     int rc = entry != NULL ? links_remove(links, entry) : PyErr_Occurred() ? -1 : 0;
+    if (rc == 0 && entry == NULL) /* told already, perhaps, but not called yet */
+        rc = hub_take_back(callback, self);
     Py_XDECREF(entry);
-    Py_DECREF(links);
+    Py_XDECREF(links);
     return rc < 0 ? NULL : Py_NewRef(Py_None);
 }
 
@@ -328,6 +326,7 @@ static PyObject *task_has_links(PyObject *self, PyObject *unused)
 /* ---- attributes ---- */
 
 static unsigned long task_name_count; /* the number in the next default name; under the GIL */
+const char *fbl_task_noun = "Task"; /* the word in it; see greenlet_alias.c */
 
 static PyObject *task_is_ready(PyObject *self, PyObject *unused)
 {
@@ -400,7 +399,8 @@ static PyObject *task_get_name(PyObject *self, void *unused)
     (void)unused;
     task_object *task = task_of(self);
     if (task->name == NULL)
-        (void)place_fill(&task->name, PyUnicode_FromFormat("Task-%lu", task_name_count++));
+        (void)place_fill(&task->name,
+                         PyUnicode_FromFormat("%s-%lu", fbl_task_noun, task_name_count++));
     return Py_XNewRef(task->name);
 }
 

@@ -105,6 +105,7 @@ static void thread_close(fbl_thread *thread)
         thread->is_keyed = false;
     }
     Py_CLEAR(thread->callbacks);
+    thread->batch = NULL;
     Py_CLEAR(thread->tracer);
     Py_CLEAR(thread->interrupt);
     PyObject *main = thread->main->self;

@@ -62,6 +62,7 @@ static void thread_lose(fbl_thread *thread)
 {
     fbl_hub_abandon(&thread->hub, NULL);
     Py_CLEAR(thread->callbacks);
+    thread->batch = NULL;
     thread->hub_fiber = NULL; /* its object leaks with its frames, like any lost fiber's */
     notices_release(thread);
     thread->is_closed = true;
@@ -74,6 +75,7 @@ static void thread_begin_anew(fbl_thread *thread)
     turns_after_fork(thread_current(thread));
     thread_abandon_others(thread);
     Py_CLEAR(thread->callbacks);
+    thread->batch = NULL;
     if (thread->hub_fiber != thread_current(thread))
         thread->hub_fiber = NULL; /* likewise */
 }

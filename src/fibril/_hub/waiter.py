@@ -135,13 +135,18 @@ class Waiter(Generic[T]):
             self.throw(source.exception)
 
     def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {id(self):#x} {self._state()}>"
+
+    def __str__(self) -> str:
+        return f"<{type(self).__name__} {self._state()}>"
+
+    def _state(self) -> str:
+        state = f"greenlet={self.greenlet}"
         if self._exception is _NONE:
-            state = f"greenlet={self.greenlet!r}"
-        elif self._exception is None:
-            state = f"value={self.value!r}"
-        else:
-            state = f"exc_info={self._exception!r}"
-        return f"<{type(self).__name__} at {id(self):#x} {state}>"
+            return state
+        if self._exception is None:
+            return f"{state} value={self.value!r}"
+        return f"{state} exc_info={self._exception!r}"
 
 
 def _result(value: Any, exception: Any) -> Any:

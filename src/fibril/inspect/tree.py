@@ -17,7 +17,8 @@ from typing import Any, TextIO
 
 from fibril import _core
 from fibril._core import Fiber, Hub, Task, getcurrent
-from fibril._hub.report import Parked, doing, format_stack, innermost_frame, is_main, name
+from fibril._hub.report import Parked, doing, format_stack, innermost_frame, is_main, name, short
+from fibril.local import all_local_dicts_for_greenlet
 
 __all__ = ["FiberTree", "format_run_info", "print_run_info"]
 
@@ -56,11 +57,17 @@ def format_run_info(
     """
     lines = ["Threads", "======="]
     lines += _thread_lines(thread_stacks, limit)
-    lines += ["Fibers", "======"]
+    heading = f"{_noun()}s"
+    lines += [heading, "=" * len(heading)]
     details = {"running_stacks": greenlet_stacks, "limit": limit}
     for tree in FiberTree.forest():
         lines += [*tree.format_lines(details), ""]
     return lines
+
+
+def _noun() -> str:
+    """What a program that knows gevent calls a fiber, and its tools look for."""
+    return "Greenlet" if Task.__name__ == "Greenlet" else "Fiber"
 
 
 def _thread_lines(with_stacks: bool, limit: int | None) -> Iterator[str]:
@@ -121,6 +128,11 @@ class FiberTree:
         return next(tree for tree in cls.forest() if tree.is_current_tree)
 
     @property
+    def root(self) -> bool:
+        """Whether it is the main fiber of a native thread."""
+        return is_main(self.greenlet)
+
+    @property
     def is_current_tree(self) -> bool:
         """Whether the current fiber is this one or somewhere below."""
         return self.greenlet is getcurrent() or any(t.is_current_tree for t in self.child_trees)
@@ -162,10 +174,16 @@ class FiberTree:
         fiber = self.greenlet
         if details["running_stacks"]:
             yield from _stack_lines(innermost_frame(fiber), details["limit"])
+            if fiber.parent is not None:
+                yield f"Parent: {name(fiber.parent)}"
         if isinstance(fiber, Task) and fiber.spawned_at is not None:
-            yield "spawned at {}:{} in {}".format(*fiber.spawned_at)
+            yield "Spawned at {}:{} in {}".format(*fiber.spawned_at)
         if isinstance(fiber, Task) and (shared := fiber.spawn_tree_locals):
-            yield f"its tree shares {shared!r}"
+            yield f"Spawn Tree Locals: {short(shared)}"
+        own = [entry for entry in all_local_dicts_for_greenlet(fiber) if entry[1]]
+        if own:
+            yield f"{_noun()} Locals:"
+        yield from (f"  {kind} at {ident:#x}: {short(values)}" for (kind, ident), values in own)
 
 
 def _spawner(fiber: Fiber) -> Fiber | None:

@@ -77,7 +77,7 @@ static int queue_put_wait(fbl_call *call, PyObject *item, PyObject *timeout)
     if (!queue_may_wait(fbl_this_thread))
         return QUEUE_LATE;
     queue_waiter waiter = {0};
-    fbl_park park = {FBL_NEVER, "to put into", self, &waiter.core, &queue_of(self)->putters};
+    fbl_park park = {FBL_NEVER, "to put into", self, &waiter.core, &queue_of(self)->putters, NULL};
     fbl_thread *thread = call_prepare_wait(call, timeout, &park);
     int rc = thread == NULL ? -1 : queue_put_item_wait(self, item, NULL, NULL);
     if (rc != QUEUE_LATE)
@@ -114,7 +114,7 @@ static int queue_get_wait(fbl_call *call, PyObject *timeout, bool is_peek, PyObj
         return QUEUE_LATE;
     queue_waiter waiter = {.is_peek = is_peek};
     const char *verb = is_peek ? "to peek into" : "to get from";
-    fbl_park park = {FBL_NEVER, verb, self, &waiter.core, &queue_of(self)->getters};
+    fbl_park park = {FBL_NEVER, verb, self, &waiter.core, &queue_of(self)->getters, NULL};
     fbl_thread *thread = call_prepare_wait(call, timeout, &park);
     queue_taker *take = is_peek ? queue_peek_item_wait : queue_get_item_wait;
     int rc = thread == NULL ? -1 : take(self, NULL, NULL, item);

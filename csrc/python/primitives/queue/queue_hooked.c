@@ -24,6 +24,7 @@ typedef struct {
     uint64_t deadline_ns; /* when it gives up */
     fbl_link *list;      /* where it waits: getters or putters */
     size_t *promised;     /* what those are promised */
+    PyObject *timeout;    /* a Timeout that was given for it: borrowed; or NULL */
 } hooked_wish;
 
 /* ---- one at a time ---- */
@@ -126,7 +127,7 @@ static int hooked_promise_wait(const hooked_wish *wish, fbl_thread *thread)
     hooked_leave(wish->self);
     fbl_waiter waiter = {0};
     const char *verb = wish->hook == HOOK_PUT ? "to put into" : "to get from";
-    fbl_park park = {wish->deadline_ns, verb, wish->self, &waiter, wish->list};
+    fbl_park park = {wish->deadline_ns, verb, wish->self, &waiter, wish->list, wish->timeout};
     int rc = call_park_wait(thread, wish->call, &park);
     if (rc == 0)
         rc = hooked_enter_wait(wish->call, thread);
@@ -189,6 +190,7 @@ static int hooked_call_wait(hooked_wish *wish, PyObject *timeout)
     fbl_thread *thread = thread_get();
     if (thread == NULL || seconds_to_deadline(thread, timeout, &wish->deadline_ns) < 0)
         return -1;
+    wish->timeout = timeout_given(timeout);
     fbl_call none = {wish->self, NULL, 0, NULL};
     wish->at_gate = wish->call != NULL ? wish->call : &none;
     return hooked_do_wait(wish, thread);
@@ -198,7 +200,7 @@ static int hooked_put_wait(PyObject *self, PyObject *item, fbl_call *call, PyObj
 {
     queue_object *queue = queue_of(self);
     hooked_wish wish = {
-        self, call, NULL, HOOK_PUT, item, 0, &queue->putters, &queue->hooks->rooms_promised};
+        self, call, NULL, HOOK_PUT, item, 0, &queue->putters, &queue->hooks->rooms_promised, NULL};
     return hooked_call_wait(&wish, timeout);
 }
 
@@ -207,7 +209,7 @@ static int hooked_take_wait(PyObject *self, int hook, fbl_call *call, PyObject *
 {
     queue_object *queue = queue_of(self);
     hooked_wish wish = {
-        self, call, NULL, hook, NULL, 0, &queue->getters, &queue->hooks->items_promised};
+        self, call, NULL, hook, NULL, 0, &queue->getters, &queue->hooks->items_promised, NULL};
     int rc = hooked_call_wait(&wish, timeout);
     *item = wish.item;
     return rc;

@@ -58,8 +58,9 @@ static bool queue_has_bad_timeout(const queue_options *options)
     if (fbl_likely(options->timeout == Py_None) || !options->block)
         return false;
     double seconds = PyFloat_AsDouble(options->timeout);
+    bool is_number = PyErr_Occurred() == NULL;
     PyErr_Clear(); /* what is no number is refused where it is used */
-    return seconds < 0;
+    return is_number && seconds < 0;
 }
 
 static PyObject *queue_refuse_timeout(void)
@@ -67,18 +68,29 @@ static PyObject *queue_refuse_timeout(void)
     return errors_refuse(PyExc_ValueError, "'timeout' must be a non-negative number");
 }
 
-static PyObject *queue_answer_wait(int rc, PyObject *late_class, PyObject *answer)
+/* What is raised when the time is over: a Timeout that was given for it, or the class. */
+static PyObject *queue_late(const queue_options *options, PyObject *late_class)
+{
+    PyObject *timeout = options->block ? timeout_given(options->timeout) : NULL;
+    return timeout != NULL ? timeout : late_class;
+}
+
+static PyObject *queue_answer_wait(int rc, PyObject *late, PyObject *answer)
 {
     if (rc == QUEUE_LATE) {
         spin_poll_wait(); /* only who has found nothing may be polling */
-        PyErr_SetNone(late_class);
+        if (fbl_likely(PyType_Check(late)))
+            PyErr_SetNone(late);
+        else
+            (void)timeout_raise(late);
     } else if (rc == QUEUE_SHUT) {
         PyErr_SetNone(shutdown_class);
     }
     return rc == QUEUE_DONE ? answer : NULL;
 }
 
-static PyObject *queue_put(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+static PyObject *queue_called_put_wait(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                       PyObject *names)
 {
     queue_options options;
     fbl_call call = {self, args, vector_length(count, names), NULL};
@@ -87,7 +99,7 @@ static PyObject *queue_put(PyObject *self, PyObject *const *args, Py_ssize_t cou
     if (fbl_unlikely(queue_has_bad_timeout(&options)))
         return queue_refuse_timeout();
     int rc = queue_put_item_wait(self, options.item, options.block ? &call : NULL, options.timeout);
-    return Py_XNewRef(queue_answer_wait(rc, full_class, Py_None));
+    return Py_XNewRef(queue_answer_wait(rc, queue_late(&options, full_class), Py_None));
 }
 
 static PyObject *queue_put_nowait(PyObject *self, PyObject *const *args, Py_ssize_t count,
@@ -114,7 +126,7 @@ static PyObject *queue_take_wait(fbl_call *call, PyObject *names, queue_taker *t
     int rc = take(call->self, options.block && !is_bad ? call : NULL, options.timeout, &item);
     if (fbl_unlikely(is_bad && rc == QUEUE_LATE))
         return queue_refuse_timeout();
-    return queue_answer_wait(rc, empty_class, item);
+    return queue_answer_wait(rc, queue_late(&options, empty_class), item);
 }
 
 static PyObject *queue_get(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
@@ -177,7 +189,7 @@ static PyObject *queue_join(PyObject *self, PyObject *const *args, Py_ssize_t co
     if (arguments_read(&call, names, known, &timeout) < 0)
         return NULL;
     fbl_waiter waiter = {0};
-    fbl_park park = {FBL_NEVER, "to join", self, &waiter, &queue_of(self)->joiners};
+    fbl_park park = {FBL_NEVER, "to join", self, &waiter, &queue_of(self)->joiners, NULL};
     fbl_thread *thread = NULL;
     if (queue_of(self)->unfinished != 0 &&
         (thread = call_prepare_wait(&call, timeout, &park)) == NULL)
