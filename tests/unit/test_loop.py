@@ -587,3 +587,41 @@ def test_a_descriptor_that_the_child_has_lost_is_reported_there(interpreter: Int
     """)
     assert done.out == "False 0\n0\n"
     assert "Bad file descriptor" in done.err
+
+
+# ---- other loops ----
+
+
+def test_another_loop_has_watchers_of_its_own_in_the_same_hub(sim: Sim) -> None:
+    other, calls = Loop(default=False), []
+    assert (other.default, other.hub, bool(other.ptr)) == (False, get_hub(), True)
+    other.timer(1).start(calls.append, "timer")
+    other.run_callback(calls.append, "callback")
+    check = other.check()
+    check.start(lambda: (calls.append("check"), check.stop()))
+    loop().timer(2).start(calls.append, "the hub's own")
+    sleep(1.5)
+    assert sorted(calls) == ["callback", "check", "timer"]
+    other.timer(1).start(calls.append, "never")
+    other.destroy()
+    assert (other.ptr, other.default) == (0, False)
+    sleep(1)
+    assert calls[3:] == ["the hub's own"]
+
+
+def test_a_program_may_put_itself_between_the_hub_and_its_loop(interpreter: Interpreter) -> None:
+    program = """
+        import fibril
+        from fibril.config import config
+        from fibril._hub.loop import Loop
+        class Between:
+            def __getattr__(self, name):
+                print(name)
+                return getattr(original, name)
+        hub = fibril.get_hub()
+        original, hub.loop = hub.loop, Between()
+        hub.wait(hub.loop.timer(0))
+        hub.loop = original
+        print(config.loop is Loop, Loop(default=True).default)
+        """
+    assert interpreter.out(program) == "timer\nTrue True\n"

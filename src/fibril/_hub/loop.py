@@ -99,6 +99,9 @@ class Callback:
 class Loop:
     """gevent's loop as fibril's hub can be it. Get it as ``fibril.get_hub().loop``.
 
+    To make another is to have other watchers of the same hub, which destroy() stops. flags, ptr:
+    for gevent's sake. default: whether it says that it is the main thread's.
+
     Switches: never, but for run(). Threads: owner, but for run_callback_threadsafe.
 
     >>> import fibril
@@ -111,10 +114,20 @@ class Loop:
     MAXPRI, MINPRI = 2, -2
     approx_timer_resolution = 0.00001
 
-    def __init__(self, hub: _core.Hub) -> None:
-        self.hub = hub
+    def __init__(
+        self,
+        flags: object = None,
+        default: bool | None = None,
+        ptr: object = None,
+        *,
+        hub: _core.Hub | None = None,
+    ) -> None:
+        current: Any = _core.get_hub()  # of whatever class; all have it from LoopHub
+        self.hub: _core.Hub = current if hub is None else hub
+        self._is_default = default
+        self._is_destroyed = False
         self.active: set[Watcher] = set()
-        self.turns = Turns(hub)
+        self.turns: Turns = current.loop.turns if hub is None else Turns(hub)
         #: Its handle_error is told of errors in callbacks: the hub, unless set.
         self.error_handler: ErrorHandler | None = None
         self._balance = 0  # ref() less unref(), for the hub of a forked child, which begins with 0
@@ -296,8 +309,14 @@ class Loop:
 
     def destroy(self) -> None:
         """Stop all watchers. The hub goes on."""
+        self._is_destroyed = True
         for each in tuple(self.active):
             each.stop()
+
+    @property
+    def ptr(self) -> int:
+        """A number that no other loop has, where gevent's has libev's; 0 once it is destroyed."""
+        return 0 if self._is_destroyed else id(self)
 
     def fileno(self) -> int | None:
         """The poller's own descriptor, readable when one that the hub waits for is ready."""
@@ -306,7 +325,10 @@ class Loop:
     @property
     def default(self) -> bool:
         """Is this the main thread's?"""
-        return bool(getattr(self.hub, "main_hub", False))
+        if self._is_destroyed:
+            return False
+        is_main = getattr(self.hub, "main_hub", False)
+        return bool(is_main if self._is_default is None else self._is_default)
 
     @property
     def backend(self) -> str:

@@ -40,7 +40,7 @@ class LoopHub(_core.Hub):
     _made_count = 0
     _has_loops = False  # has any hub one? Else a fork need not look
 
-    def __init__(self) -> None:
+    def __init__(self, loop: Loop | None = None, default: bool | None = None) -> None:
         super().__init__()
         LoopHub._made_count += 1
         #: A small number of its own.
@@ -49,13 +49,22 @@ class LoopHub(_core.Hub):
         #: number is the process's.
         self.thread_ident = native.get_ident()
         self.main_hub = threading.get_native_id() == os.getpid()
-        self._loop: Loop | None = None
+        self._loop = loop
+        self._is_default = default  # of a loop that is still to be made
+        self._is_destroyed = False  # until somebody asks for its loop again
         self._joiner: Waiter | None = None
         self._resolver: Resolver | None = None  # ours, made when first asked for
         #: What the program wants to be asked for names in this thread, or None.
         self.chosen_resolver: Any = None
         #: What start_periodic_monitoring_thread() has returned, or None.
         self.periodic_monitoring_thread: PeriodicMonitor | None = None
+
+    def __repr__(self) -> str:
+        state = "destroyed" if self._is_destroyed else self.poller + " default" * self.main_hub
+        return (
+            f"<{type(self).__name__} {self.name!r} at {id(self):#x} {state} "
+            f"thread_ident={self.thread_ident:#x}>"
+        )
 
     def belongs_to(self, thread_ident: int, is_main: bool, /) -> None:
         """Another native thread than its own has made it: from C, before anybody sees it.
@@ -71,8 +80,13 @@ class LoopHub(_core.Hub):
             from fibril._hub.loop import Loop
 
             LoopHub._has_loops = True
-            self._loop = Loop(self)
+            self._is_destroyed = False
+            self._loop = Loop(default=self._is_default, hub=self)
         return self._loop
+
+    @loop.setter
+    def loop(self, loop: Loop) -> None:
+        self._loop = loop  # a program may put itself in between
 
     @property
     def backend(self) -> str:
@@ -150,7 +164,7 @@ class LoopHub(_core.Hub):
             watcher.stop()
         if result is not waiter:
             raise InvalidSwitchError(
-                f"a fiber that waited for {watcher!r} was given {result!r} instead"
+                f"Invalid switch: a fiber that waited for {watcher!r} was given {result!r} instead"
             )
 
     def cancel_wait(self, watcher: Watcher | None, error: Any, close_watcher: bool = False) -> None:
@@ -261,6 +275,7 @@ class LoopHub(_core.Hub):
         """
         if self.periodic_monitoring_thread is not None:
             self.periodic_monitoring_thread.kill()
+        self._is_destroyed = True
         if self._loop is not None and (not self.main_hub if destroy_loop is None else destroy_loop):
             loop, self._loop = self._loop, None
             loop.destroy()
