@@ -60,7 +60,7 @@ __all__ = [
 ]
 
 
-_last_asked: dict[str, Any] | None = None
+_last_asked: dict[str, Any] | None = None  # what all calls of patch_all() asked for, together
 
 
 def patch_all(
@@ -88,8 +88,8 @@ def patch_all(
     Call it first thing in the program; what was imported before is served as far as it can be, and
     what cannot be is named in a MonkeyPatchWarning. Whoever has subscribed is told (fibril.events),
     and may refuse a module or all of it; other arguments are for him. Returns True; None if all of
-    it was patched before; False if it was refused. What was patched before stays so. Files on disks
-    are only with `files`: see patch_files.
+    it was patched before; False if it was refused. What was patched before stays so, of which a
+    second call with other arguments warns. Files on disks are only with `files`: see patch_files.
 
     gevent's other arguments choose between things that are not there, and change nothing: `sys`
     (the standard streams are patched with `os`, or not at all), `aggressive` (`select.epoll` and
@@ -111,8 +111,10 @@ def patch_all(
 
 def _patch_all(asked: dict[str, Any], others: dict[str, Any]) -> bool | None:
     global _last_asked
-    if {**asked, **others} == _last_asked:
-        return None
+    if _last_asked is not None:
+        _warn_of_other_arguments(asked, _last_asked)
+        if not any(asked[name] and not _last_asked[name] for name in asked):
+            return None
     try:
         publish(events.GeventWillPatchAllEvent(asked, others))
     except events.DoNotPatch:
@@ -126,8 +128,17 @@ def _patch_all(asked: dict[str, Any], others: dict[str, Any]) -> bool | None:
         compat.load_all()
     publish(events.GeventDidPatchBuiltinModulesEvent(asked, others))
     publish(events.GeventDidPatchAllEvent(asked, others))
-    _last_asked = {**asked, **others}
+    before = _last_asked or {}
+    _last_asked = {name: asked[name] or before.get(name, False) for name in asked}
     return done
+
+
+def _warn_of_other_arguments(asked: dict[str, Any], before: dict[str, Any]) -> None:
+    if asked != before:
+        warn(
+            "Patching more than once will result in the union of all True parameters being patched:"
+            " what was patched before stays so."
+        )
 
 
 def _patch(parts: Iterable[str], left_out: Collection[str] = ()) -> bool | None:
