@@ -56,7 +56,7 @@ _SETTINGS = {
     "resolver": _Setting("GEVENT_RESOLVER", ["thread"], _names),
     "threadpool": _Setting("GEVENT_THREADPOOL", "fibril.threadpool.ThreadPool", str),
     "threadpool_idle_task_timeout": _Setting("GEVENT_THREADPOOL_IDLE_TASK_TIMEOUT", 5.0, _number),
-    "loop": _Setting("GEVENT_LOOP", None, _names),  # the class: see _loop_class
+    "loop": _Setting("GEVENT_LOOP", ["fibril"], _names),
     "format_context": _Setting("GEVENT_FORMAT_CONTEXT", saferepr, str),
     "libev_backend": _Setting("GEVENT_BACKEND", None, str),
     "fileobject": _Setting("GEVENT_FILE", ["posix"], _names),
@@ -93,13 +93,6 @@ def _limit_memory(settings: Any) -> None:
     if limit and settings.monitor_thread:
         hub: Any = _core.get_hub()  # fibril.hub.Hub
         hub.start_periodic_monitoring_thread().install_monitor_memory_usage()
-
-
-def _loop_class() -> Any:
-    """What gevent's programs make loops of; imported when one asks."""
-    from fibril._hub.loop import Loop
-
-    return Loop
 
 
 _EFFECTS: dict[str, Callable[[Any], None]] = {
@@ -140,8 +133,7 @@ class Config:
         if name not in values:
             setting = _SETTINGS[name]
             text = os.environ.get(setting.env)
-            default = _loop_class() if name == "loop" else setting.default
-            values[name] = default if text is None else setting.read(text)
+            values[name] = setting.default if text is None else setting.read(text)
         return values[name]
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -74,8 +74,10 @@ def judgement(name: str, run: Run, found: dict[str, str]) -> Iterator[str]:
             yield f"  {test}: {what} among the others, but not by itself"
             continue
         yield f"! {test}: {what}"
-        if run.outcomes.get(test) != "ok":
+        if run.outcomes.get(test, "ok") != "ok":
             yield excerpt(run.said, test)
+    if set(found) - set(run.outcomes) - {name}:
+        yield excerpt(run.said, "")  # why some were not run
 
 
 class Tally:

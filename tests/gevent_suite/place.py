@@ -21,11 +21,13 @@ RELEASE = "{}.{}.{}".format(*sys.version_info)
 WHEEL = importlib.metadata.distribution("gevent")
 FOLDER = HERE.parents[1] / "build" / "gevent-suite" / f"{WHEEL.version}-{RELEASE}"
 TESTS = ("tests", "testing")
-STAND_INS = ("_compat.py", "_util.py")
 EXTENDED = """
 import sys
 
-sys.modules["gevent"].__path__ += {folders!r}
+sys.modules["gevent"].__path__.append({folder!r})
+import gevent.stand_ins
+
+gevent.stand_ins.fill()
 """
 
 
@@ -44,13 +46,12 @@ def make() -> None:
     shim.write(str(alias))
     tests.mkdir(exist_ok=True)
     links = {tests / name: wheel_folder(name) for name in TESTS}
-    links |= {tests / name: HERE / "stand_ins.py" for name in STAND_INS}
+    links[tests / "stand_ins.py"] = HERE / "stand_ins.py"
     for link, target in links.items():
         link.unlink(missing_ok=True)
         link.symlink_to(target)
-    folders = [str(tests)]
     with (alias / "gevent" / "__init__.py").open("a", encoding="utf-8") as package:
-        package.write(EXTENDED.format(folders=folders))
+        package.write(EXTENDED.format(folder=str(tests)))
 
 
 def variables() -> dict[str, str]:

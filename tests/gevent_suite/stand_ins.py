@@ -1,32 +1,50 @@
-"""What gevent's tests import of its private modules _compat and _util: facts of Python and of the
-system, and attributes that are made when somebody asks.
+"""What gevent's own tests import of its private modules, where fibril's package does not have it.
 
-In place of both of these, where fibril's package does not have them (place.py).
+Facts of Python and of the system, and attributes that are made when somebody asks: what gevent's
+authors keep for themselves, and no program uses. Imported as gevent.stand_ins in the processes that
+run the tests (place.py). Do not add: names that programs use.
 """
 
+import importlib
 import io
 import os
 import sys
+import time
 from collections.abc import Callable
-from time import get_clock_info, perf_counter
+from types import ModuleType
 from typing import Any
 
-__all__ = [
-    "Lazy",
-    "LazyOnClass",
-    "LINUX",
-    "OSX",
-    "PURE_PYTHON",
-    "PYPY",
-    "WIN",
-    "NativeStrIO",
-    "_fspath",
-    "get_clock_info",
-    "get_this_psutil_process",
-    "perf_counter",
-    "reraise",
-    "thread_mod_name",
-]
+from fibril import _core
+
+__all__ = ["fill"]
+
+NAMES = {
+    "_compat": (
+        "LINUX NativeStrIO OSX PURE_PYTHON PYPY WIN _fspath get_clock_info get_this_psutil_process"
+        " perf_counter reraise thread_mod_name"
+    ),
+    "_config": "validate_bool",
+    "_fileobjectcommon": "OpenDescriptor WriteallMixin",
+    "_fileobjectposix": "GreenOpenDescriptor",
+    "_greenlet_primitives": "get_reachable_greenlets",
+    "_patcher": "MAPPING",
+    "hub": "_get_hub",
+    "_util": "Lazy LazyOnClass",
+}
+
+
+def fill() -> None:
+    """Put those that are not there into modules of the package gevent, which are made if need be."""
+    for module_name, names in NAMES.items():
+        full_name = f"gevent.{module_name}"
+        try:
+            module = importlib.import_module(full_name)
+        except ModuleNotFoundError:
+            module = sys.modules[full_name] = ModuleType(full_name)
+            setattr(sys.modules["gevent"], module_name, module)
+        for name in names.split():
+            vars(module).setdefault(name, globals()[name])
+
 
 PYPY = sys.implementation.name == "pypy"
 WIN = sys.platform == "win32"
@@ -36,10 +54,53 @@ PURE_PYTHON = False
 NativeStrIO = io.StringIO
 thread_mod_name = "_thread"
 _fspath = os.fspath
+get_clock_info, perf_counter = time.get_clock_info, time.perf_counter
 
 
 def reraise(kind: type[BaseException], value: BaseException, traceback: Any = None) -> None:
     raise value.with_traceback(traceback)
+
+
+class Absent:
+    """What fibril has nothing for: who only imports it goes on."""
+
+
+OpenDescriptor = WriteallMixin = GreenOpenDescriptor = Absent
+# Which of the standard library's modules each of gevent's stands for.
+MAPPING = {"gevent.local": "_threading_local", "gevent.thread": "_thread"}
+MAPPING |= {
+    f"gevent.{name}": name
+    for name in [
+        "builtins",
+        "contextvars",
+        "os",
+        "queue",
+        "select",
+        "selectors",
+        "signal",
+        "socket",
+        "ssl",
+        "subprocess",
+        "threading",
+        "time",
+    ]
+}
+
+
+def _get_hub() -> Any:
+    return _core.get_hub_if_exists()
+
+
+def get_reachable_greenlets() -> list[Any]:
+    return [fiber for _, fiber, *_ in _core.all_fibers()]
+
+
+def validate_bool(value: Any) -> bool:
+    return (
+        value.lower().strip() in {"1", "true", "on", "yes"}
+        if isinstance(value, str)
+        else bool(value)
+    )
 
 
 def get_this_psutil_process() -> Any:
