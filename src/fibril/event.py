@@ -53,8 +53,13 @@ class Linked:
 
         callback: must not block.
 
-        Switches: never. Threads: any.
+        Switches: never. Threads: any. Raises TypeError for what cannot be called.
         """
+        if not callable(callback):
+            raise TypeError(
+                f"cannot link {callback!r}: it is not callable. A link is called with the object "
+                "that it is linked to, when that is ready."
+            )
         self._event.rawlink(_Link(callback, self))
 
     def unlink(self, callback: Callable[[Self], Any]) -> None:
@@ -201,7 +206,7 @@ class AsyncResult(Linked, Generic[T]):
         return self._event.hub
 
     def linkcount(self) -> int:
-        """Return how many links it has.
+        """Return how many links it has, and fibers that wait for it.
 
         Switches: never. Threads: any.
         """

@@ -17,7 +17,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from fibril import _core, native
 from fibril._core import getcurrent, sleep
@@ -146,6 +146,13 @@ class Hub(LoopHub):
             self.print_exception(context, typ, value, tb)
         if context is None or issubclass(typ, self.SYSTEM_ERROR):
             self.handle_system_error(typ, value, tb)
+
+    @staticmethod
+    def _normalize_exception(typ: Any, value: Any, tb: Any) -> tuple[Any, Any, Any]:
+        """For a class that overrides gevent's hub, and asks it before it looks at `value`."""
+        if value is None or isinstance(value, str):
+            value = typ() if value is None else typ(value)
+        return typ, value, tb
 
     def handle_system_error(
         self, typ: type[BaseException], value: BaseException, tb: TracebackType | None = None

@@ -214,11 +214,12 @@ class Group(GroupMappingMixin):
         block: bool = True,
         timeout: float | None = None,
     ) -> None:
-        """Kill one member; nothing happens to a task that is none. The rest as kill().
+        """Kill one member; nothing happens to a task that is none, or was told before. The rest as
+        kill().
 
         Switches: if it must wait. Threads: any.
         """
-        if greenlet in self.greenlets:
+        if greenlet in self.greenlets and greenlet not in self._dying:
             self._kill_once(greenlet, exception)
             if block:
                 greenlet.join(timeout)

@@ -139,6 +139,9 @@ def spawn_raw(function: Callable[_P, Any], *args: _P.args, **kwargs: _P.kwargs) 
         raise TypeError(f"cannot run {function!r} in a fiber: it is not callable")
     hub = _core.get_hub()
     fiber = Fiber(function, hub)
-    fiber.spawning_greenlet = ref(getcurrent())  # type: ignore[attr-defined]
+    current = getcurrent()
+    fiber.spawning_greenlet = ref(current)  # type: ignore[attr-defined]
+    shared = getattr(current, "spawn_tree_locals", None)  # as tasks have it, for a tree of spawns
+    fiber.spawn_tree_locals = {} if shared is None else shared  # type: ignore[attr-defined]
     hub.call_soon(partial(fiber.switch, *args, **kwargs))
     return fiber

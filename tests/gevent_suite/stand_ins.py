@@ -34,7 +34,7 @@ NAMES = {
 
 
 def fill() -> None:
-    """Put those that are not there into modules of the package gevent, which are made if need be."""
+    """Put those that are not there into modules of gevent, which are made if need be."""
     for module_name, names in NAMES.items():
         full_name = f"gevent.{module_name}"
         try:

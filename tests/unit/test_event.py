@@ -217,6 +217,13 @@ class Door(AbstractLinkable):
         self._notify_links()
 
 
+def test_what_cannot_be_called_cannot_be_linked(sim: Sim) -> None:
+    for subject in (AsyncResult(), Door(), Event()):
+        subject.unlink(None)  # type: ignore[arg-type]  # it is not there
+        with pytest.raises(TypeError, match="cannot link None"):
+            subject.rawlink(None)  # type: ignore[arg-type]
+
+
 def test_an_object_of_ones_own_is_waited_for(sim: Sim) -> None:
     door, other = Door(), Door()
     fibril.spawn_later(1, door.open)

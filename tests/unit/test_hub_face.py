@@ -421,3 +421,25 @@ def test_format_context_says_whose_an_error_is(
 
 def test_the_hub_looks_names_up() -> None:
     assert get_hub().resolver.gethostbyname("127.0.0.1") == "127.0.0.1"
+
+
+def test_a_hub_class_of_gevents_kind_may_ask_for_an_instance(sim: Sim) -> None:
+    error = ValueError("given")
+    for value in (error, "text", None):
+        kind, made, traceback = Hub._normalize_exception(ValueError, value, None)
+        assert (kind, type(made), traceback) == (ValueError, ValueError, None)
+    assert Hub._normalize_exception(ValueError, error, None)[1] is error
+
+
+def test_a_hub_says_what_it_is(interpreter: Interpreter) -> None:
+    program = """
+        import fibril
+        from fibril.hub import Hub
+        hub = fibril.get_hub()
+        print(repr(hub).startswith("<Hub '' at 0x"), " epoll default thread_ident=0x" in repr(hub))
+        loop = hub.loop
+        hub.destroy(destroy_loop=True)
+        print("destroyed" in repr(hub), hub.loop is loop, "destroyed" in repr(hub), loop.ptr)
+        print(Hub(default=False).loop.default)
+        """
+    assert interpreter.out(program) == "True True\nTrue False False 0\nFalse\n"

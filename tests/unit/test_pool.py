@@ -189,6 +189,25 @@ def test_kill_does_not_swallow_another_timeout(sim: Sim) -> None:
     group.kill()
 
 
+def test_killone_tells_a_member_once(sim: Sim) -> None:
+    struck: list[BaseException] = []
+
+    def survive() -> None:
+        while True:
+            try:
+                sleep(1000)
+            except GreenletExit as error:
+                struck.append(error)
+
+    group = Group()
+    task = group.spawn(survive)
+    sleep(0)
+    group.killone(task, block=False)
+    group.killone(task)  # it has been told, and need not end
+    sleep(1)
+    assert (len(struck), task.dead) == (1, False)
+
+
 def test_killone_kills_a_member_only(sim: Sim) -> None:
     group = Group()
     mine, other = group.spawn(sleep, 100), spawn(sleep, 1)

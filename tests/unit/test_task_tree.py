@@ -187,6 +187,7 @@ def test_a_raw_fiber_runs_soon_and_may_wait(sim: Sim) -> None:
         seen.append("end")
 
     fiber = fibril.spawn_raw(work, 1, two=2)
+    assert fiber.spawn_tree_locals == {}  # type: ignore[attr-defined]
     assert type(fiber) is Fiber
     assert fiber.parent is get_hub()
     assert fiber.spawning_greenlet() is getcurrent()  # type: ignore[attr-defined]

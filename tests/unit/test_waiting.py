@@ -147,6 +147,10 @@ def test_links_are_counted_and_the_hub_is_that_of_who_asks(
     assert subject.linkcount() == 0
     subject.rawlink(print)
     assert subject.linkcount() == 1
+    waiter = spawn(subject.wait)
+    sleep(0)
+    assert subject.linkcount() == 2
+    waiter.kill()
     subject.unlink(print)
     assert subject.linkcount() == 0
     assert subject.hub is Queue().hub is Channel().hub is fibril.get_hub()

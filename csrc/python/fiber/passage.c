@@ -444,6 +444,14 @@ static int waiters_visit(const fbl_link *list, visitproc visit, void *arg)
     return 0;
 }
 
+static Py_ssize_t waiters_count(const fbl_link *list)
+{
+    Py_ssize_t count = 0;
+    for (const fbl_link *link = list->next; link != list; link = link->next)
+        count++;
+    return count;
+}
+
 /* What those in the list wait for will not come: all are told that it is closed. */
 static void waiters_close(fbl_link *list)
 {

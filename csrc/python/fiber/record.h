@@ -283,6 +283,7 @@ static Py_ssize_t thrown_find(const fbl_record *record, const PyObject *exceptio
 static Py_ssize_t thrown_find_exit(const fbl_record *record);
 static void fiber_take_back(fbl_record *record, PyObject *exception);
 static int waiters_visit(const fbl_link *list, visitproc visit, void *arg);
+static Py_ssize_t waiters_count(const fbl_link *list);
 static void waiters_close(fbl_link *list);
 
 /* ---- interrupt.c: what a signal handler raises is main's ---- */

@@ -63,7 +63,7 @@ static PyObject *link_add(PyObject **links, PyObject *self, PyObject *callback,
 static PyObject *link_remove(PyObject **links, PyObject *self, PyObject *callback);
 static int link_tell_all(PyObject **links, PyObject *self);
 static int links_make(PyObject **links);
-static PyObject *link_count(PyObject *links);
+static PyObject *link_count(PyObject *links, Py_ssize_t waiting_count);
 static PyObject *link_get_hub(PyObject *self, void *unused);
 #define FBL_HUB_DOC                                                                                \
     "The hub of the thread that asks, as any may use it; None as long as nobody has waited."

@@ -95,9 +95,10 @@ static int link_tell_all(PyObject **links, PyObject *self)
     return 0;
 }
 
-static PyObject *link_count(PyObject *links)
+/* linkcount(): who waits is linked as well, as in gevent. */
+static PyObject *link_count(PyObject *links, Py_ssize_t waiting_count)
 {
-    return PyLong_FromSsize_t(links == NULL ? 0 : PyList_GET_SIZE(links));
+    return PyLong_FromSsize_t(waiting_count + (links == NULL ? 0 : PyList_GET_SIZE(links)));
 }
 
 /* The attribute `hub`, which gevent's primitives have: that of the thread that asks, because any
@@ -117,5 +118,6 @@ const char fbl_link_add_doc[] =
 const char fbl_link_remove_doc[] = "unlink($self, callback, /)\n--\n\n"
                                    "Take back a link; one that is not there is no error.\n\n"
                                    "Switches: never. Threads: any.";
-const char fbl_link_count_doc[] = "linkcount($self, /)\n--\n\nHow many links it has.\n\n"
+const char fbl_link_count_doc[] = "linkcount($self, /)\n--\n\n"
+                                  "How many links it has, and fibers that wait for it.\n\n"
                                   "Switches: never. Threads: any.";

@@ -127,7 +127,7 @@ PyDoc_STRVAR(event_wait_doc,
 static PyObject *event_linkcount(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return link_count(event_of(self)->links);
+    return link_count(event_of(self)->links, waiters_count(&event_of(self)->waiters));
 }
 
 static PyMethodDef event_methods[] = {

@@ -250,7 +250,9 @@ PyDoc_STRVAR(
 static PyObject *semaphore_linkcount(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return link_count(*semaphore_links(self));
+    const fbl_gate *gate = semaphore_gate(self);
+    Py_ssize_t waiting_count = waiters_count(&gate->acquirers) + waiters_count(&gate->watchers);
+    return link_count(*semaphore_links(self), waiting_count);
 }
 
 static PyMethodDef semaphore_methods[] = {

@@ -49,14 +49,6 @@ static PyObject *channel_is_true(PyObject *self, PyObject *unused)
     Py_RETURN_TRUE;
 }
 
-static Py_ssize_t waiters_count(const fbl_link *list)
-{
-    Py_ssize_t count = 0;
-    for (const fbl_link *link = list->next; link != list; link = link->next)
-        count++;
-    return count;
-}
-
 static PyObject *channel_get_balance(PyObject *self, void *unused)
 {
     (void)unused;
