@@ -260,7 +260,14 @@ class FileObjectPosix(FileObjectBase):
         if hasattr(given, "flush") and not getattr(given, "closed", False):
             given.flush()
         opening.file, opening.closefd = given.fileno(), False
-        return opening.open(self._keep)
+        opened = opening.open(self._keep)
+        if hasattr(given, "name"):
+            self.fileio.name = given.name
+        else:
+            del (
+                self.fileio.name
+            )  # the descriptor's number, which the given file does not call itself
+        return opened
 
     def _keep(self, *args: Any) -> FileIO:
         self.fileio = FileIO(*args)

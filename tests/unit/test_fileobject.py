@@ -320,3 +320,20 @@ def test_the_class_is_chosen_by_gevents_setting(interpreter: Interpreter) -> Non
             GEVENT_FILE=value,
         )
         assert out.strip() == (name or "FileObjectBlock")
+
+
+def test_a_file_of_a_file_has_its_name(tmp_path: Path) -> None:
+    class Nameless:
+        def __init__(self, fd: int) -> None:
+            self.fileno = lambda: fd
+            self.close = lambda: None
+
+    path = tmp_path / "named"
+    path.touch()
+    with path.open(encoding="utf-8") as given:
+        assert FileObjectPosix(given, closefd=False).name == str(path)
+        nameless = FileObjectPosix(Nameless(given.fileno()), "rb")
+        for _ in range(2):
+            with pytest.raises(AttributeError):
+                _ = nameless.name
+            nameless.close()

@@ -276,6 +276,7 @@ class LoopHub(_core.Hub):
         if self.periodic_monitoring_thread is not None:
             self.periodic_monitoring_thread.kill()
         self._is_destroyed = True
+        self._resolver = None
         if self._loop is not None and (not self.main_hub if destroy_loop is None else destroy_loop):
             loop, self._loop = self._loop, None
             loop.destroy()
