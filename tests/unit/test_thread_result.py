@@ -161,3 +161,12 @@ def test_nothing_is_kept_afterwards() -> None:
     gc.collect()
     assert gone() is None
     assert result.hub is None
+
+
+def test_without_a_receiver_the_hub_is_told_of_what_went_wrong() -> None:
+    told: list[str] = []
+    result = ThreadResult(None, fibril.get_hub(), lambda: told.append("ready"))
+    result.set(7)
+    fibril.sleep(0)
+    assert told == ["ready"]
+    assert result.value is None

@@ -19,9 +19,10 @@ _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 class ThreadResult:
     """The outcome of one call, carried from a native thread to the thread of a hub.
 
-    receiver: called with this object there, once value or exception are known. call_when_ready:
-    called without arguments just before; what it raises goes to the hub's handle_error, and the
-    receiver is called all the same. While the outcome is awaited, `hub` is not done: no LoopExit.
+    receiver: called with this object there, once value or exception are known; or None.
+    call_when_ready: called without arguments just before; what it raises goes to the hub's
+    handle_error, and the receiver is called all the same. While the outcome is awaited, `hub` is
+    not done: no LoopExit.
 
     Of several outcomes the first counts. Afterwards nothing but `value` and `exc_info` is kept, and
     those only until the receiver has returned; of the exception its traceback is let go then.
@@ -45,7 +46,10 @@ class ThreadResult:
     )
 
     def __init__(
-        self, receiver: Callable[[ThreadResult], Any], hub: Any, call_when_ready: Callable[[], Any]
+        self,
+        receiver: Callable[[ThreadResult], Any] | None,
+        hub: Any,
+        call_when_ready: Callable[[], Any],
     ) -> None:
         self.receiver: Callable[[ThreadResult], Any] | None = receiver
         self.hub: Any = hub
@@ -116,7 +120,8 @@ class ThreadResult:
             _call(ready, hub)
             if self.exc_info:
                 hub.handle_error(context, *self.exc_info)
-            receiver(self)  # type: ignore[misc]
+            if receiver is not None:
+                receiver(self)
         finally:
             self.value = None
             if self.exc_info:
