@@ -34,7 +34,12 @@ NAMES = {
 
 
 def fill() -> None:
-    """Put those that are not there into modules of gevent, which are made if need be."""
+    """Put those that are not there into modules of gevent, which are made if need be.
+
+    And have the poller its descriptor from the beginning, as gevent's loop: some tests close a
+    number twice, and it would have that number then.
+    """
+    _core.sleep(1e-4)
     for module_name, names in NAMES.items():
         full_name = f"gevent.{module_name}"
         try:

@@ -17,6 +17,7 @@ class Known(NamedTuple):
     versions: tuple[str, ...]  # none: all
     hangs: bool  # it is not run with the others, but by itself, and soon ended
     cause: str = ""  # in a few words; several tests may have the same
+    may_pass: bool = False  # it depends on how fast the machine is
 
     @property
     def file(self) -> str:
@@ -47,6 +48,7 @@ def entries(tables: Iterable[dict[str, Any]], version: str) -> list[Known]:
             tuple(entry.get("versions", ())),
             entry.get("hangs", False),
             entry.get("cause", ""),
+            entry.get("may_pass", False),
         )
         for entry in tables
         for test in entry.get("tests") or [entry["test"]]
