@@ -92,6 +92,11 @@ def test_what_it_throws_instead_of_itself_is_raised(sim: Sim, call: Call) -> Non
             call.wait(Timeout(3, exception))
 
 
+def test_what_it_cannot_throw_is_refused(sim: Sim) -> None:
+    with pytest.raises(TypeError, match="cannot time out with 5"):
+        Event().wait(Timeout(3, 5))  # type: ignore[arg-type]  # a number of seconds, for checkers
+
+
 def test_what_comes_in_time_ends_it_and_another_timeout_is_not_lost(sim: Sim) -> None:
     queue: Queue[str] = Queue()
     spawn(lambda: (sleep(1), queue.put("item")))

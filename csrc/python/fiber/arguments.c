@@ -117,8 +117,11 @@ static bool timeout_raise_other(PyObject *timeout)
     bool is_other = exception != Py_None && exception != Py_False && !PyUnicode_Check(exception);
     if (is_other && PyExceptionInstance_Check(exception))
         PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
-    else if (is_other)
+    else if (is_other && PyExceptionClass_Check(exception))
         PyErr_SetNone(exception);
+    else if (is_other)
+        errors_refuse(PyExc_TypeError,
+                      "cannot time out with %R: give an exception class or instance", exception);
     Py_DECREF(exception);
     return is_other;
 }
