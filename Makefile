@@ -70,7 +70,7 @@ check-stdlib: ## Run CPython's own tests under the patch; PART=3/7: a seventh of
 	$(BEGIN)
 	$(ENV) release -- python -m tests.stdlib.check_stdlib $(PART) $(FILES)
 
-gevent-suite: ## Run gevent's own tests on fibril's gevent, and once on the real one; PART=3/7: a seventh of them; FILES=test__pool: that; 20 minutes
+gevent-suite: ## Run gevent's own tests on fibril's gevent, and once on the real one; PART=3/7: a seventh of them; FILES=test__pool: that; 5 minutes
 	$(BEGIN)
 	$(ENV) release -- python -m tests.gevent_suite.check_gevent $(PART) $(FILES)
 

@@ -33,11 +33,6 @@ def of(name: str) -> Control:
     return Control(passed, found["code"], found["seconds"])
 
 
-def seconds() -> dict[str, float]:
-    """What each module took, as far as that is known."""
-    return {name: found["seconds"] for name, found in _read().items()}
-
-
 def _run(name: str) -> dict[str, Any]:
     run = run_through(lambda seen: module.run(name, ignored=seen, is_control=True))
     outcomes = dict(run.outcomes)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.gevent_suite import check_gevent, control, module, one_module, place
 from tests.gevent_suite.control import Control
+from tests.stdlib import lists
 from tests.stdlib.lists import Known
 from tests.stdlib.one_file import Run
 
@@ -113,3 +114,10 @@ def test_what_cannot_pass_has_a_reason_and_belongs_to_a_module(version: str) -> 
     known = check_gevent.known(version)
     assert all(len(entry.reason) > 40 and entry.cause for entry in known)
     assert {entry.file for entry in known} <= set(place.modules())
+
+
+def test_parts_are_all_modules() -> None:
+    modules = check_gevent.seconds()
+    parts = [lists.part_of(modules, f"{number}/10") for number in range(10)]
+    assert sorted(name for part in parts for name in part) == place.modules()
+    assert max(modules.values()) > check_gevent.USUAL_S
