@@ -1,8 +1,9 @@
 """gevent's settings, for programs that read or set them: `gevent.config`.
 
-The idea: fibril has one loop, one resolver and one kind of thread pool, so most of gevent's
-settings choose between things that are not there. They are kept, so that a program can set and read
-them, and say here that nothing follows. What has a meaning in fibril takes effect: see _EFFECTS.
+The idea: fibril has one loop, and one resolver that is worth having, so many of gevent's settings
+choose between things that are not there. They are kept, so that a program can set and read them,
+and say here that nothing follows. What has a meaning in fibril takes effect: see _EFFECTS, and
+_CLASSES, whose settings are asked for where such an object is made.
 
 Each is read from its environment variable when it is first asked for, as with gevent.
 Do not add: settings of fibril's own. Those are functions where they belong.
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pprint import saferepr
 from typing import Any, NamedTuple
 
 from fibril import _core
@@ -54,10 +54,10 @@ def _bytes(text: str) -> int | None:
 # What gevent has, with its defaults. Those with an effect are named in _EFFECTS.
 _SETTINGS = {
     "resolver": _Setting("GEVENT_RESOLVER", ["thread"], _names),
-    "threadpool": _Setting("GEVENT_THREADPOOL", "fibril.threadpool.ThreadPool", str),
+    "threadpool": _Setting("GEVENT_THREADPOOL", ["fibril.threadpool.ThreadPool"], _names),
     "threadpool_idle_task_timeout": _Setting("GEVENT_THREADPOOL_IDLE_TASK_TIMEOUT", 5.0, _number),
-    "loop": _Setting("GEVENT_LOOP", ["fibril"], _names),
-    "format_context": _Setting("GEVENT_FORMAT_CONTEXT", saferepr, str),
+    "loop": _Setting("GEVENT_LOOP", ["fibril._hub.loop.Loop"], _names),
+    "format_context": _Setting("GEVENT_FORMAT_CONTEXT", ["pprint.saferepr"], _names),
     "libev_backend": _Setting("GEVENT_BACKEND", None, str),
     "fileobject": _Setting("GEVENT_FILE", ["posix"], _names),
     "disable_watch_children": _Setting("GEVENT_NOWAITPID", False, _flag),
@@ -70,7 +70,52 @@ _SETTINGS = {
     "max_memory_usage": _Setting("GEVENT_MONITOR_MEMORY_MAX", None, _bytes),
     "resolver_nameservers": _Setting("GEVENT_RESOLVER_NAMESERVERS", None, _names),
     "resolver_timeout": _Setting("GEVENT_RESOLVER_TIMEOUT", None, _number),
+    **{
+        f"ares_{name}": _Setting(f"GEVENTARES_{name.upper()}", None, str)
+        for name in ("flags", "timeout", "tries", "ndots", "udp_port", "tcp_port", "servers")
+    },
 }
+# Settings that are classes or functions, and the short names that gevent has for them.
+_RESOLVER, _LOOP, _FILE = (
+    "fibril._io.resolver.Resolver",
+    "fibril._hub.loop.Loop",
+    "fibril.fileobject",
+)
+_CLASSES = {
+    "resolver": {
+        "thread": _RESOLVER,
+        "ares": _RESOLVER,
+        "dnspython": _RESOLVER,
+        "block": "fibril._io.resolver.BlockingResolver",
+    },
+    "loop": dict.fromkeys(("libev-cext", "libev-cffi", "libuv-cffi"), _LOOP),
+    "threadpool": {},
+    "format_context": {},
+    "fileobject": {
+        "posix": f"{_FILE}.FileObjectPosix",
+        "thread": f"{_FILE}.FileObjectThread",
+        "block": f"{_FILE}.FileObjectBlock",
+    },
+}
+
+
+def _find_class(name: str, value: Any) -> Any:
+    """The first of the named classes that can be imported, or the class itself."""
+    from importlib import import_module
+
+    refused = []
+    for each in _names(value) if isinstance(value, str) else [value] if callable(value) else value:
+        if not isinstance(each, str):
+            return each
+        module, _, attribute = _CLASSES[name].get(each, each).rpartition(".")
+        try:
+            return getattr(import_module(module), attribute)
+        except (ImportError, AttributeError, ValueError):  # ValueError: there is no module in it
+            refused.append(each)
+    raise ImportError(
+        f"cannot find the setting {name!r}: none of {refused} can be imported. Give a class, its "
+        f"name with its module's, or one of {list(_CLASSES[name])}."
+    )
 
 
 def _limit_blocking(settings: Any) -> None:
@@ -110,9 +155,15 @@ class Config:
     `max_blocking_time` (seconds) and `monitor_thread` set what fibril.hub.set_blocking_limit does,
     which fibril does by default; `print_blocking_reports` whether that is printed. With a
     `max_memory_usage` (bytes, or a text as "2G") fibril.events tell when the process uses more, by
-    a look each `memory_monitor_period` seconds. The others are kept and have no effect.
+    a look each `memory_monitor_period` seconds.
 
-    Switches: never. Threads: any. Raises AttributeError for a name that gevent does not have.
+    `fileobject`, `resolver` and `threadpool` are classes, which may be given by name: those of
+    fibril.fileobject.FileObject, and of what hubs that are not made yet will have;
+    `threadpool_idle_task_timeout` is how long threads of that pool stay without work (seconds). The
+    others are kept and have no effect.
+
+    Switches: never. Threads: any. Raises AttributeError for a name that gevent does not have, and
+    ImportError for a class that cannot be found.
 
     >>> from fibril.config import config
     >>> config.track_greenlet_tree
@@ -123,6 +174,7 @@ class Config:
 
     def __init__(self) -> None:
         self.__dict__["_values"] = {}
+        self.__dict__["_given"] = set()  # names of those that the program has set
         for name in _EFFECTS:
             if _SETTINGS[name].env in os.environ:
                 setattr(self, name, getattr(self, name))
@@ -134,11 +186,21 @@ class Config:
             setting = _SETTINGS[name]
             text = os.environ.get(setting.env)
             values[name] = setting.default if text is None else setting.read(text)
+        if name in _CLASSES:
+            return _find_class(name, values[name])
         return values[name]
+
+    def is_chosen(self, name: str) -> bool:
+        """Whether the program or its environment says anything of it.
+
+        Switches: never. Threads: any.
+        """
+        return name in self.__dict__["_given"] or _SETTINGS[name].env in os.environ
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._check(name)
         self.__dict__["_values"][name] = value
+        self.__dict__["_given"].add(name)
         if name in _EFFECTS:
             _EFFECTS[name](self)
 
@@ -148,6 +210,14 @@ class Config:
         Switches: never. Threads: any. Raises AttributeError as setting the attribute does.
         """
         setattr(self, name, value)
+
+    def print_help(self) -> None:
+        """Print each setting, with its environment variable and what it is now.
+
+        Switches: never. Threads: any.
+        """
+        for name, setting in _SETTINGS.items():
+            print(f"{name} ({setting.env}): {getattr(self, name)!r}")
 
     def __dir__(self) -> list[str]:
         return sorted(_SETTINGS)

@@ -36,6 +36,14 @@ class HubDestroyed(GreenletExit):
 class LoopExit(Exception):
     """No fiber can ever go on: nobody is ready, and nothing that somebody waits for can happen."""
 
+    @property
+    def hub(self) -> object:
+        """The hub that it was made with, as (message, hub, details); None if it was not.
+
+        Switches: never. Threads: any.
+        """
+        return self.args[1] if len(self.args) == 3 else None
+
 
 class BlockingSwitchOutError(AssertionError):
     """A blocking call where nothing may block: in a callback of the hub or a signal handler."""

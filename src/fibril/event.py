@@ -139,7 +139,12 @@ class AsyncResult(Linked, Generic[T]):
                 del self  # the exception has this frame now, and we have the exception: no cycle
         return self._value  # type: ignore[return-value]  # set, if only to None
 
-    result = get
+    def result(self, timeout: float | None = None) -> T:
+        """As get(), by the name that a Future has for it.
+
+        Switches: if it must wait. Threads: any.
+        """
+        return self.get(timeout=timeout)
 
     def get_nowait(self) -> T:
         """Return get(block=False).

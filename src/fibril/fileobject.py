@@ -12,9 +12,8 @@ Do not add: kinds of files; how they wait is in fibril._io.disk and csrc/python/
 from __future__ import annotations
 
 import functools
-import importlib
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from errno import EBADF
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -194,6 +193,9 @@ class FileObjectBase:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["_io"], name)
 
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *dir(self.__dict__["_io"])})
+
     def __enter__(self) -> Self:
         return self
 
@@ -356,16 +358,4 @@ def _one_of(name: str, value: Any, other_name: str, other: Any, default: Any) ->
     return value if value is not None else default if other is None else other
 
 
-def _configured(names: Iterable[str]) -> Any:
-    """What gevent's setting "fileobject" (GEVENT_FILE) names: a kind, or a class by its name."""
-    kinds = {"posix": FileObjectPosix, "thread": FileObjectThread, "block": FileObjectBlock}
-    for name in [names] if isinstance(names, str) else names:
-        if name in kinds:
-            return kinds[name]
-        module, _, attribute = name.rpartition(".")
-        if module:
-            return getattr(importlib.import_module(module), attribute)
-    return FileObjectPosix
-
-
-FileObject: Any = _configured(config.fileobject)
+FileObject: Any = config.fileobject

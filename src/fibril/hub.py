@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 from fibril import _core, native
 from fibril._core import getcurrent, sleep
 from fibril._hub import arrival, fairness, handlers  # noqa: F401  # they tell the core what to ask
-from fibril._hub.loophub import LoopHub, after_fork
+from fibril._hub.loophub import LoopHub, after_fork, chosen_setting
 from fibril._hub.report import describe, explain
 from fibril._hub.standstill import Patience, set_standstill_limit
 from fibril._hub.waiter import Waiter
@@ -73,7 +73,7 @@ _SIM_HINT = (
 
 
 class _ThreadPoolClass:
-    """Stands for ThreadPool among Hub's attributes, and imports it when it is first asked for."""
+    """Stands for the setting "threadpool" among Hub's attributes, until it is first asked for."""
 
     _class: type[ThreadPool] | None = None
 
@@ -81,7 +81,7 @@ class _ThreadPoolClass:
         if self._class is None:
             from fibril.threadpool import ThreadPool
 
-            self._class = ThreadPool
+            self._class = chosen_setting("threadpool", "GEVENT_THREADPOOL") or ThreadPool
         return self._class
 
 
@@ -132,7 +132,7 @@ class Hub(LoopHub):
     def handle_error(
         self,
         context: object,
-        typ: type[BaseException],
+        type: type[BaseException],
         value: BaseException,
         tb: TracebackType | None,
     ) -> None:
@@ -140,12 +140,12 @@ class Hub(LoopHub):
 
         Switches: never. Threads: owner.
         """
-        if not issubclass(typ, self.NOT_ERROR):
+        if not issubclass(type, self.NOT_ERROR):
             for tell in error_listeners:
-                tell(context, typ, value, tb)
-            self.print_exception(context, typ, value, tb)
-        if context is None or issubclass(typ, self.SYSTEM_ERROR):
-            self.handle_system_error(typ, value, tb)
+                tell(context, type, value, tb)
+            self.print_exception(context, type, value, tb)
+        if context is None or issubclass(type, self.SYSTEM_ERROR):
+            self.handle_system_error(type, value, tb)
 
     @staticmethod
     def _normalize_exception(typ: Any, value: Any, tb: Any) -> tuple[Any, Any, Any]:
@@ -155,7 +155,7 @@ class Hub(LoopHub):
         return typ, value, tb
 
     def handle_system_error(
-        self, typ: type[BaseException], value: BaseException, tb: TracebackType | None = None
+        self, type: type[BaseException], value: BaseException, tb: TracebackType | None = None
     ) -> None:
         """An exception that is the main fiber's: raise it there, in whatever that waits for.
 
@@ -168,8 +168,8 @@ class Hub(LoopHub):
     def print_exception(
         self,
         context: object,
-        typ: type[BaseException],
-        value: BaseException,
+        t: type[BaseException],
+        v: BaseException,
         tb: TracebackType | None,
     ) -> None:
         """Print the traceback, and below it whose it is.
@@ -179,11 +179,11 @@ class Hub(LoopHub):
         stream = self.exception_stream
         if stream is None:
             return
-        lines = traceback.format_exception(typ, value, tb)
+        lines = traceback.format_exception(t, v, tb)
         if tb is None:  # it failed before its first line: show the line that started it
             lines = _spawn_lines(context) + lines
         whose = "a callback" if context is None else self.format_context(context)
-        lines.append(f"{whose} failed with {typ.__name__}\n\n")
+        lines.append(f"{whose} failed with {t.__name__}\n\n")
         stream.write("".join(lines))
         stream.flush()
 

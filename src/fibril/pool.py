@@ -260,7 +260,8 @@ class Pool(Group):
         self.size = size
         if greenlet_class is not None:
             self.greenlet_class = greenlet_class
-        self._places: Any = DummySemaphore() if size is None else Semaphore(size)
+        # gevent's name: celery takes and gives places by it, and changes `size` as well.
+        self._semaphore: Any = DummySemaphore() if size is None else Semaphore(size)
 
     def add(self, greenlet: Task, blocking: bool = True, timeout: float | None = None) -> None:
         """Take in a task; wait for a place if the pool is full.
@@ -271,20 +272,20 @@ class Pool(Group):
         """
         if greenlet in self.greenlets:
             return
-        if not self._places.acquire(blocking=blocking, timeout=timeout):
+        if not self._semaphore.acquire(blocking=blocking, timeout=timeout):
             raise PoolFull(
                 f"cannot add to a pool of {self.size}: all places are taken. Wait for one with "
                 "wait_available(), or make the pool larger."
             )
         if greenlet in self.greenlets:  # added by another while we waited
-            self._places.release()
+            self._semaphore.release()
         else:
             self._admit(greenlet)
 
     def _leave(self, greenlet: Task) -> bool:
         was_member = super()._leave(greenlet)
         if was_member:
-            self._places.release()
+            self._semaphore.release()
         return was_member
 
     def start(self, greenlet: Task, blocking: bool = True, timeout: float | None = None) -> None:
@@ -307,14 +308,14 @@ class Pool(Group):
 
         Switches: never. Threads: any.
         """
-        return 1 if self.size is None else int(self._places.counter)
+        return 1 if self.size is None else int(self._semaphore.counter)
 
     def wait_available(self, timeout: float | None = None) -> int:
         """Wait until a place is free, at most `timeout` seconds; how many are.
 
         Switches: if it must wait. Threads: any.
         """
-        return 1 if self.size is None else int(self._places.wait(timeout))
+        return 1 if self.size is None else int(self._semaphore.wait(timeout))
 
 
 # ---- fork ----

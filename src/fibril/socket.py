@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
     from fibril._hub.watcher import Watcher
+    from fibril.hub import Hub
 
 __all__ = [
     *stdlib.__all__,
@@ -264,8 +265,12 @@ def wait_read(fileno: int, timeout: float | None = None, timeout_exc: Any = None
         raise timeout_exc or TimeoutError("timed out")
 
 
-def wait_write(fileno: int, timeout: float | None = None, timeout_exc: Any = None) -> None:
+def wait_write(
+    fileno: int, timeout: float | None = None, timeout_exc: Any = None, event: Any = None
+) -> None:
     """Wait until a descriptor is writable, or an error is to be told; else as `wait_read`.
+
+    event: changes nothing, as with gevent.
 
     Switches: if it must wait. Threads: any.
     """
@@ -273,8 +278,12 @@ def wait_write(fileno: int, timeout: float | None = None, timeout_exc: Any = Non
         raise timeout_exc or TimeoutError("timed out")
 
 
-def wait_readwrite(fileno: int, timeout: float | None = None, timeout_exc: Any = None) -> None:
+def wait_readwrite(
+    fileno: int, timeout: float | None = None, timeout_exc: Any = None, event: Any = None
+) -> None:
     """Wait until a descriptor is readable or writable, whichever is first; else as `wait_read`.
+
+    event: changes nothing, as with gevent.
 
     Switches: if it must wait. Threads: any.
     """
@@ -289,10 +298,16 @@ class cancel_wait_ex(OSError):  # noqa: N801  # gevent's name
         super().__init__(EBADF, "The wait was cancelled, or another task closed the descriptor")
 
 
-def wait(watcher: Watcher, timeout: float | None = None, timeout_exc: Any = None) -> None:
+def wait(
+    watcher: Watcher,
+    timeout: float | None = None,
+    timeout_exc: Any = None,
+    hub: Hub | None = None,
+) -> None:
     """Wait for a watcher of the hub's loop, as its `wait` does.
 
-    Raises `timeout_exc` (by default TimeoutError) after `timeout` seconds.
+    Raises `timeout_exc` (by default TimeoutError) after `timeout` seconds. hub: this thread's, if
+    it is at hand.
 
     Switches: always. Threads: owner. Raises ConcurrentObjectUseError if the watcher is in use.
 
@@ -301,7 +316,7 @@ def wait(watcher: Watcher, timeout: float | None = None, timeout_exc: Any = None
     >>> socket.wait(fibril.get_hub().loop.timer(0.01), timeout=10)
     """
     with Timeout(timeout, timeout_exc or TimeoutError("timed out")):
-        get_hub().wait(watcher)
+        (hub or get_hub()).wait(watcher)
 
 
 def cancel_wait(watcher: Watcher, error: Any = cancel_wait_ex) -> None:

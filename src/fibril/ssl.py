@@ -273,17 +273,17 @@ def wrap_socket(
     keyfile: Any = None,
     certfile: Any = None,
     server_side: bool = False,
-    *,
     cert_reqs: stdlib.VerifyMode = CERT_NONE,
     ssl_version: int | None = None,
     ca_certs: Any = None,
+    do_handshake_on_connect: bool = True,
+    suppress_ragged_eofs: bool = True,
     ciphers: str | None = None,
-    **options: Any,
 ) -> Any:
     """A TLS socket from a plain one, without asking whether the peer is whom we wanted.
 
-    For programs that are that old; others make a context. keyfile, certfile, ca_certs: paths.
-    options: `do_handshake_on_connect` and `suppress_ragged_eofs`, as for `SSLContext.wrap_socket`.
+    For programs that are that old; others make a context. keyfile, certfile, ca_certs: paths. The
+    others are as for `SSLContext.wrap_socket`.
 
     Switches: if it must wait. Threads: any. Raises ValueError where a certificate is missing.
     """
@@ -296,7 +296,12 @@ def wrap_socket(
         ca_certs=ca_certs,
         ciphers=ciphers,
     )
-    return context.wrap_socket(sock, server_side, **options)
+    return context.wrap_socket(
+        sock,
+        server_side,
+        do_handshake_on_connect=do_handshake_on_connect,
+        suppress_ragged_eofs=suppress_ragged_eofs,
+    )
 
 
 @overload

@@ -18,7 +18,15 @@ from fibril._hub.waiting import collect, listed
 from fibril.errors import GreenletExit
 from fibril.timeout import Deadline, late
 
-__all__ = ["joinall", "kill", "killall", "spawn_raw"]
+__all__ = [
+    "FailureSpawnedLink",
+    "SpawnedLink",
+    "SuccessSpawnedLink",
+    "joinall",
+    "kill",
+    "killall",
+    "spawn_raw",
+]
 
 _P = ParamSpec("_P")
 _Joined = TypeVar("_Joined", bound=Task)  # of one class, or of several
@@ -145,3 +153,65 @@ def spawn_raw(function: Callable[_P, Any], *args: _P.args, **kwargs: _P.kwargs) 
     fiber.spawn_tree_locals = {} if shared is None else shared  # type: ignore[attr-defined]
     hub.call_soon(partial(fiber.switch, *args, **kwargs))
     return fiber
+
+
+class SpawnedLink:
+    """A link that calls callback(source) in a fiber of its own, where it may wait; for rawlink().
+
+    link(), link_value() and link_exception() do so by themselves. Equal to another link of the
+    same callback, and to the callback.
+
+    Switches: never. Threads: owner. Raises TypeError if callback cannot be called.
+
+    >>> import fibril
+    >>> from fibril.task import SpawnedLink
+    >>> task = fibril.spawn(pow, 2, 3)
+    >>> task.rawlink(SpawnedLink(lambda task: print(task.value)))
+    >>> fibril.sleep(0.001)
+    8
+    """
+
+    __slots__ = ("callback",)
+
+    def __init__(self, callback: Callable[[Any], Any]) -> None:
+        if not callable(callback):
+            raise TypeError(f"cannot call {callback!r} when a task ends: it is not callable")
+        self.callback = callback
+
+    def __call__(self, source: Any) -> None:
+        spawn_raw(self.callback, source)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.callback == getattr(other, "callback", other))
+
+    def __hash__(self) -> int:
+        return hash(self.callback)
+
+    def __repr__(self) -> str:
+        return repr(self.callback)  # a report of what it raised names the program's function
+
+
+class SuccessSpawnedLink(SpawnedLink):
+    """The same, for sources that are successful.
+
+    Switches: never. Threads: owner.
+    """
+
+    __slots__ = ()
+
+    def __call__(self, source: Any) -> None:
+        if source.successful():
+            super().__call__(source)
+
+
+class FailureSpawnedLink(SpawnedLink):
+    """The same, for sources that have failed.
+
+    Switches: never. Threads: owner.
+    """
+
+    __slots__ = ()
+
+    def __call__(self, source: Any) -> None:
+        if not source.successful():
+            super().__call__(source)

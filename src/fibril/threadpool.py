@@ -55,9 +55,12 @@ def default_pool(make: Callable[..., ThreadPool], maxsize: int) -> ThreadPool:
     """
     pool = _default.get("pool")
     if pool is None:
+        from fibril._hub.loophub import chosen_setting
         from fibril.dispatch.workers import IDLE_S
 
-        pool = _default.setdefault("pool", make(maxsize, idle_task_timeout=IDLE_S))
+        name = "threadpool_idle_task_timeout"
+        idle_s = chosen_setting(name, "GEVENT_THREADPOOL_IDLE_TASK_TIMEOUT") or IDLE_S
+        pool = _default.setdefault("pool", make(maxsize, idle_task_timeout=idle_s))
     return pool
 
 

@@ -11,6 +11,7 @@ from tests.tidy.tree import Breach, Tree
 EMPTY_WORDS = {"utils", "util", "common", "helpers", "helper", "misc", "impl", "base"}
 GEVENT_NAMES = (
     "src/fibril/util.py",
+    "src/fibril/compat/gevent/_util.py",
     "src/fibril/compat/gevent/util.py",
 )  # users import them by these
 MARK = re.compile(r"\bFIX[M]E\b|\bX{3}\b|\bTO[D]O\b(?!\(#(?:\d+|n)\))")

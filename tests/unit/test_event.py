@@ -75,6 +75,8 @@ def test_a_result_reaches_everybody(sim: Sim) -> None:
     assert result.successful()
     assert result.value == 42
     assert result.get_nowait() == 42
+    assert result.result() == result.result(5) == result.result(timeout=0) == 42
+    assert result.linkcount() == 0
 
 
 def test_an_exception_reaches_everybody_with_its_own_traceback(sim: Sim) -> None:

@@ -226,6 +226,7 @@ def test_a_file_object_is_a_file(fresh: None, path: Path, cls: Any) -> None:
     with cls(path, encoding="utf-8") as file:
         assert [next(file), file.readline(), file.next()] == text.splitlines(True)[:3]
         assert (list(file), file.name) == (text.splitlines(True)[3:], str(path))
+        assert {"readlines", "seek", "close", "name"} <= set(dir(file))
     assert file.closed
     with pytest.raises(FileObjectClosed):
         file.read()
@@ -313,7 +314,7 @@ def test_a_thread_file_object_takes_its_lock_and_its_pool(fresh: None, path: Pat
 
 
 def test_the_class_is_chosen_by_gevents_setting(interpreter: Interpreter) -> None:
-    assert Config().fileobject == ["posix"]
+    assert Config().fileobject is FileObjectPosix
     for value, name in (("thread", "FileObjectThread"), ("fibril.fileobject.FileObjectBlock", "")):
         out = interpreter.out(
             "from fibril.fileobject import FileObject; print(FileObject.__name__)",

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from fibril import LoopExit, Timeout, get_hub, getcurrent, iwait, sleep, spawn, wait
+from fibril import LoopExit, Timeout, get_hub, getcurrent, iwait, sleep, socket, spawn, wait
+from fibril._io.resolver import Resolver
 from fibril.errors import ConcurrentObjectUseError, InvalidSwitchError
 from fibril.event import Event
-from fibril.hub import Hub, get_hub_class, set_default_hub_class
+from fibril.hub import Hub, get_hub_class, set_default_hub_class, set_hub
 from fibril.lock import Semaphore
 from tests.conftest import Growth, Interpreter, Sim
 
@@ -421,6 +422,30 @@ def test_format_context_says_whose_an_error_is(
 
 def test_the_hub_looks_names_up() -> None:
     assert get_hub().resolver.gethostbyname("127.0.0.1") == "127.0.0.1"
+    assert type(get_hub().resolver) is get_hub().resolver_class
+    assert type(get_hub().loop) is get_hub().loop_class
+
+
+def test_a_class_of_hub_may_say_what_looks_names_up(fresh: None) -> None:
+    class Mine(Resolver):
+        def __init__(self, hub: Any = None) -> None:
+            assert hub.periodic_monitoring_thread is None  # it is complete
+            super().__init__(hub)
+
+        def gethostbyname(self, name: str) -> str:  # type: ignore[override]
+            return "192.0.2.1"
+
+    class Special(Hub):
+        resolver_class = Mine  # type: ignore[assignment]
+
+    set_hub(Special())
+    assert socket.gethostbyname("mine.invalid") == "192.0.2.1"
+    assert type(get_hub().resolver) is Mine
+
+
+def test_a_dead_end_may_tell_of_its_hub() -> None:
+    assert LoopExit("message", get_hub(), ()).hub is get_hub()
+    assert LoopExit("message").hub is None
 
 
 def test_a_hub_class_of_gevents_kind_may_ask_for_an_instance(sim: Sim) -> None:

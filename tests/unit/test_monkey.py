@@ -40,6 +40,17 @@ def test_importing_fibril_patches_nothing(interpreter: Interpreter) -> None:
     assert interpreter.out(text) == "True\nFalse {}\n"
 
 
+def test_parts_may_be_chosen_by_position(interpreter: Interpreter) -> None:
+    text = """
+        from fibril import monkey
+        print(monkey.patch_all(False, False, True, False, False, False, False, False))
+        print([name for name in ("socket", "time", "select") if monkey.is_module_patched(name)])
+        monkey.patch_thread(True, True, False, True)
+        print(monkey.is_object_patched("threading", "local"))
+        """
+    assert interpreter.out(text) == "True\n['time']\nTrue\n"
+
+
 def test_everything_that_waits_lets_others_run(interpreter: Interpreter) -> None:
     text = """
         monkey.patch_all()

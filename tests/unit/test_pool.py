@@ -301,6 +301,24 @@ def test_adding_a_member_again_takes_no_second_place(sim: Sim) -> None:
     assert pool.wait_available() == 2
 
 
+def test_places_may_be_added_and_taken_away_as_celery_does(sim: Sim) -> None:
+    pool = Pool(1)
+    pool.spawn(sleep, 10)
+    pool.size = 2
+    pool._semaphore.release()
+    assert pool.free_count() == pool._semaphore.counter == 1
+    pool.spawn(sleep, 1)
+    waiting = spawn(pool.spawn, sleep, 1)
+    pool.size = 1
+    pool._semaphore.counter -= 1
+    sleep(2)
+    assert (len(pool), pool.free_count(), waiting.ready()) == (1, 0, False)
+    sleep(8.5)
+    assert waiting.ready()
+    assert pool.join() is True
+    assert (pool.free_count(), pool.size) == (1, 1)
+
+
 def test_a_pool_makes_tasks_of_the_given_class(sim: Sim) -> None:
     class Mine(Task):
         pass

@@ -571,7 +571,8 @@ def test_closing_a_socket_ends_a_wait_for_both_directions(fresh: None, pair: Pai
 def test_a_watcher_is_waited_for_until_a_time(sim: Sim) -> None:
     began = sim.now()
     loop = fibril.get_hub().loop
-    socket.wait(loop.timer(1))
+    socket.wait(loop.timer(0.5))
+    socket.wait(loop.timer(0.5), hub=fibril.get_hub())
     assert sim.now() == began + 1
     watcher = loop.timer(100)
     with pytest.raises(TimeoutError, match="timed out"):

@@ -1,6 +1,7 @@
 """Task: start, arguments, waiting, killing, links, subclasses, and what each has for itself."""
 
 import sys
+from collections import Counter
 from contextvars import ContextVar
 from typing import Any
 
@@ -19,6 +20,9 @@ from fibril import (
     spawn_later,
 )
 from fibril.errors import InvalidSwitchError
+from fibril.event import Event
+from fibril.lock import Semaphore
+from fibril.task import FailureSpawnedLink, SpawnedLink, SuccessSpawnedLink
 from tests.conftest import Sim
 
 LONG = 1000
@@ -218,6 +222,59 @@ def test_links_can_be_taken_back(sim: Sim) -> None:
     task.join()
     sleep(0)
     assert seen == []
+
+
+def test_arguments_may_be_given_by_the_names_that_gevent_has_for_them(sim: Sim) -> None:
+    seen: list[Any] = []
+    task = Task(lambda: None)
+    event, semaphore = Event(), Semaphore(0)
+    subjects: list[Any] = [task, event, semaphore]
+    for subject in subjects:
+        subject.rawlink(callback=seen.append)
+        subject.unlink(callback=seen.append)
+        subject.rawlink(callback=seen.append)
+        for wrong in ({}, {"function": seen.append}, {"callback": 1, "more": 2}):
+            with pytest.raises(TypeError, match="give one argument, callback: "):
+                subject.rawlink(**wrong)
+    task.link(callback=seen.append)
+    task.link_value(callback=seen.append)
+    task.link_exception(callback=seen.append)
+    Task.add_spawn_callback(callback=seen.append)
+    task.start_later(seconds=1)
+    Task.remove_spawn_callback(callback=seen.append)
+    event.set()
+    semaphore.release()
+    sleep(2)
+    # The task as what was spawned, as rawlinked, linked, and linked where it has a value.
+    assert Counter(map(id, seen)) == {id(task): 4, id(event): 1, id(semaphore): 1}
+    assert (event.linkcount(), semaphore.linkcount()) == (0, 0)
+
+
+def test_a_link_may_say_itself_that_it_runs_in_a_fiber_of_its_own(
+    sim: Sim, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[Any] = []
+
+    def note(source: Any) -> None:
+        sleep(1)
+        seen.append((source, type(getcurrent())))
+
+    good, bad = spawn(lambda: None), spawn(fail)
+    for kind in (SpawnedLink, SuccessSpawnedLink, FailureSpawnedLink):
+        good.rawlink(kind(note))
+        bad.rawlink(kind(note))
+    assert kind(note) == SpawnedLink(note) == note
+    assert (hash(kind(note)), repr(kind(note))) == (hash(note), repr(note))
+    sleep(2)
+    assert seen == [(good, Fiber), (good, Fiber), (bad, Fiber), (bad, Fiber)]
+    for link in (SpawnedLink(seen.append), note):
+        task = spawn(lambda: None)
+        task.rawlink(SpawnedLink(link))  # type: ignore[arg-type]
+        task.unlink(link)
+        assert task.has_links() is False
+        task.join()
+    with pytest.raises(TypeError, match="not callable"):
+        SpawnedLink(5)  # type: ignore[arg-type]
 
 
 @pytest.mark.fibril_unseen_ok("the report is what counts")

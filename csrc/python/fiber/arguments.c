@@ -37,6 +37,21 @@ static int arguments_read(const fbl_call *call, PyObject *names, const char *con
     return -1;
 }
 
+/* The only argument of a call by vector, borrowed. NULL: an exception. */
+static PyObject *argument_read(PyObject *const *args, Py_ssize_t count, PyObject *names,
+                               const char *word)
+{
+    Py_ssize_t keyword_count = names == NULL ? 0 : PyTuple_GET_SIZE(names);
+    if (fbl_likely(count == 1 && keyword_count == 0))
+        return args[0];
+    if (count == 0 && keyword_count == 1 &&
+        PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), word) == 0)
+        return args[0];
+    PyErr_Format(PyExc_TypeError, "give one argument, %s: %zd are given", word,
+                 count + keyword_count);
+    return NULL;
+}
+
 /* ---- how long to wait ---- */
 
 /* A number of seconds. -1: an exception that says what it should have been. */

@@ -199,6 +199,18 @@ static PyObject *errors_exit(const char *why);
 /* ---- arguments.c: what calls are given ---- */
 static int arguments_read(const fbl_call *call, PyObject *names, const char *const *known,
                           PyObject **values);
+static PyObject *argument_read(PyObject *const *args, Py_ssize_t count, PyObject *names,
+                               const char *word);
+/* NAME_called, for a table of methods: NAME(self, argument), which may be given by its name, as
+ * gevent's functions take it. */
+#define ONE_ARGUMENT(NAME, word)                                                                   \
+    static PyObject *NAME##_called(PyObject *self, PyObject *const *args, Py_ssize_t count,        \
+                                   PyObject *names)                                                \
+    {                                                                                              \
+        PyObject *argument = argument_read(args, count, names, word);                              \
+        return argument == NULL ? NULL : NAME(self, argument);                                     \
+    }
+#define FAST_ONE(NAME) (PyCFunction)(void (*)(void)) NAME##_called, FAST_KEYWORDS
 static int seconds_to_deadline(fbl_thread *thread, PyObject *seconds, uint64_t *deadline_ns);
 static PyObject *timeout_raise(PyObject *seconds);
 extern PyObject *fbl_timeout_class; /* fibril.timeout.Timeout; see set_timeout_class */

@@ -112,10 +112,10 @@ static PyObject *link_get_hub(PyObject *self, void *unused)
 }
 
 const char fbl_link_add_doc[] =
-    "rawlink($self, callback, /)\n--\n\n"
+    "rawlink($self, /, callback)\n--\n\n"
     "Have the hub of this thread call callback(self) once, when it is ready; soon, if it is.\n\n"
     "callback: must not block. Switches: never. Threads: any.";
-const char fbl_link_remove_doc[] = "unlink($self, callback, /)\n--\n\n"
+const char fbl_link_remove_doc[] = "unlink($self, /, callback)\n--\n\n"
                                    "Take back a link; one that is not there is no error.\n\n"
                                    "Switches: never. Threads: any.";
 const char fbl_link_count_doc[] = "linkcount($self, /)\n--\n\n"

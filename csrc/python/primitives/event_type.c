@@ -130,6 +130,9 @@ static PyObject *event_linkcount(PyObject *self, PyObject *unused)
     return link_count(event_of(self)->links, waiters_count(&event_of(self)->waiters));
 }
 
+ONE_ARGUMENT(event_rawlink, "callback")
+ONE_ARGUMENT(event_unlink, "callback")
+
 static PyMethodDef event_methods[] = {
     {"set", event_set, METH_NOARGS, event_set_doc},
     {"clear", event_clear_flag, METH_NOARGS, event_clear_doc},
@@ -137,8 +140,8 @@ static PyMethodDef event_methods[] = {
     {"isSet", event_is_set, METH_NOARGS, event_is_set_doc},
     {"ready", event_is_set, METH_NOARGS, event_is_set_doc},
     {"wait", (PyCFunction)(void (*)(void))event_wait, FAST_KEYWORDS, event_wait_doc},
-    {"rawlink", event_rawlink, METH_O, fbl_link_add_doc},
-    {"unlink", event_unlink, METH_O, fbl_link_remove_doc},
+    {"rawlink", FAST_ONE(event_rawlink), fbl_link_add_doc},
+    {"unlink", FAST_ONE(event_unlink), fbl_link_remove_doc},
     {"linkcount", event_linkcount, METH_NOARGS, fbl_link_count_doc},
     {0},
 };

@@ -13,7 +13,7 @@
 #include "python/fiber/record.h"
 
 typedef struct {
-    Py_ssize_t count;    /* free permits */
+    Py_ssize_t count;    /* free permits; below 0: so many that come back are not free again */
     fbl_link acquirers; /* waiters that want a permit, in order */
     fbl_link watchers;  /* waiters that only want to know when one is free */
     bool was_waited_for; /* has anybody waited, or linked? For the attribute `hub` alone */
@@ -34,6 +34,10 @@ static inline void gate_tell_watchers(fbl_gate *gate)
 
 static inline void gate_release(fbl_gate *gate)
 {
+    if (fbl_unlikely(gate->count < 0)) {
+        gate->count++;
+        return;
+    }
     gate_tell_watchers(gate);
     if (!fbl_waiter_fire_first(&gate->acquirers))
         gate->count++;

@@ -15,7 +15,7 @@ static fbl_parked gate_watch_wait(fbl_gate *gate, fbl_call *call, PyObject *time
     fbl_waiter waiter = {0};
     fbl_park park = {FBL_NEVER, "to see free", call->self, &waiter, &gate->watchers, NULL};
     fbl_thread *thread = NULL;
-    if (gate->count == 0 && (thread = call_prepare_wait(call, timeout, &park)) == NULL)
+    if (gate->count <= 0 && (thread = call_prepare_wait(call, timeout, &park)) == NULL)
         return PARK_RAISED;
     gate->was_waited_for = true;
     return gate->count > 0 ? PARK_FIRED : call_park_wait(thread, call, &park);
@@ -81,8 +81,8 @@ static int semaphore_tell(PyObject *self)
 static int semaphore_give(PyObject *self)
 {
     fbl_gate *gate = semaphore_gate(self);
-    if (!fbl_list_is_empty(&gate->acquirers)) {
-        gate_release(gate); /* handed on: nobody else may have it */
+    if (gate->count < 0 || !fbl_list_is_empty(&gate->acquirers)) {
+        gate_release(gate); /* owed, or handed on: nobody else may have it */
         return 0;
     }
     gate->count++;
@@ -163,7 +163,7 @@ static PyObject *semaphore_locked(PyObject *self, PyObject *unused)
 {
     (void)unused;
     spin_poll_wait();
-    return PyBool_FromLong(semaphore_gate(self)->count == 0);
+    return PyBool_FromLong(semaphore_gate(self)->count <= 0);
 }
 
 static PyObject *semaphore_ready(PyObject *self, PyObject *unused)
@@ -200,13 +200,13 @@ static PyObject *semaphore_get_counter(PyObject *self, void *unused)
 static int semaphore_set_counter(PyObject *self, PyObject *value, void *unused)
 {
     (void)unused;
-    Py_ssize_t count = value == NULL ? -1 : PyNumber_AsSsize_t(value, PyExc_OverflowError);
-    if (count == -1 && PyErr_Occurred())
-        return -1;
-    if (count < 0) {
-        PyErr_SetString(PyExc_ValueError, "a semaphore's counter must be a number >= 0");
+    if (value == NULL) {
+        PyErr_SetString(PyExc_TypeError, "a semaphore's counter must be a number");
         return -1;
     }
+    Py_ssize_t count = PyNumber_AsSsize_t(value, PyExc_OverflowError);
+    if (count == -1 && PyErr_Occurred())
+        return -1;
     semaphore_gate(self)->count = count;
     return 0;
 }
@@ -255,6 +255,9 @@ static PyObject *semaphore_linkcount(PyObject *self, PyObject *unused)
     return link_count(*semaphore_links(self), waiting_count);
 }
 
+ONE_ARGUMENT(semaphore_rawlink, "callback")
+ONE_ARGUMENT(semaphore_unlink, "callback")
+
 static PyMethodDef semaphore_methods[] = {
     {"acquire", (PyCFunction)(void (*)(void))semaphore_called_acquire_wait, FAST_KEYWORDS,
      fbl_acquire_doc},
@@ -264,8 +267,8 @@ static PyMethodDef semaphore_methods[] = {
      "locked($self, /)\n--\n\nWhether no permit is free.\n\nSwitches: never. Threads: any."},
     {"ready", semaphore_ready, METH_NOARGS,
      "ready($self, /)\n--\n\nWhether a permit is free.\n\nSwitches: never. Threads: any."},
-    {"rawlink", semaphore_rawlink, METH_O, fbl_link_add_doc},
-    {"unlink", semaphore_unlink, METH_O, fbl_link_remove_doc},
+    {"rawlink", FAST_ONE(semaphore_rawlink), fbl_link_add_doc},
+    {"unlink", FAST_ONE(semaphore_unlink), fbl_link_remove_doc},
     {"linkcount", semaphore_linkcount, METH_NOARGS, fbl_link_count_doc},
     {"__enter__", semaphore_enter, METH_NOARGS,
      "__enter__($self, /)\n--\n\nAs acquire(); returns True."},
@@ -281,7 +284,8 @@ static PyObject *semaphore_get_hub(PyObject *self, void *unused)
 
 static PyGetSetDef semaphore_getset[] = {
     {"hub", semaphore_get_hub, NULL, FBL_HUB_DOC, NULL},
-    {"counter", semaphore_get_counter, semaphore_set_counter, "How many permits are free.", NULL},
+    {"counter", semaphore_get_counter, semaphore_set_counter,
+     "How many permits are free; below 0 if more are out than there may be.", NULL},
     {0},
 };
 

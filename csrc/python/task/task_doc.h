@@ -48,7 +48,7 @@ PyDoc_STRVAR(
     "Switches: never. Threads: any.");
 
 PyDoc_STRVAR(task_start_later_doc,
-             "start_later($self, seconds, /)\n--\n\n"
+             "start_later($self, /, seconds)\n--\n\n"
              "Let the task run after that many seconds. Does nothing if it was started before.\n\n"
              "Switches: never. Threads: any.");
 
@@ -80,27 +80,27 @@ PyDoc_STRVAR(
 
 PyDoc_STRVAR(
     task_rawlink_doc,
-    "rawlink($self, callback, /)\n--\n\n"
+    "rawlink($self, /, callback)\n--\n\n"
     "Have the hub call callback(task) when the task has ended. The callback must not block.\n\n"
     "Switches: never. Threads: any. Raises TypeError if callback cannot be called.");
 
 PyDoc_STRVAR(
     task_link_doc,
-    "link($self, callback, /)\n--\n\n"
+    "link($self, /, callback)\n--\n\n"
     "Call callback(task) in a new task when this one has ended, at once if it has already.\n\n"
     "Switches: never. Threads: any. Raises TypeError if callback cannot be called.");
 
 PyDoc_STRVAR(task_link_value_doc,
-             "link_value($self, callback, /)\n--\n\n"
+             "link_value($self, /, callback)\n--\n\n"
              "As link(), but only if the task ends successfully.\n\n"
              "Switches: never. Threads: any. Raises TypeError if callback cannot be called.");
 
 PyDoc_STRVAR(task_link_exception_doc,
-             "link_exception($self, callback, /)\n--\n\n"
+             "link_exception($self, /, callback)\n--\n\n"
              "As link(), but only if the task raises.\n\n"
              "Switches: never. Threads: any. Raises TypeError if callback cannot be called.");
 
-PyDoc_STRVAR(task_unlink_doc, "unlink($self, callback, /)\n--\n\n"
+PyDoc_STRVAR(task_unlink_doc, "unlink($self, /, callback)\n--\n\n"
                               "Take back a link of any kind. One that is not there is no error.\n\n"
                               "Switches: never. Threads: any.");
 
@@ -120,14 +120,14 @@ PyDoc_STRVAR(task_unlink_all_doc, "unlink_all($self, /)\n--\n\nTake back all lin
                                   "Switches: never. Threads: any.");
 
 PyDoc_STRVAR(task_add_spawn_callback_doc,
-             "add_spawn_callback(callback, /)\n--\n\n"
+             "add_spawn_callback(callback)\n--\n\n"
              "From now on callback(task) is called when any task is started, before it runs.\n\n"
              "What it raises comes out of start(), and the task does not start.\n\n"
              "Switches: never. Threads: any; called in the thread that starts the task. Raises "
              "TypeError if it\ncannot be called.");
 
 PyDoc_STRVAR(task_remove_spawn_callback_doc,
-             "remove_spawn_callback(callback, /)\n--\n\n"
+             "remove_spawn_callback(callback)\n--\n\n"
              "Undo add_spawn_callback(); one that is not there is no error.\n\n"
              "Switches: never. Threads: any.");
 

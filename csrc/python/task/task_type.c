@@ -517,27 +517,36 @@ static PyGetSetDef task_getset[] = {
 
 #define TASK_KEYWORDS METH_VARARGS | METH_KEYWORDS
 
+ONE_ARGUMENT(task_start_later, "seconds")
+ONE_ARGUMENT(task_rawlink, "callback")
+ONE_ARGUMENT(task_link, "callback")
+ONE_ARGUMENT(task_link_value, "callback")
+ONE_ARGUMENT(task_link_exception, "callback")
+ONE_ARGUMENT(task_unlink, "callback")
+ONE_ARGUMENT(task_add_spawn_callback, "callback")
+ONE_ARGUMENT(task_remove_spawn_callback, "callback")
+
 static PyMethodDef task_methods[] = {
     {"spawn", (PyCFunction)(void (*)(void))task_spawn, TASK_KEYWORDS | METH_CLASS, task_spawn_doc},
     {"spawn_later", (PyCFunction)(void (*)(void))task_spawn_later, TASK_KEYWORDS | METH_CLASS,
      task_spawn_later_doc},
     {"run", task_run, METH_NOARGS, task_run_doc},
     {"start", task_start, METH_NOARGS, task_start_doc},
-    {"start_later", task_start_later, METH_O, task_start_later_doc},
+    {"start_later", FAST_ONE(task_start_later), task_start_later_doc},
     {"get", (PyCFunction)(void (*)(void))task_get, FAST_KEYWORDS, task_get_doc},
     {"join", (PyCFunction)(void (*)(void))task_join, FAST_KEYWORDS, task_join_doc},
     {"kill", (PyCFunction)(void (*)(void))task_kill, TASK_KEYWORDS, task_kill_doc},
     {"throw", task_throw_switch, METH_VARARGS, fbl_throw_doc},
-    {"rawlink", task_rawlink, METH_O, task_rawlink_doc},
-    {"link", task_link, METH_O, task_link_doc},
-    {"link_value", task_link_value, METH_O, task_link_value_doc},
-    {"link_exception", task_link_exception, METH_O, task_link_exception_doc},
-    {"unlink", task_unlink, METH_O, task_unlink_doc},
+    {"rawlink", FAST_ONE(task_rawlink), task_rawlink_doc},
+    {"link", FAST_ONE(task_link), task_link_doc},
+    {"link_value", FAST_ONE(task_link_value), task_link_value_doc},
+    {"link_exception", FAST_ONE(task_link_exception), task_link_exception_doc},
+    {"unlink", FAST_ONE(task_unlink), task_unlink_doc},
     {"unlink_all", task_unlink_all, METH_NOARGS, task_unlink_all_doc},
     {"has_links", task_has_links, METH_NOARGS, task_has_links_doc},
-    {"add_spawn_callback", task_add_spawn_callback, METH_O | METH_STATIC,
+    {"add_spawn_callback", FAST_ONE(task_add_spawn_callback) | METH_STATIC,
      task_add_spawn_callback_doc},
-    {"remove_spawn_callback", task_remove_spawn_callback, METH_O | METH_STATIC,
+    {"remove_spawn_callback", FAST_ONE(task_remove_spawn_callback) | METH_STATIC,
      task_remove_spawn_callback_doc},
     {"__enter__", task_enter, METH_NOARGS, "The task itself."},
     {"__exit__", task_exit, METH_VARARGS, task_exit_doc},

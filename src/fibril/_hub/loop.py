@@ -59,7 +59,7 @@ def backends() -> list[str]:
 class ErrorHandler(Protocol):
     """Whoever is told of errors in callbacks: a hub."""
 
-    def handle_error(self, context: Any, typ: Any, value: Any, tb: Any) -> None:
+    def handle_error(self, context: Any, type: Any, value: Any, tb: Any) -> None:
         """An error reached the end of `context`."""
 
 
@@ -208,14 +208,14 @@ class Loop:
     def handle_error(
         self,
         context: object,
-        typ: type[BaseException] | None,
+        type: type[BaseException] | None,
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
         """A callback has failed: tell `error_handler`, or the hub."""
         handler: Any = self.hub if self.error_handler is None else self.error_handler
         try:
-            handler.handle_error(context, typ, value, tb)
+            handler.handle_error(context, type, value, tb)
         except BaseException as error:  # a handler that fails must not take the other's report away
             traceback.print_exception(value)
             if not isinstance(error, Exception):
@@ -276,7 +276,7 @@ class Loop:
         else:
             self.hub.join()  # type: ignore[attr-defined]
 
-    def break_(self, how: int = 2) -> None:
+    def break_(self, how: int = 1) -> None:
         """Refuse: there is no loop to leave.
 
         Raises RuntimeError.

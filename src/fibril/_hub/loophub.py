@@ -11,6 +11,7 @@ Do not add: who runs next, and reports; the first is native, the others are fibr
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ if TYPE_CHECKING:  # what few programs ask for is imported when one does
     from fibril._hub.watcher import Watcher
     from fibril._io.resolver import Resolver
 
-__all__ = ["LoopHub", "after_fork"]
+__all__ = ["LoopHub", "after_fork", "chosen_setting"]
 
 
 class LoopHub(_core.Hub):
@@ -54,10 +55,21 @@ class LoopHub(_core.Hub):
         self._is_destroyed = False  # until somebody asks for its loop again
         self._joiner: Waiter | None = None
         self._resolver: Resolver | None = None  # ours, made when first asked for
-        #: What the program wants to be asked for names in this thread, or None.
-        self.chosen_resolver: Any = None
         #: What start_periodic_monitoring_thread() has returned, or None.
         self.periodic_monitoring_thread: PeriodicMonitor | None = None
+        #: What the program wants to be asked for names in this thread, or None. Comes last: it may
+        #: look at the hub.
+        self.chosen_resolver: Any = self._make_chosen_resolver()
+
+    def _make_chosen_resolver(self) -> Any:
+        """The one that gevent's setting names, if it names one; None for ours."""
+        is_ours = type(self).resolver_class is LoopHub.resolver_class
+        if is_ours and chosen_setting("resolver", "GEVENT_RESOLVER") is None:
+            return None
+        from fibril._io.resolver import Resolver
+
+        made_by = self.resolver_class
+        return None if made_by is Resolver else made_by(hub=self)
 
     def __repr__(self) -> str:
         state = "destroyed" if self._is_destroyed else self.poller + " default" * self.main_hub
@@ -72,6 +84,21 @@ class LoopHub(_core.Hub):
         Switches: never. Threads: any.
         """
         self.thread_ident, self.main_hub = thread_ident, is_main
+
+    @property
+    def loop_class(self) -> type[Loop]:
+        """What `loop` is an instance of."""
+        from fibril._hub.loop import Loop
+
+        return Loop
+
+    @property
+    def resolver_class(self) -> type[Any]:
+        """What makes `resolver`, as resolver_class(hub=…): gevent's setting of that name, unless a
+        class of yours says another."""
+        from fibril._io.resolver import Resolver
+
+        return chosen_setting("resolver", "GEVENT_RESOLVER") or Resolver
 
     @property
     def loop(self) -> Loop:
@@ -298,3 +325,20 @@ def after_fork() -> None:
     hub: Any = _core.get_hub()  # another one, unless a callback of the former forked
     hub._loop, hub.name = loop, former.name  # type: ignore[union-attr]
     loop.moved(hub)
+
+
+def chosen_setting(name: str, variable: str) -> Any:
+    """What the program or its environment says of one of gevent's settings; None: nothing.
+
+    fibril.config, which does what they say when it is imported, is not imported for nothing.
+
+    Switches: never. Threads: any.
+    """
+    if "fibril.config" not in sys.modules and variable not in os.environ:
+        return None
+    from fibril import config
+
+    settings = getattr(config, "config", None)  # None while it is being imported
+    if settings is None or not settings.is_chosen(name):
+        return None
+    return getattr(settings, name)

@@ -18,6 +18,7 @@ import _socket
 import copy
 import os
 import socket as stdlib
+import warnings
 from _socket import AF_INET, AF_INET6, AI_NUMERICHOST, EAI_NONAME, NI_NUMERICHOST
 from collections.abc import Callable
 from functools import partial
@@ -31,6 +32,7 @@ from fibril.event import AsyncResult
 __all__ = [
     "BlockingResolver",
     "Resolver",
+    "SystemResolver",
     "getaddrinfo",
     "gethostbyaddr",
     "gethostbyname",
@@ -282,6 +284,28 @@ class Resolver:
 
     def close(self) -> None:
         """Nothing: other hubs use the same threads."""
+
+
+class SystemResolver(Resolver):
+    """The same where a program asks for gevent's resolver that speaks DNS by itself.
+
+    Its options (servers, timeout, …) change nothing: the system is asked, and /etc/resolv.conf says
+    whom and how long. Whoever gives some is told.
+
+    Switches: if it must wait. Threads: any.
+    """
+
+    def __init__(
+        self, hub: _core.Hub | None = None, use_environ: bool = True, **kwargs: Any
+    ) -> None:
+        if kwargs:
+            warnings.warn(
+                f"no effect: {', '.join(sorted(kwargs))}. Names are looked up by the system; "
+                "/etc/resolv.conf says how.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        super().__init__(hub)
 
 
 class BlockingResolver(Resolver):

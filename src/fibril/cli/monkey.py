@@ -22,7 +22,7 @@ _WITHOUT_MEANING = ["sys", "aggressive", "Event", "builtins", "contextvars"]
 _PARTS = [
     name
     for name, parameter in inspect.signature(monkey.patch_all).parameters.items()
-    if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in _WITHOUT_MEANING
+    if parameter.kind is not inspect.Parameter.VAR_KEYWORD and name not in _WITHOUT_MEANING
 ]
 
 USAGE = """\

@@ -219,7 +219,8 @@ class IMapUnordered:
     ) -> None:
         arguments = iter(iterable) if is_zipped else zip(iterable, strict=False)
         self._room: Any = DummySemaphore() if maxsize is None else Semaphore(maxsize)
-        self._queue: Any = Queue()
+        #: What has come of the calls, or for IMap the calls, until it is taken.
+        self.queue: Any = Queue()
         self._turn = Semaphore(1)  # of who calls next()
         self._head: Any = None
         self._feeder = Task.spawn(self._feed, func, arguments, spawn)
@@ -241,11 +242,11 @@ class IMapUnordered:
                 self._note(spawn(func, *given))
         except BaseException as error:  # of the iterable: raised by next(), where it was asked for
             end = _End(error)
-        self._queue.put(end)
+        self.queue.put(end)
 
     def _note(self, spawned: Any) -> None:
         self._unread_count += 1
-        spawned.rawlink(self._queue.put)
+        spawned.rawlink(self.queue.put)
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -254,7 +255,7 @@ class IMapUnordered:
         with self._turn:
             # The end is in the queue as soon as the last call is started, before most results.
             while self._head is None or self._unread_count > 0:
-                done = self._queue.get()
+                done = self.queue.get()
                 if not isinstance(done, _End):
                     self._unread_count -= 1
                     break
@@ -287,12 +288,12 @@ class IMap(IMapUnordered):
     """
 
     def _note(self, spawned: Any) -> None:
-        self._queue.put(spawned)
+        self.queue.put(spawned)
 
     def __next__(self) -> Any:
         with self._turn:
             if self._head is None:
-                self._head = self._queue.get()
+                self._head = self.queue.get()
             if isinstance(self._head, _End):
                 return self._finish(self._head)
             _wait_for(self._head)

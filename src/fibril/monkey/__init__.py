@@ -18,7 +18,6 @@ streams among them (`patch_os`), and several tasks take turns in one. Files on a
 written as ever.
 """
 
-import sys
 from collections.abc import Collection, Iterable
 from types import ModuleType
 from typing import Any
@@ -64,7 +63,6 @@ _last_asked: dict[str, Any] | None = None  # what all calls of patch_all() asked
 
 
 def patch_all(
-    *,
     socket: bool = True,
     dns: bool = True,
     time: bool = True,
@@ -80,6 +78,7 @@ def patch_all(
     signal: bool = True,
     queue: bool = True,
     contextvars: bool = True,
+    *,
     files: bool = False,
     **kwargs: Any,
 ) -> bool | None:
@@ -122,10 +121,6 @@ def _patch_all(asked: dict[str, Any], others: dict[str, Any]) -> bool | None:
     is_wanted = {**asked, "selectors": asked["select"]}
     is_wanted["dns"] = asked["socket"] and asked["dns"]
     done = _patch([part for part in patches.ORDER if is_wanted[part]])
-    if "gevent" in sys.modules:  # whose patch_all() leaves all of its modules behind
-        from fibril import compat
-
-        compat.load_all()
     publish(events.GeventDidPatchBuiltinModulesEvent(asked, others))
     publish(events.GeventDidPatchAllEvent(asked, others))
     before = _last_asked or {}

@@ -3,7 +3,7 @@
 The idea: they hand it to the C library, which takes it for a native thread's and may crash on any
 other number. A task is reached through the native thread that carries it.
 
-Do not add: functions that only compare identities; they need no care.
+Do not add: functions of the standard library that only compare identities; they need no care.
 """
 
 import errno
@@ -14,8 +14,9 @@ import time
 
 from fibril import _core
 from fibril._builtin import builtin, unsigned_builtin
+from fibril._hub.report import is_main
 
-__all__ = ["pthread_getcpuclockid", "pthread_kill"]
+__all__ = ["ident_of", "pthread_getcpuclockid", "pthread_kill"]
 
 _kill = signal.pthread_kill
 _get_clock = time.pthread_getcpuclockid
@@ -37,6 +38,18 @@ def pthread_getcpuclockid(thread_id: int, /) -> int:
     Switches: never. Threads: any. Raises ProcessLookupError if there is none, and OSError.
     """
     return _get_clock(_native(thread_id))
+
+
+def ident_of(fiber: _core.Fiber) -> int:
+    """What get_ident() tells in that fiber.
+
+    Switches: never. Threads: any.
+    """
+    if is_main(fiber):
+        for native_ident, each, *_ in _core.all_fibers():
+            if each is fiber:
+                return native_ident
+    return id(fiber)
 
 
 def _native(ident: int) -> int:

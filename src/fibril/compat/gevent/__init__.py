@@ -1,5 +1,7 @@
 """gevent's names, served by fibril: `Greenlet` is `fibril.Task`."""
 
+from importlib import import_module
+from importlib.util import find_spec
 from sys import getswitchinterval, setswitchinterval
 from typing import Any
 
@@ -62,6 +64,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    """gevent.queue and its like are there whatever the program has imported."""
+    if find_spec(f"{__name__}.{name}") is not None:
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(
         f"module {__name__!r} has no attribute {name!r}: fibril does not have it (yet)"
     )

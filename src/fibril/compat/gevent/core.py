@@ -2,6 +2,8 @@
 
 from time import time
 
+from gevent._interfaces import ICallback, ILoop
+
 from fibril._hub.loop import Callback as callback
 from fibril._hub.loop import Loop as loop
 from fibril._hub.loop import backends as embeddable_backends
@@ -21,6 +23,7 @@ from fibril._hub.watcher import READ, WRITE
 from fibril._hub.watcher import IOWatcher as io
 from fibril._hub.watcher import TimerWatcher as timer
 from fibril._hub.watcher import Watcher as watcher
+from fibril.config import config
 from fibril.errors import HubDestroyed
 
 NONE, READWRITE = 0, READ | WRITE
@@ -32,6 +35,8 @@ globals()["async"] = async_  # gevent's name from before the word was Python's
 __all__ = [
     "BACKEND_EPOLL",
     "HubDestroyed",
+    "ICallback",
+    "ILoop",
     "MAXPRI",
     "MINPRI",
     "NONE",
@@ -42,6 +47,7 @@ __all__ = [
     "callback",
     "check",
     "child",
+    "config",
     "embeddable_backends",
     "fork",
     "get_header_version",

@@ -3,5 +3,15 @@
 from fibril import Task as Greenlet
 from fibril import getcurrent, joinall, killall
 from fibril.hub import Waiter
+from fibril.task import FailureSpawnedLink, SpawnedLink, SuccessSpawnedLink
 
-__all__ = ["Greenlet", "Waiter", "getcurrent", "joinall", "killall"]
+__all__ = [
+    "FailureSpawnedLink",
+    "Greenlet",
+    "SpawnedLink",
+    "SuccessSpawnedLink",
+    "Waiter",
+    "getcurrent",
+    "joinall",
+    "killall",
+]

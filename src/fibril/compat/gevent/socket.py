@@ -13,9 +13,10 @@ from os import strerror
 
 from fibril import Timeout, get_hub
 from fibril.socket import *  # noqa: F403
-from fibril.socket import _GLOBAL_DEFAULT_TIMEOUT
+from fibril.socket import _GLOBAL_DEFAULT_TIMEOUT, socket
 from fibril.socket import __all__ as _fibril_names
 
+SocketType = socket
 timeout_default = _GLOBAL_DEFAULT_TIMEOUT
 __implements__ = [
     "SocketType",

@@ -2,11 +2,13 @@
 
 from threading import Thread, Timer
 
+from gevent.thread import get_ident
+
 from fibril import getcurrent
 from fibril.local import local
 from fibril.monkey.thread_3_13 import start_joinable_thread
 from fibril.thread import LockType as Lock
-from fibril.thread import RLock, allocate_lock, get_ident, start_new_thread
+from fibril.thread import RLock, allocate_lock, start_new_thread
 
 __all__ = [
     "Lock",

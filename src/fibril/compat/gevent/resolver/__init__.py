@@ -1,3 +1,5 @@
 """gevent.resolver, served by fibril."""
 
-__all__: list[str] = []
+from fibril._io.resolver import Resolver as AbstractResolver
+
+__all__ = ["AbstractResolver"]
