@@ -22,17 +22,24 @@ LINES = {
     if "`" in code
 }
 
+STARTS_A_CHILD = """
+import gevent, greenlet, fibril, subprocess, sys
+print(gevent.spawn is fibril.spawn, greenlet.greenlet)
+child = "import greenlet, fibril; assert greenlet.greenlet is fibril.Fiber"
+subprocess.run([sys.executable, "-c", child], check=True)
+"""
+
 # What "you want" → a program, and what it prints when the command runs it.
 COMMANDS = {
     "run a program with the standard library patched": (
         "import time, fibril.time; print(time.sleep is fibril.time.sleep)",
         "True\n",
     ),
-    "run a program that imports gevent or greenlet": (
-        "import gevent, greenlet, fibril; print(gevent.spawn is fibril.spawn, greenlet.greenlet)",
+    "run a program that imports gevent or greenlet, and every Python that it starts": (
+        STARTS_A_CHILD,
         "True <class 'greenlet.greenlet'>\n",
     ),
-    "the same for a program and every Python that it starts": (
+    "the same, whoever starts it, as gunicorn, celery and locust do": (
         "import gevent, fibril; print(gevent.spawn is fibril.spawn)",
         "True\n",
     ),

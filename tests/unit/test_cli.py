@@ -247,3 +247,119 @@ def test_version_and_help() -> None:
         assert (done.status, done.err) == (0, "")
         assert done.out.startswith("usage: fibril run")
         assert done.out.isascii()  # or a terminal in the POSIX locale could not show it
+
+
+# ---- gevent's programs ----
+
+IMPORTS_GEVENT = """
+import gevent
+print("imported")
+"""
+
+
+def real_ones(folder: Path) -> None:
+    """As if the real gevent and greenlet were installed."""
+    for name in ("gevent", "greenlet"):
+        (folder / "site" / name).mkdir(parents=True)
+        (folder / "site" / name / "__init__.py").write_text("", encoding="utf-8")
+
+
+def run_beside(folder: Path, *arguments: str) -> Finished:
+    """`fibril run`, where nothing is installed but fibril and what lies in the folder's `site`."""
+    only = folder / "only"
+    if not only.exists():
+        only.mkdir()
+        (only / "fibril").symlink_to(Path(PACKAGE_PARENT, "fibril"))
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [folder / "site", only]))}
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "fibril", "run", *arguments],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def test_a_program_that_imports_gevent_is_told_how_to_run_it(folder: Path) -> None:
+    (folder / "program.py").write_text(IMPORTS_GEVENT, encoding="utf-8")
+    for how, program in ((["program.py"], "program.py"), (["-m", "program"], "-m program")):
+        done = run_beside(folder, *how)
+        assert done.status == 1
+        assert done.err.splitlines()[-1] == (
+            "ModuleNotFoundError: cannot import 'gevent': it is not installed. To have fibril "
+            f"serve it, run the program by `fibril run --gevent {program}`."
+        )
+
+
+def test_the_real_gevent_is_not_let_in_beside_the_patch(folder: Path) -> None:
+    real_ones(folder)
+    (folder / "program.py").write_text(IMPORTS_GEVENT, encoding="utf-8")
+    done = run_beside(folder, "program.py")
+    assert done.status == 1
+    assert "it would schedule beside fibril, which has patched the standard library." in done.err
+    assert "`fibril run --gevent program.py`" in done.err
+    assert run_beside(folder, "--no-patch", "program.py") == Finished(0, "imported\n", "")
+
+
+def test_who_only_looks_for_gevent_or_does_without_is_not_disturbed(folder: Path) -> None:
+    program = """
+from importlib.util import find_spec
+try:
+    import gevent
+except ImportError as error:
+    print(type(error).__name__, error.name)
+print(find_spec("gevent") is not None, find_spec("greenlet") is not None)
+try:
+    import greenlet
+    print("greenlet")
+except ModuleNotFoundError as error:
+    print(error)
+"""
+    (folder / "program.py").write_text(program, encoding="utf-8")
+    first, second, third = run_beside(folder, "program.py").out.splitlines()
+    assert (first, second) == ("ModuleNotFoundError gevent", "False False")
+    assert third.startswith("cannot import 'greenlet': it is not installed.")
+    real_ones(folder)
+    done = run_beside(folder, "program.py")
+    assert done.out == "ModuleNotFoundError gevent\nTrue True\ngreenlet\n"
+
+
+CHILDREN_OF_ALL_KINDS = """
+import importlib.metadata, multiprocessing, subprocess, sys
+import gevent, greenlet
+
+def whose(_):
+    return hasattr(gevent, "__fibril_version__") and hasattr(greenlet, "__fibril_version__")
+
+if __name__ == "__main__":
+    print(importlib.metadata.version("gevent"))
+    for method in ("spawn", "forkserver"):
+        with multiprocessing.get_context(method).Pool(1) as pool:
+            print(pool.map(whose, [0]), flush=True)
+    child = "import greenlet; print(hasattr(greenlet, '__fibril_version__'))"
+    subprocess.run([sys.executable, "-c", child], check=True)
+"""
+
+
+def test_processes_that_a_program_starts_get_gevent_too(folder: Path) -> None:
+    (folder / "program.py").write_text(CHILDREN_OF_ALL_KINDS, encoding="utf-8")
+    done = run(*FIBRIL, "--gevent", "program.py")
+    assert done == Finished(0, "26.9.0\n[True]\n[True]\nTrue\n", "")
+
+
+def test_what_has_imported_greenlet_before_is_told_of(folder: Path) -> None:
+    real_ones(folder)
+    (folder / "site" / "sitecustomize.py").write_text("import greenlet\n", encoding="utf-8")
+    (folder / "program.py").write_text("", encoding="utf-8")
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder / "site"), PACKAGE_PARENT])}
+    done = subprocess.run(
+        [*FIBRIL, "--gevent", "program.py"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("fibril: cannot serve gevent and greenlet by fibril: the real g")

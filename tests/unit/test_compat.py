@@ -1,7 +1,11 @@
 """The gevent and greenlet names: real packages that hold fibril's objects, nothing pretended."""
 
+import textwrap
+from pathlib import Path
+
 import pytest
 
+from fibril import compat
 from tests.conftest import Interpreter
 
 INSTALL = "from fibril import compat; compat.install(); compat.install()\n"
@@ -186,11 +190,170 @@ def test_looking_for_a_name_that_is_not_there_is_no_error(interpreter: Interpret
     assert interpreter.out(INSTALL + _plain(text)) == "False None\n"
 
 
-def test_it_refuses_when_the_real_one_is_imported(interpreter: Interpreter) -> None:
-    interpreter.folder.joinpath("greenlet.py").write_text("", encoding="utf-8")
-    done = interpreter.run("import greenlet\n" + INSTALL)
+@pytest.mark.parametrize("name", ["greenlet", "gevent"])
+def test_it_refuses_when_a_real_one_is_imported(interpreter: Interpreter, name: str) -> None:
+    interpreter.folder.joinpath(f"{name}.py").write_text("", encoding="utf-8")
+    done = interpreter.run(f"import {name}\n" + INSTALL)
     assert done.status == 1
-    assert "cannot serve 'greenlet' by fibril: it is imported already, from" in done.err
+    last = done.err.splitlines()[-1]
+    assert f"cannot serve gevent and greenlet by fibril: the real {name} is imported" in last
+    assert str(interpreter.folder) in last
+    assert "call fibril.compat.install() first" in last
+
+
+def test_modules_are_attributes_whatever_was_imported(interpreter: Interpreter) -> None:
+    text = """
+        import gevent, sys
+        import gevent.queue
+        print("gevent.selectors" in sys.modules)
+        print(gevent.selectors is sys.modules["gevent.selectors"])
+        print(gevent.monkey.api.patch_module is gevent.monkey.patch_module, gevent.time.sleep)
+        """
+    out = interpreter.out(INSTALL + _plain(text))
+    assert out.startswith("False\nTrue\nTrue <built-in function sleep>")
+
+
+def test_metadata_tell_the_versions(interpreter: Interpreter) -> None:
+    text = """
+        import sys
+        from importlib import metadata
+        print([metadata.version(name) for name in ("gevent", "greenlet")], sys.path[0])
+        """
+    expected = f"['26.9.0', '3.5.6'] {interpreter.folder}\n"
+    assert interpreter.out(INSTALL + _plain(text)) == expected
+
+
+def test_what_is_on_the_path_is_of_the_same_version() -> None:
+    infos = {path.name for path in Path(compat.SHIMS).glob("*.dist-info")}
+    assert infos == {f"{name}-{version}.dist-info" for name, version in compat.VERSIONS.items()}
+    for info in infos:
+        text = Path(compat.SHIMS, info, "METADATA").read_text(encoding="utf-8")
+        name, version = info.removesuffix(".dist-info").split("-")
+        assert f"\nName: {name}\nVersion: {version}\n" in text
+
+
+CHILDREN = """
+    if __name__ == "__main__":
+        from fibril import compat
+        compat.install()
+    import gevent, greenlet, multiprocessing, fibril
+
+    def child(connection):
+        connection.send(gevent.Greenlet is fibril.Task and greenlet.greenlet is fibril.Fiber)
+
+    if __name__ == "__main__":
+        context = multiprocessing.get_context("METHOD")
+        here, there = context.Pipe()
+        process = context.Process(target=child, args=(there,))
+        process.start()
+        print(here.recv() if here.poll(20) else "no answer")
+        process.join()
+    """
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_processes_of_multiprocessing_get_them_too(interpreter: Interpreter, method: str) -> None:
+    # In those that are not forked the program is imported, and installs nothing by itself.
+    assert interpreter.out(CHILDREN.replace("METHOD", method)) == "True\n"
+
+
+PICKLED = """
+    gevent.timeout:Timeout gevent.exceptions:LoopExit gevent.exceptions:HubDestroyed
+    gevent.exceptions:ConcurrentObjectUseError gevent.queue:Queue gevent.pool:Pool
+    gevent.pool:PoolFull gevent.event:Event greenlet:GreenletExit greenlet:error
+    gevent.greenlet:Greenlet gevent._socket3:socket gevent.local:local
+    """
+
+
+def test_classes_are_unpickled_by_gevents_names(interpreter: Interpreter) -> None:
+    text = f"""
+        import pickle
+        for each in {PICKLED.split()}:
+            module, name = each.split(":")
+            found = pickle.loads(f"c{{module}}\\n{{name}}\\n.".encode())
+            assert found.__name__ in (name, "Task"), found
+        import gevent.pool, greenlet
+        errors = gevent.exceptions.LoopExit("x"), greenlet.GreenletExit("x"), gevent.pool.PoolFull()
+        for error in errors:
+            again = pickle.loads(pickle.dumps(error))
+            assert type(again) is type(error) and again.args == error.args
+        """
+    assert interpreter.out(INSTALL + _plain(text)) == ""
+
+
+def test_a_greenlets_identity_is_what_it_finds_itself(interpreter: Interpreter) -> None:
+    text = """
+        import gevent, threading, _thread
+        from gevent.thread import get_ident
+        from gevent.threading import get_ident as same
+        task = gevent.spawn(get_ident)
+        main = gevent.getcurrent()
+        assert get_ident(task) == task.get() == id(task)
+        assert get_ident(main) == get_ident() == _thread.get_ident() == same(gr=main)
+        """
+    assert interpreter.out(INSTALL + _plain(text)) == ""
+
+
+def test_modules_below_the_public_ones_are_there(interpreter: Interpreter) -> None:
+    text = """
+        import os, warnings
+        import gevent.ares, gevent.builtins, gevent.resolver.cares, gevent.resolver_ares
+        from gevent import win32util
+        from gevent._interfaces import ICallback, ILoop, IWatcher
+        from gevent._socket3 import socket
+        from gevent._socketcommon import wait_read, wait_write
+        from gevent._tracer import GreenletTracer
+        loop = gevent.get_hub().loop
+        assert isinstance(loop, ILoop) and isinstance(loop.io(0, 1), IWatcher)
+        assert isinstance(loop.run_callback(int), ICallback)
+        assert socket is gevent.socket.socket and wait_read is gevent.socket.wait_read
+        assert win32util.formatError(2) == os.strerror(2) and gevent.builtins.len is len
+        for options, count in (({}, 0), ({"servers": "192.0.2.1"}, 1)):
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                resolver = gevent.resolver_ares.Resolver(gevent.get_hub(), **options)
+            assert len(told) == count and resolver.gethostbyname("127.0.0.1") == "127.0.0.1"
+        """
+    assert interpreter.out(INSTALL + _plain(text)) == ""
+
+
+def test_gevents_tools_do_what_theirs_do(interpreter: Interpreter) -> None:
+    text = """
+        import os
+        from gevent._util import Lazy, copy_globals, gmctime, readproperty
+
+        class Some:
+            count = 0
+            @readproperty
+            def read(self):
+                self.count += 1
+                return self.count
+            @Lazy
+            def lazy(self):
+                return self.read
+        some = Some()
+        assert (some.read, some.read, some.lazy, some.lazy) == (1, 2, 3, 3)
+        some.read = 7
+        assert some.read == 7
+        names = {"copy_globals": 1}
+        copied = copy_globals(os, names, ["sep", "nothing"], ignore_missing_names=True)
+        assert copied == ["sep"] and names == {"sep": os.sep}
+        assert "path" in copy_globals(os, names, names_to_ignore=["sep"])
+        try:
+            copy_globals(os, names, ["nothing"])
+        except AttributeError:
+            assert gmctime().endswith("Z")
+        """
+    assert interpreter.out(INSTALL + _plain(text)) == ""
+
+
+def test_gevents_settings_can_be_printed(interpreter: Interpreter) -> None:
+    text = """
+        import runpy
+        runpy.run_module("gevent._config", run_name="__main__", alter_sys=True)
+        """
+    out = interpreter.out(INSTALL + _plain(text), "-W", "ignore", GEVENT_RESOLVER_TIMEOUT="2")
+    assert "\nresolver_timeout (GEVENT_RESOLVER_TIMEOUT): 2.0\n" in out
 
 
 def test_without_install_nothing_is_served(interpreter: Interpreter) -> None:
@@ -202,6 +365,4 @@ def test_without_install_nothing_is_served(interpreter: Interpreter) -> None:
 
 
 def _plain(text: str) -> str:
-    import textwrap
-
     return textwrap.dedent(text)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -263,3 +264,115 @@ def test_the_header_lies_beside_each_package(folder: Path) -> None:
     served = Path(compat.get_include(), "greenlet", "greenlet.h")
     assert (folder / "greenlet" / "greenlet.h").read_bytes() == served.read_bytes()
     assert served.parent.parent == Path(fibril.__file__).parent / "compat"
+
+
+# ---- beside the real ones, and where no variable reaches ----
+
+
+def real(folder: Path, *names: str) -> Path:
+    """A folder with packages of that name, as if the real ones were installed there."""
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_text("import greenlet\n", encoding="utf-8")
+    if "greenlet" in names:
+        (folder / "greenlet" / "__init__.py").write_text("class greenlet: pass\n", encoding="utf-8")
+    return folder
+
+
+WHOSE = """
+import gevent, greenlet
+print(*("ours" if hasattr(each, "__fibril_version__") else "real" for each in (gevent, greenlet)))
+"""
+
+
+@pytest.mark.parametrize(("is_first", "answer"), [(True, "ours ours"), (False, "real real")])
+def test_what_comes_first_on_the_path_wins_whole(
+    folder: Path, interpreter: Interpreter, is_first: bool, answer: str
+) -> None:
+    shim.write(str(folder))
+    site = real(folder.parent / "site", "gevent", "greenlet")
+    order = (folder, site) if is_first else (site, folder)
+    assert interpreter.out(WHOSE, PYTHONPATH=path(*order)) == f"{answer}\n"
+
+
+def test_a_second_greenlet_is_refused(folder: Path, interpreter: Interpreter) -> None:
+    shim.write(str(folder), ["gevent"])
+    site = real(folder.parent / "site", "greenlet")
+    done = interpreter.run("import greenlet\nimport gevent\n", PYTHONPATH=path(folder, site))
+    assert done.status == 1
+    last = done.err.splitlines()[-1]
+    assert "cannot serve gevent and greenlet by fibril: the real greenlet is imported al" in last
+    assert str(site) in last
+    # The other way round there is none: with gevent greenlet is fibril's, too.
+    assert interpreter.out(WHOSE, PYTHONPATH=path(folder, site)) == "ours ours\n"
+
+
+def test_what_an_uninstall_has_left_over_is_no_package(
+    folder: Path, interpreter: Interpreter
+) -> None:
+    shim.write(str(folder))
+    for name in ("gevent", "greenlet"):
+        (folder.parent / "site" / name / "__pycache__").mkdir(parents=True)
+    order = path(folder.parent / "site", folder)
+    assert interpreter.out(WHOSE, PYTHONPATH=order) == "ours ours\n"
+
+
+def test_programs_in_archives_get_them(folder: Path, interpreter: Interpreter) -> None:
+    shim.write(str(folder))
+    archive = folder.parent / "app.pyz"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("__main__.py", WHOSE)
+    text = f"""
+        import subprocess, sys
+        subprocess.run([sys.executable, {str(archive)!r}], check=True)
+        """
+    assert interpreter.out(text, PYTHONPATH=path(folder)) == "ours ours\n"
+
+
+class Site:
+    """An environment with fibril and, as it seems, the real gevent and greenlet."""
+
+    def __init__(self, folder: Path) -> None:
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+        self.python = folder / "bin" / "python"
+        self.packages = Path(self.out("import sysconfig; print(sysconfig.get_path('purelib'))"))
+        (self.packages / "fibril").symlink_to(Path(PACKAGE_PARENT, "fibril"))
+        real(self.packages, "gevent", "greenlet")
+
+    def out(self, program: str, *options: str) -> str:
+        return self.run(*options, "-c", program)
+
+    def run(self, *arguments: str) -> str:
+        """What that Python prints, started by somebody who has set no variable."""
+        environ = {key: value for key, value in os.environ.items() if "PYTHON" not in key}
+        done = subprocess.run(
+            [self.python, *arguments], env=environ, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.strip()
+
+
+def test_a_python_can_be_told_once_for_all_its_programs(tmp_path: Path) -> None:
+    site = Site(tmp_path / "venv")
+    assert site.out(WHOSE) == "real real"
+    said = site.run("-m", "fibril", "shim", "--site")
+    assert said.startswith(f"Each program of {site.python} gets gevent and greenlet by fibril.\n")
+    child = "import subprocess, sys; subprocess.run([sys.executable, '-I', '-c', sys.argv[1]])"
+    for options in ((), ("-I",), ("-E",), ("-s", "-P")):
+        assert site.out(WHOSE, *options) == "ours ours", options
+        assert site.run(*options, "-c", child, WHOSE) == "ours ours", options
+    light = "import sys; print(any(name.split('.')[0] == 'fibril' for name in sys.modules))"
+    assert site.out(light) == "False"
+    version = "from importlib import metadata; print(metadata.version('gevent'))"
+    assert site.out(version) == "26.9.0"
+    for name in said.rpartition(" rm ")[2].split():
+        Path(name).unlink()
+    assert site.out(WHOSE) == "real real"
+
+
+def test_a_python_that_cannot_be_told_says_so(tmp_path: Path) -> None:
+    with pytest.raises(shim.ShimError, match="Use an environment of your own"):
+        shim.write_start(str(tmp_path / "nothing" / "site-packages"))
+    done = command("--site", "folder")
+    assert (done.status, done.out) == (2, "")
+    assert "--site goes with no folder and no other option." in done.err

@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+import sysconfig
 
 import fibril
 from fibril import compat
@@ -19,6 +20,7 @@ usage: fibril run [--gevent] [--no-patch] PROGRAM [ARGUMENT...]
        fibril doctor [--run] [--gevent] [--no-patch] PROGRAM [ARGUMENT...]
        fibril doctor [--run] [--gevent] [--no-patch] -m MODULE [ARGUMENT...]
        fibril shim [--only gevent|greenlet] FOLDER
+       fibril shim --site
        fibril --version | COMMAND --help
 """
 HELP = f"""\
@@ -27,8 +29,9 @@ run: run a Python program whose waiting lets its other tasks run.
 
   PROGRAM      path of a Python file, or of a folder or zip file with a __main__.py
   -m MODULE    a module, as for `python -m`
-  --gevent     serve the program's imports of gevent and greenlet; such a program patches
-               the standard library itself, so nothing is patched for it
+  --gevent     serve the imports of gevent and greenlet by the program, and by each Python that
+               it starts; such a program patches the standard library itself, so nothing is
+               patched for it
   --patch      patch all the same
   --no-patch   leave the standard library as it is
 
@@ -45,6 +48,8 @@ With that folder on PYTHONPATH, a program and each Python that it starts get the
   FOLDER       is made if need be; packages in it that fibril did not write are left alone,
                and refused if they are called gevent or greenlet
   --only NAME  just that one: --only greenlet runs the real gevent on fibril's fibers
+  --site       no folder, and no PYTHONPATH: each program of this Python gets them, whoever
+               starts it and with whatever options but -S
 """
 
 
@@ -63,6 +68,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     try:
         if arguments[:1] == ["shim"]:
+            if arguments[1:] == ["--site"]:
+                return _write_start(sysconfig.get_path("purelib"))
             return _write_shim(*_read_shim(arguments))
         if arguments[:1] == ["doctor"]:
             return examine(*read_doctor(arguments))
@@ -83,6 +90,8 @@ def _read_shim(arguments: list[str]) -> tuple[str, tuple[str, ...]]:
             folders.append(argument)
             continue
         option, _, name = argument.partition("=")
+        if option == "--site":
+            raise UsageError("--site goes with no folder and no other option.")
         if option != "--only":
             raise UsageError(f"`fibril shim` has no option {option!r}. `fibril --help` lists them.")
         name = name or (rest.pop(0) if rest else "")
@@ -102,4 +111,16 @@ def _write_shim(folder: str, names: tuple[str, ...]) -> int:
         return 1
     place = os.path.abspath(folder)
     print(f"{place}: {', '.join(written)}. Programs get this by PYTHONPATH={shlex.quote(place)}")
+    return 0
+
+
+def _write_start(folder: str) -> int:
+    try:
+        written = shim.write_start(folder)
+    except shim.ShimError as error:
+        print(f"fibril: {error}", file=sys.stderr)
+        return 1
+    files = shlex.join(os.path.join(folder, name) for name in written)
+    print(f"Each program of {sys.executable} gets gevent and greenlet by fibril.")
+    print(f"To undo it: rm {files}")
     return 0

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from fibril import compat
 from fibril._hub.report import LEADING
+from fibril.cli import hint
 from fibril.cli.usage import UsageError
 
 __all__ = ["Request", "prepare", "read_run", "run", "set_path"]
@@ -80,7 +81,8 @@ def run(request: Request) -> int:
 
 
 def prepare(request: Request) -> bool:
-    """See to all that is there before a program's first line; False if there is no program.
+    """See to all that is there before a program's first line; False if there is no program, or
+    if it cannot have what it is to have.
 
     Switches: never. Threads: owner.
     """
@@ -92,7 +94,15 @@ def prepare(request: Request) -> bool:
         )
         return False
     if request.is_gevent:
-        compat.install()
+        try:
+            compat.install()
+        except ImportError as error:
+            print(f"fibril: {error}", file=sys.stderr)
+            return False
+        compat.serve_children()
+    elif "gevent" not in sys.modules:  # it is where `python -m gevent.monkey` runs a program
+        program = f"-m {request.target}" if request.is_module else request.target
+        hint.install(program, is_patched=request.patches is not None)
     if request.patches is not None:
         _patch(request.patches)
     sys.argv[:] = [request.target, *request.arguments]

@@ -2,9 +2,11 @@
 
 The idea: the two folders beside this file are ordinary packages that hold names and no behaviour.
 A finder at the front of `sys.meta_path` says that the top-level names `gevent` and `greenlet` are
-there; the rest of importing is Python's own, so submodules, specs and files are as expected.
+there; the rest of importing is Python's own, so submodules, specs and files are as expected. Who
+looks at `sys.path` instead (package metadata, what multiprocessing starts) finds SHIMS there.
 
-Invariant: a name that fibril does not have yet is absent, and asking for it says so.
+Invariants: a name that fibril does not have yet is absent, and asking for it says so. Of greenlet
+there is one in a process: where gevent is ours, it is ours too.
 Do not add: behaviour. What gevent does differently is done in fibril, or not at all.
 """
 
@@ -16,13 +18,15 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-__all__ = ["NAMES", "VERSIONS", "get_include", "install", "take_over"]
+__all__ = ["NAMES", "SHIMS", "VERSIONS", "get_include", "install", "serve_children", "take_over"]
 
 NAMES = ("gevent", "greenlet")
 # Which version of each fibril stands for: programs and package metadata compare them.
 VERSIONS = {"gevent": "26.9.0", "greenlet": "3.5.6"}
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
+# Thin packages of the two names, with metadata: on the path of a process they hand over to us.
+SHIMS = os.path.join(_FOLDER, "shims")
 _served: set[str] = set()
 
 
@@ -47,7 +51,7 @@ class _Finder:
         added = [folder for folder in path or () if not folder.startswith(_FOLDER)]
         if spec := PathFinder.find_spec(name, added):  # what a program put on the package's path
             return spec
-        if not _is_importing():
+        if not is_importing():
             return None  # somebody only asks
         raise ModuleNotFoundError(
             f"cannot import {name!r}: fibril serves {top!r} here, and has nothing for {rest!r} "
@@ -56,8 +60,12 @@ class _Finder:
         )
 
 
-def _is_importing() -> bool:
-    """Is the finder asked by an import statement, and not by importlib.util.find_spec()?"""
+def is_importing() -> bool:
+    """For a finder's find_spec(): is it asked by an import statement, and not by
+    importlib.util.find_spec()?
+
+    Switches: never. Threads: any.
+    """
     frame = sys._getframe(2)
     return "import" in frame.f_code.co_name or (
         frame.f_back is not None and "load" in frame.f_back.f_code.co_name
@@ -72,6 +80,9 @@ def _is_ours(module: ModuleType | None) -> bool:
 def install() -> None:
     """From now on `import gevent` and `import greenlet` get fibril.
 
+    importlib.metadata tells their versions, and processes that multiprocessing starts get them as
+    well.
+
     Switches: never. Threads: any. Raises ImportError if the real ones were imported before.
 
     >>> from fibril import compat
@@ -80,43 +91,36 @@ def install() -> None:
     >>> gevent.spawn(len, "abc").get()
     3
     """
-    for name in NAMES:
-        if not _is_ours(module := sys.modules.get(name)):
-            raise ImportError(
-                f"cannot serve {name!r} by fibril: it is imported already, from "
-                f"{getattr(module, '__file__', 'elsewhere')}. Call fibril.compat.install() before, "
-                "or run the program by `fibril run --gevent`.",
-                name=name,
-            )
     _serve(*NAMES)
+    if SHIMS not in sys.path:
+        sys.path.insert(1, SHIMS)  # behind the program's own folder
 
 
-def load_all() -> None:
-    """Import each module of gevent's, if `import gevent` has got fibril: programs find them as
-    attributes.
+def serve_children() -> None:
+    """Have each Python that this process starts from now on get fibril by these names, too.
+
+    By PYTHONPATH: one that is started with -E or -I does not see it.
 
     Switches: never. Threads: any.
     """
-    gevent = sys.modules.get("gevent")
-    if gevent is None or not _is_ours(gevent):
-        return
-    for file in sorted(os.listdir(os.path.join(_FOLDER, "gevent"))):
-        if file.endswith(".py") and not file.startswith("_"):
-            importlib.import_module(f"gevent.{file.removesuffix('.py')}")
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if SHIMS not in others:
+        os.environ["PYTHONPATH"] = os.pathsep.join([SHIMS, *filter(None, others)])
 
 
 def take_over(name: str) -> None:
     """Put fibril's package in the place of the thin one that is being imported under that name.
 
-    The packages that `fibril shim` writes call this, and nobody else has a reason to.
+    The packages of SHIMS call this, and nobody else has a reason to.
 
-    Switches: never. Threads: any. Raises ValueError for other names than gevent and greenlet.
+    Switches: never. Threads: any. Raises ValueError for other names than gevent and greenlet, and
+    ImportError if the real greenlet was imported before.
     """
     if name not in NAMES:
         raise ValueError(f"cannot take the place of {name!r}: fibril serves {' and '.join(NAMES)}")
     thin = sys.modules.pop(name, None)
-    _serve(name)
     try:
+        _serve(*NAMES[NAMES.index(name) :])  # with gevent greenlet
         # The import that is under way hands out what it finds in sys.modules at its end.
         importlib.import_module(name)
     except BaseException:
@@ -139,6 +143,16 @@ def get_include() -> str:
 
 
 def _serve(*names: str) -> None:
+    for name in names:
+        if not _is_ours(module := sys.modules.get(name)):
+            raise ImportError(
+                f"cannot serve {' and '.join(names)} by fibril: the real {name} is imported "
+                f"already, from {getattr(module, '__file__', 'elsewhere')}, and greenlets of two "
+                "kinds cannot switch to each other in one process. Have fibril serve both before "
+                "anything imports them: run the program by `fibril run --gevent`, or call "
+                "fibril.compat.install() first.",
+                name=name,
+            )
     _served.update(names)
     if _Finder not in sys.meta_path:
         sys.meta_path.insert(0, _Finder)

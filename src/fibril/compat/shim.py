@@ -1,8 +1,12 @@
 """Importable `gevent` and `greenlet` packages in a folder, which hand over to fibril.
 
 The idea: a folder on PYTHONPATH reaches a program and every Python that it starts, and goes before
-what is installed. What is written is thin: a package whose only act is to have fibril.compat take
-its place, and metadata, so that whoever asks which version is installed gets an answer.
+what is installed. What is written is a copy of compat.SHIMS and thin: a package whose only act is
+to have fibril.compat take its place, and metadata, so that whoever asks which version is installed
+gets an answer. Beside them lie greenlet's header, and a RECORD, by which pip can remove them.
+
+Where no variable reaches, as with -I, the interpreter itself can put compat.SHIMS on the path when
+it starts: by a line of a .pth file, or from 3.15 on by one of a .start file.
 
 Invariant: only what fibril wrote itself is ever replaced or removed.
 Do not add: names of gevent or greenlet; those are fibril.compat's.
@@ -12,40 +16,27 @@ import base64
 import hashlib
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fibril import compat
 
-__all__ = ["ShimError", "write"]
+__all__ = ["ShimError", "write", "write_start"]
 
 _MARK = "Written by `fibril shim`"
-_PACKAGE = '''\
-"""{name}, served by fibril. {mark}: run that again rather than edit this."""
+_START = '''\
+"""gevent and greenlet served by fibril. {mark} --site`: rm this and {line} to undo it."""
 
-try:
-    from fibril import compat as _compat
-except ImportError as error:
-    import sys as _sys
+import sys
 
-    raise ImportError(
-        f"cannot serve {name!r} by fibril: {{error}}. The package in {{__file__}} was written by "
-        f"`fibril shim` and needs fibril, which {{_sys.executable}} does not have. Install fibril "
-        "for that interpreter, or take the folder off PYTHONPATH.",
-        name="fibril",
-    ) from error
+FOLDER = {folder!r}
 
-_compat.take_over(__name__)
+
+def begin():
+    if FOLDER not in sys.path:
+        sys.path.insert(0, FOLDER)
 '''
-_METADATA = """\
-Metadata-Version: 2.1
-Name: {name}
-Version: {version}
-Summary: {name}'s names, served by fibril
-Requires-Dist: fibril
-
-{mark}. What runs is fibril, wherever that is installed.
-"""
 
 
 class ShimError(Exception):
@@ -76,6 +67,30 @@ def write(folder: str, names: Iterable[str] = compat.NAMES) -> list[str]:
             "Give a folder that you may write to, or one that does not exist yet."
         ) from error
     return [f"{name} {compat.VERSIONS[name]}" for name in names]
+
+
+def write_start(folder: str) -> list[str]:
+    """Have each program of this Python get fibril by these names; the files that were written.
+
+    folder: the interpreter's site-packages.
+
+    Switches: never. Threads: any. Raises ShimError.
+    """
+    if sys.version_info >= (3, 15):
+        name, line = "fibril-shim.start", "_fibril_shim:begin\n"
+    else:
+        name, line = "fibril-shim.pth", "import _fibril_shim; _fibril_shim.begin()\n"
+    words = {"mark": _MARK.rstrip("`"), "line": name, "folder": compat.SHIMS}
+    files = {"_fibril_shim.py": _START.format(**words), name: line}
+    try:
+        for place, text in files.items():
+            _put(Path(folder, place), text)
+    except OSError as error:
+        raise ShimError(
+            f"cannot write into {folder!r}: {error.strerror}. Use an environment of your own "
+            "(`python -m venv`), or a folder on PYTHONPATH: `fibril shim FOLDER`."
+        ) from error
+    return sorted(files)
 
 
 def _claims(top: Path, name: str) -> Iterator[Path]:
@@ -109,17 +124,14 @@ def _remove_ours(top: Path, name: str, *, is_kept: bool) -> None:
 
 
 def _write_package(top: Path, name: str) -> None:
-    version = compat.VERSIONS[name]
-    info = f"{name}-{version}.dist-info"
-    words = {"name": name, "version": version, "mark": _MARK}
+    info = f"{name}-{compat.VERSIONS[name]}.dist-info"
+    folders = [Path(compat.SHIMS, name), Path(compat.SHIMS, info)]
+    found = [path for folder in folders for path in folder.iterdir() if path.is_file()]
+    headers = Path(compat.get_include(), name).glob("*.h")
     files = {
-        f"{name}/__init__.py": _PACKAGE.format(**words),
-        f"{info}/METADATA": _METADATA.format(**words),
-        f"{info}/INSTALLER": "fibril\n",
-        f"{info}/top_level.txt": f"{name}\n",
+        f"{path.parent.name}/{path.name}": path.read_text(encoding="utf-8")
+        for path in sorted([*found, *headers])
     }
-    for header in Path(compat.get_include(), name).glob("*.h"):
-        files[f"{name}/{header.name}"] = header.read_text(encoding="utf-8")
     files[f"{info}/RECORD"] = "".join(map(_record, files.items())) + f"{info}/RECORD,,\n"
     for place, text in files.items():
         _put(top / place, text)
