@@ -12,6 +12,7 @@ KIND says how fibril is built and what is installed beside it:
     valgrind tells valgrind of each stack; for `make valgrind`
     torture  as `check`, with the C libraries of tests/torture; for `make torture`
     clients  beside clients of databases, brokers and other servers; for `make clients`
+    api      beside the real gevent and greenlet; for `make api-diff`
 
 The idea: fibril is installed as a user would have it, never in editable mode, so that tests and
 their subprocesses see no import hook. What was done is written into the environment together with
@@ -89,6 +90,7 @@ KINDS = {
         ("build", "test", "clients", *BUILT_CLIENTS),
         ("-Db_ndebug=false", "-Ddebug=true"),
     ),
+    "api": Kind("-api", ("build", "greenlet", "gevent"), ()),
     "torture": Kind("-torture", ("build", "test", "torture"), ("-Db_ndebug=false", "-Ddebug=true")),
 }
 
