@@ -476,8 +476,25 @@ static int module_fill(PyObject *module)
     return module_add(module, "python_version", PyUnicode_FromString(FBL_PYTHON_VERSION));
 }
 
+/* Types, and what is kept of each native thread, are the process's: two interpreters would share
+ * them, and each other's objects. CPython refuses by itself where an interpreter is isolated;
+ * before 3.12 none is, and those of mod_wsgi and uWSGI are not later either. */
+static int module_refuse_other_interpreters(void)
+{
+    if (PyInterpreterState_Get() == PyInterpreterState_Main())
+        return 0;
+    PyErr_SetString(
+        PyExc_ImportError,
+        "cannot import fibril in a sub-interpreter: what it keeps of native threads is "
+        "the process's. Run the program in the main one (mod_wsgi: WSGIApplicationGroup "
+        "%{GLOBAL}; uWSGI: single-interpreter).");
+    return -1;
+}
+
 PyMODINIT_FUNC PyInit__core(void)
 {
+    if (module_refuse_other_interpreters() < 0)
+        return NULL;
     fbl_empty_tuple = PyTuple_New(0);
     if (fbl_empty_tuple == NULL || errors_import() < 0 || thread_import() < 0 ||
         death_import() < 0 || hooks_import() < 0 || state_learn(PyThreadState_Get()) < 0)

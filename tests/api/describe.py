@@ -180,7 +180,7 @@ def parameters(value: Any) -> list[Parameter] | None:
     """Those of a signature; None if it does not tell: (*args, **kwargs) does not either."""
     try:
         found = list(inspect.signature(value).parameters.values())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, AttributeError):  # the last: select.epoll.register's on 3.15
         return None
     if [each.kind.name for each in found] == ["VAR_POSITIONAL", "VAR_KEYWORD"]:
         return None

@@ -329,6 +329,41 @@ def test_programs_in_archives_get_them(folder: Path, interpreter: Interpreter) -
     assert interpreter.out(text, PYTHONPATH=path(folder)) == "ours ours\n"
 
 
+OTHER = """
+import sys
+sys.path[:] = {path}
+try:
+    import gevent
+    print(gevent.spawn(len, "abc").get(), flush=True)
+except ImportError as error:
+    print(error, flush=True)
+"""
+
+
+def test_another_interpreter_of_the_process_is_told_that_there_is_none(
+    folder: Path, interpreter: Interpreter
+) -> None:
+    shim.write(str(folder))
+    text = f"""
+        import sys
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        one = interpreters.create()
+        interpreters.run_string(one, {OTHER!r}.format(path=sys.path))
+        interpreters.destroy(one)
+        import gevent
+        print(gevent.spawn(len, "abcd").get())
+        """
+    first, last = interpreter.out(text, PYTHONPATH=path(folder)).splitlines()
+    isolated = "module fibril._core does not support loading in subinterpreters"
+    assert first.startswith(
+        "cannot import fibril in a sub-interpreter" if sys.version_info < (3, 12) else isolated
+    )
+    assert last == "4"
+
+
 class Site:
     """An environment with fibril and, as it seems, the real gevent and greenlet."""
 

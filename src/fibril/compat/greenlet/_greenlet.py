@@ -5,9 +5,9 @@ csrc/python/alias.c.
 """
 
 import sys
-import threading
 from typing import Any
 
+from fibril import native
 from fibril._core import Fiber as greenlet
 from fibril._core import (
     getcurrent,
@@ -50,7 +50,7 @@ GREENLET_USE_STANDARD_THREADING = 1
 CLOCKS_PER_SEC = 1_000_000  # POSIX fixes it
 
 _clocks_used: int | None = 0
-_thread_local = threading.local()
+_thread_local: Any = None  # made when it is asked for: a patch would complain of it
 
 
 def enable_optional_cleanup(flag: object, /) -> None:
@@ -76,6 +76,9 @@ def get_total_main_greenlets() -> int:
 
 def set_thread_local(key: str, value: Any, /) -> None:
     """Something that lives as long as the native thread."""
+    global _thread_local
+    if _thread_local is None:
+        _thread_local = native.local()
     setattr(_thread_local, key, value)
 
 
