@@ -16,11 +16,12 @@ THREADS = re.compile(r"\bThreads: (owner|any)\b")
 ALIASES = "src/fibril/compat/"
 PRIVATE = re.compile(r"/_(?!_init__)")  # a file or folder
 # Nobody imports these from within: people do, gdb does, the next ones are imported under the names
-# gevent and greenlet (those of shims by processes started with its folder), and the last by
-# the programs that they are for.
+# eventlet, gevent and greenlet (those of shims by processes started with its folder), and the last
+# by the programs that they are for.
 ENTRY_POINTS = {"fibril", "fibril.__main__", "fibril.inspect.fibril-gdb"}
 SERVED = (
-    *("fibril.compat.gevent", "fibril.compat.greenlet", "fibril.compat.shims"),
+    *("fibril.compat.eventlet", "fibril.compat.gevent", "fibril.compat.greenlet"),
+    *("fibril.compat.shims", "fibril.compat.shims_eventlet"),
     "fibril.contrib.",
 )
 

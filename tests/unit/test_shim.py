@@ -206,8 +206,8 @@ def test_a_folder_that_cannot_be_written_is_named() -> None:
         ([], "`fibril shim` writes into one folder; 0 are given."),
         (["a", "b"], "`fibril shim` writes into one folder; 2 are given."),
         ([""], "`fibril shim` writes into one folder; 1 are given."),
-        (["--only"], "--only takes gevent or greenlet, not ''."),
-        (["a", "--only", "eventlet"], "--only takes gevent or greenlet, not 'eventlet'."),
+        (["--only"], "--only takes eventlet, gevent or greenlet, not ''."),
+        (["a", "--only", "eventle"], "--only takes eventlet, gevent or greenlet, not 'eventle'."),
         (["--all", "a"], "`fibril shim` has no option '--all'."),
     ],
 )
@@ -221,7 +221,7 @@ def test_help_is_given() -> None:
     for option in ("--help", "-h"):
         done = command(option)
         assert (done.status, done.err) == (0, "")
-        assert "fibril shim [--only gevent|greenlet] FOLDER" in done.out
+        assert "fibril shim [--eventlet] [--only eventlet|gevent|greenlet] FOLDER" in done.out
         assert "PYTHONPATH=shims python program.py" in done.out
 
 
@@ -236,9 +236,9 @@ def test_without_fibril_it_says_what_is_missing(folder: Path, interpreter: Inter
     assert sys.executable in last
 
 
-def test_only_the_two_names_can_be_taken_over() -> None:
-    with pytest.raises(ValueError, match="fibril serves gevent and greenlet"):
-        compat.take_over("eventlet")
+def test_only_the_three_names_can_be_taken_over() -> None:
+    with pytest.raises(ValueError, match="fibril serves eventlet, gevent and greenlet"):
+        compat.take_over("tornado")
 
 
 def test_when_fibril_s_package_fails_to_import_the_error_is_seen(

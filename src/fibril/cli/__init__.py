@@ -15,11 +15,11 @@ from fibril.compat import shim
 __all__ = ["main"]
 
 USAGE = """\
-usage: fibril run [--gevent] [--no-patch] PROGRAM [ARGUMENT...]
-       fibril run [--gevent] [--no-patch] -m MODULE [ARGUMENT...]
-       fibril doctor [--run] [--gevent] [--no-patch] PROGRAM [ARGUMENT...]
-       fibril doctor [--run] [--gevent] [--no-patch] -m MODULE [ARGUMENT...]
-       fibril shim [--only gevent|greenlet] FOLDER
+usage: fibril run [--gevent] [--eventlet] [--no-patch] PROGRAM [ARGUMENT...]
+       fibril run [--gevent] [--eventlet] [--no-patch] -m MODULE [ARGUMENT...]
+       fibril doctor [--run] [--gevent] [--eventlet] [--no-patch] PROGRAM [ARGUMENT...]
+       fibril doctor [--run] [--gevent] [--eventlet] [--no-patch] -m MODULE [ARGUMENT...]
+       fibril shim [--eventlet] [--only eventlet|gevent|greenlet] FOLDER
        fibril shim --site
        fibril --version | COMMAND --help
 """
@@ -32,6 +32,7 @@ run: run a Python program whose waiting lets its other tasks run.
   --gevent     serve the imports of gevent and greenlet by the program, and by each Python that
                it starts; such a program patches the standard library itself, so nothing is
                patched for it
+  --eventlet   the same for the imports of eventlet and greenlet
   --patch      patch all the same
   --no-patch   leave the standard library as it is
 
@@ -46,7 +47,8 @@ With that folder on PYTHONPATH, a program and each Python that it starts get the
   fibril shim shims && PYTHONPATH=shims python program.py
 
   FOLDER       is made if need be; packages in it that fibril did not write are left alone,
-               and refused if they are called gevent or greenlet
+               and refused if they are called so
+  --eventlet   eventlet and greenlet instead
   --only NAME  just that one: --only greenlet runs the real gevent on fibril's fibers
   --site       no folder, and no PYTHONPATH: each program of this Python gets them, whoever
                starts it and with whatever options but -S
@@ -81,13 +83,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _read_shim(arguments: list[str]) -> tuple[str, tuple[str, ...]]:
-    names: tuple[str, ...] = compat.NAMES
+    names: tuple[str, ...] = compat.DEFAULT
     folders = []
     rest = arguments[1:]
     while rest:
         argument = rest.pop(0)
         if not argument.startswith("-"):
             folders.append(argument)
+            continue
+        if argument == "--eventlet":
+            names = ("eventlet", "greenlet")
             continue
         option, _, name = argument.partition("=")
         if option == "--site":
@@ -96,7 +101,7 @@ def _read_shim(arguments: list[str]) -> tuple[str, tuple[str, ...]]:
             raise UsageError(f"`fibril shim` has no option {option!r}. `fibril --help` lists them.")
         name = name or (rest.pop(0) if rest else "")
         if name not in compat.NAMES:
-            raise UsageError(f"--only takes gevent or greenlet, not {name!r}.")
+            raise UsageError(f"--only takes eventlet, gevent or greenlet, not {name!r}.")
         names = (name,)
     if len(folders) != 1 or not folders[0]:
         raise UsageError(f"`fibril shim` writes into one folder; {len(folders)} are given.")

@@ -38,9 +38,10 @@ class _Finder:
             if is_there
             else "it is not installed"
         )
+        option = "--eventlet" if name == "eventlet" else "--gevent"
         raise ModuleNotFoundError(
             f"cannot import {name!r}: {why}. To have fibril serve it, run the program by "
-            f"`fibril run --gevent {self.program}`.",
+            f"`fibril run {option} {self.program}`.",
             name=name,
         )
 

@@ -81,7 +81,7 @@ def _read(arguments: list[str]) -> tuple[Request, bool]:
         raise UsageError("nothing to run. Give the path of a program, or --module and its name.")
     patches = {name: name in named for name in _PARTS} if named else {}
     patches.update(dict.fromkeys(sorted(left), False))
-    return Request("module" in flags, rest[0], rest[1:], False, patches), "verbose" in flags
+    return Request("module" in flags, rest[0], rest[1:], (), patches), "verbose" in flags
 
 
 def _tell(patches: dict[str, bool]) -> None:

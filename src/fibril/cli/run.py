@@ -1,7 +1,7 @@
 """`fibril run`: a program under fibril, as `python` would run it.
 
-The idea: the standard library is patched, or the `gevent` and `greenlet` names are served, before
-the program's first line; then the program gets what it would have from `python`: sys.argv,
+The idea: the standard library is patched, or gevent, greenlet or eventlet are served, before the
+program's first line; then the program gets what it would have from `python`: sys.argv,
 sys.path[0], a `__main__` module that is its own, its exit code, and tracebacks that begin in it.
 
 Do not add: options of the runtime; those are set in the program or its environment.
@@ -29,8 +29,11 @@ class Request(NamedTuple):
     is_module: bool
     target: str
     arguments: list[str]
-    is_gevent: bool
+    served: tuple[str, ...]  # packages that are fibril's: see fibril.compat
     patches: dict[str, bool] | None  # what patch_all() is given; None: it is not called
+
+
+_SERVED = {"--gevent": compat.DEFAULT, "--eventlet": ("eventlet", "greenlet")}
 
 
 def read_run(arguments: list[str]) -> Request:
@@ -41,12 +44,13 @@ def read_run(arguments: list[str]) -> Request:
     if arguments[:1] not in (["run"], ["doctor"]):
         given = f"there is no command {arguments[0]!r}" if arguments else "no command is given"
         raise UsageError(f"{given}. The commands are `run`, `doctor` and `shim`.")
-    is_gevent, is_patched = False, None
+    served: tuple[str, ...] = ()
+    is_patched = None
     rest = arguments[1:]
     while rest and rest[0].startswith("-") and rest[0] not in ("-m", "--", "-"):
         option = rest.pop(0)
-        if option == "--gevent":
-            is_gevent = True
+        if option in _SERVED:
+            served += _SERVED[option]
         elif option in ("--patch", "--no-patch"):
             is_patched = option == "--patch"
         else:
@@ -54,13 +58,13 @@ def read_run(arguments: list[str]) -> Request:
                 f"`fibril {arguments[0]}` has no option {option!r}. `fibril --help` lists them."
             )
     if is_patched is None:
-        is_patched = not is_gevent
+        is_patched = not served
     is_module = rest[:1] == ["-m"]
     if rest[:1] in (["-m"], ["--"]):
         rest.pop(0)
     if not rest:
         raise UsageError("nothing to run. Give the path of a program, or -m and a module's name.")
-    return Request(is_module, rest[0], rest[1:], is_gevent, {} if is_patched else None)
+    return Request(is_module, rest[0], rest[1:], served, {} if is_patched else None)
 
 
 def run(request: Request) -> int:
@@ -93,13 +97,13 @@ def prepare(request: Request) -> bool:
             file=sys.stderr,
         )
         return False
-    if request.is_gevent:
+    if request.served:
         try:
-            compat.install()
+            compat.install(*request.served)
         except ImportError as error:
             print(f"fibril: {error}", file=sys.stderr)
             return False
-        compat.serve_children()
+        compat.serve_children(*request.served)
     elif "gevent" not in sys.modules:  # it is where `python -m gevent.monkey` runs a program
         program = f"-m {request.target}" if request.is_module else request.target
         hint.install(program, is_patched=request.patches is not None)

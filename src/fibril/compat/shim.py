@@ -1,15 +1,15 @@
-"""Importable `gevent` and `greenlet` packages in a folder, which hand over to fibril.
+"""Importable `gevent`, `greenlet` and `eventlet` packages in a folder: they hand over to fibril.
 
 The idea: a folder on PYTHONPATH reaches a program and every Python that it starts, and goes before
-what is installed. What is written is a copy of compat.SHIMS and thin: a package whose only act is
+what is installed. What is written is a copy of compat.shims_of() and thin: a package whose only act is
 to have fibril.compat take its place, and metadata, so that whoever asks which version is installed
 gets an answer. Beside them lie greenlet's header, and a RECORD, by which pip can remove them.
 
-Where no variable reaches, as with -I, the interpreter itself can put compat.SHIMS on the path when
+Where no variable reaches, as with -I, the interpreter itself can put that folder on the path when
 it starts: by a line of a .pth file, or from 3.15 on by one of a .start file.
 
 Invariant: only what fibril wrote itself is ever replaced or removed.
-Do not add: names of gevent or greenlet; those are fibril.compat's.
+Do not add: names of what is served; those are fibril.compat's.
 """
 
 import base64
@@ -43,7 +43,7 @@ class ShimError(Exception):
     """A folder cannot be written to, or holds what is not ours to replace."""
 
 
-def write(folder: str, names: Iterable[str] = compat.NAMES) -> list[str]:
+def write(folder: str, names: Iterable[str] = compat.DEFAULT) -> list[str]:
     """Write thin packages of these names into a folder; what is there now, as "name version".
 
     The folder is made if need be. Packages that were written before and are not asked for now are
@@ -80,7 +80,7 @@ def write_start(folder: str) -> list[str]:
         name, line = "fibril-shim.start", "_fibril_shim:begin\n"
     else:
         name, line = "fibril-shim.pth", "import _fibril_shim; _fibril_shim.begin()\n"
-    words = {"mark": _MARK.rstrip("`"), "line": name, "folder": compat.SHIMS}
+    words = {"mark": _MARK.rstrip("`"), "line": name, "folder": compat.shims_of("gevent")}
     files = {"_fibril_shim.py": _START.format(**words), name: line}
     try:
         for place, text in files.items():
@@ -125,7 +125,8 @@ def _remove_ours(top: Path, name: str, *, is_kept: bool) -> None:
 
 def _write_package(top: Path, name: str) -> None:
     info = f"{name}-{compat.VERSIONS[name]}.dist-info"
-    folders = [Path(compat.SHIMS, name), Path(compat.SHIMS, info)]
+    shims = compat.shims_of(name)
+    folders = [Path(shims, name), Path(shims, info)]
     found = [path for folder in folders for path in folder.iterdir() if path.is_file()]
     headers = Path(compat.get_include(), name).glob("*.h")
     files = {

@@ -13,7 +13,15 @@ import sys
 from types import ModuleType
 from typing import Any
 
-__all__ = ["get_original", "is_object_patched", "originals", "put", "remove_item", "saved"]
+__all__ = [
+    "get_original",
+    "is_object_patched",
+    "original_in",
+    "originals",
+    "put",
+    "remove_item",
+    "saved",
+]
 
 saved: dict[str, dict[str, Any]] = {}
 
@@ -78,8 +86,8 @@ def get_original(mod_name: str | list[str] | tuple[str, ...], item_name: Any) ->
     """
     module = _first_module([mod_name] if isinstance(mod_name, str) else mod_name)
     if isinstance(item_name, str):
-        return _original(module, item_name)
-    return [_original(module, name) for name in item_name]
+        return original_in(module, item_name)
+    return [original_in(module, name) for name in item_name]
 
 
 def _first_module(names: Any) -> ModuleType:
@@ -95,7 +103,11 @@ def _first_module(names: Any) -> ModuleType:
     raise ImportError("cannot find an original: no module was named. Give at least one.")
 
 
-def _original(module: ModuleType, name: str) -> Any:
+def original_in(module: ModuleType, name: str) -> Any:
+    """get_original() for a module that is at hand.
+
+    Switches: never. Threads: any. Raises AttributeError.
+    """
     of_module = saved.setdefault(module.__name__, {}) if module.__name__ in saved else {}
     if name not in of_module and (methods := _methods(of_module, name)):
         patched = getattr(module, name)

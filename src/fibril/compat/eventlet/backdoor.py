@@ -1,0 +1,100 @@
+"""eventlet.backdoor, served by fibril: a Python prompt at a socket, into the running program.
+
+The idea: each connection has a console of the standard library's in a greenthread. What is printed
+in that greenthread goes to its connection, and what others print goes where it went.
+
+Threads: owner. Whoever can connect can do anything: listen at localhost, or a path.
+"""
+
+from __future__ import annotations
+
+import code
+import sys
+from typing import Any, TextIO
+
+from fibril import local as _local
+
+from . import greenthread
+
+__all__ = ["SocketConsole", "backdoor", "backdoor_server"]
+
+
+class _Output:
+    """sys.stdout while a console is open: where the current greenthread prints."""
+
+    def __init__(self, usual: TextIO) -> None:
+        self._usual = usual
+        self.here = _local.local()
+        self.open_count = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(vars(self.here).get("file", self._usual), name)
+
+
+class SocketConsole(code.InteractiveConsole):
+    """A console that reads from a connection's file, and writes to it."""
+
+    def __init__(self, file: Any, hostport: Any, locals: dict[str, Any] | None) -> None:
+        super().__init__(locals)
+        self.file, self.hostport = file, hostport
+
+    def raw_input(self, prompt: str = "") -> str:
+        """A line; EOFError at the end."""
+        self.write(prompt)
+        line: str = self.file.readline()
+        if not line:
+            raise EOFError
+        return line.rstrip("\r\n")
+
+    def write(self, data: str) -> None:
+        """Write to the connection."""
+        self.file.write(data)
+        self.file.flush()
+
+    def run(self) -> None:
+        """Talk until the peer has enough."""
+        before = sys.stdout
+        output: Any = before if isinstance(before, _Output) else _Output(before)
+        sys.stdout = output
+        output.open_count += 1
+        output.here.file = self.file
+        try:
+            banner = (
+                f'Python {sys.version.splitlines()[0]} on {sys.platform}\nType "help", '
+                f'"copyright", "credits" or "license" for more information.\n'
+                f"(InteractiveConsole)"
+            )
+            self.interact(banner, "")
+        except (SystemExit, OSError):
+            pass  # quit(); the peer is gone
+        finally:
+            output.open_count -= 1
+            if not output.open_count and sys.stdout is output:
+                sys.stdout = output._usual
+            try:
+                self.file.close()
+            except OSError:
+                pass  # what was not sent cannot be any more
+
+
+def backdoor_server(sock: Any, locals: dict[str, Any] | None = None) -> None:
+    """Accept connections for ever; each gets a prompt. locals: the names that it has.
+
+    Switches: if it must wait. Threads: owner.
+    """
+    try:
+        while True:
+            greenthread.spawn(backdoor, sock.accept(), locals)
+    finally:
+        sock.close()
+
+
+def backdoor(conn_info: Any, locals: dict[str, Any] | None = None) -> None:
+    """A prompt for one connection: (socket, address).
+
+    Switches: if it must wait. Threads: owner.
+    """
+    connection, address = conn_info
+    file = connection.makefile("rw")
+    connection.close()  # when the file is
+    SocketConsole(file, address, locals).run()

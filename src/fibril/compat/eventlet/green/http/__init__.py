@@ -1,0 +1,3 @@
+"""eventlet.green.http, served by fibril."""
+
+from http import *  # noqa: F403

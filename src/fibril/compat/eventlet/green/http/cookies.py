@@ -1,0 +1,3 @@
+"""eventlet.green.http.cookies, served by fibril: nothing of it waits."""
+
+from http.cookies import *  # noqa: F403
