@@ -84,6 +84,19 @@ for name, wanted in {NAMES!r}.items():
     assert interpreter.out(INSTALL + program) == ""
 
 
+def test_their_examples_run(interpreter: Interpreter) -> None:
+    program = f"""
+import doctest, importlib
+count = 0
+for name in {list(NAMES)!r}:
+    found = doctest.testmod(importlib.import_module(name))
+    assert not found.failed, name
+    count += found.attempted
+print(count > 20)
+"""
+    assert interpreter.out(INSTALL + program) == "True\n"
+
+
 def test_it_is_served_on_request_only(interpreter: Interpreter) -> None:
     text = """
 from fibril import compat

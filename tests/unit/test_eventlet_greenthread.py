@@ -151,6 +151,18 @@ assert called == [0.05], called
     assert interpreter.out(BEGIN + text) == ""
 
 
+def test_after_0_seconds_it_stands_in_line(interpreter: Interpreter) -> None:
+    text = """
+order = []
+eventlet.spawn(order.append, 1)
+eventlet.spawn_after(0, order.append, 2)
+eventlet.spawn(order.append, 3)
+eventlet.sleep(0)
+assert order == [1, 2, 3]
+"""
+    assert interpreter.out(BEGIN + text) == ""
+
+
 def test_sleep_0_lets_each_who_is_ready_run_once(interpreter: Interpreter) -> None:
     text = """
 order = []

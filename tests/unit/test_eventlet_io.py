@@ -1,5 +1,9 @@
 """eventlet's sockets, pipes, servers, native threads and prompts."""
 
+from pathlib import Path
+
+import trustme
+
 from tests.conftest import Interpreter
 
 BEGIN = """
@@ -56,6 +60,43 @@ raised(OSError, eventlet.connect, port)
 greenio.shutdown_safe(listener), greenio.shutdown_safe(socket.socket())
 """
     assert interpreter.out(BEGIN + text) == ""
+
+
+def test_a_reset_connection_is_at_its_end(interpreter: Interpreter) -> None:
+    text = """
+import struct
+listener = eventlet.listen(("127.0.0.1", 0))
+for receive in (lambda sock: sock.recv(1), lambda sock: sock.recv_into(bytearray(1))):
+    client = eventlet.connect(listener.getsockname())
+    peer, _ = listener.accept()
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+    assert not receive(client)
+    client.close()
+listener.close()
+"""
+    assert interpreter.out(BEGIN + text) == ""
+
+
+def test_who_makes_no_handshake_is_in_nobodys_way(interpreter: Interpreter, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "both.pem"))
+    text = """
+both = os.environ["BOTH"]
+listener = eventlet.wrap_ssl(eventlet.listen(("127.0.0.1", 0)), both, both, server_side=True)
+def handle(conn, address):
+    conn.sendall(b"hello " + conn.recv(9))
+server = eventlet.spawn(eventlet.serve, listener, handle)
+silent = eventlet.connect(listener.getsockname())
+client = eventlet.wrap_ssl(eventlet.connect(listener.getsockname()))
+client.sendall(b"you")
+assert client.recv(9) == b"hello you"
+client.close(), silent.close()
+server.kill()
+"""
+    done = interpreter.run(BEGIN + text, "-W", "ignore", BOTH=str(tmp_path / "both.pem"))
+    assert done.status == 0, done.err
 
 
 def test_a_listener_shares_its_port_if_it_has_one(interpreter: Interpreter) -> None:

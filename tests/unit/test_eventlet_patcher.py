@@ -108,6 +108,33 @@ assert ran == [1]
     assert interpreter.out(BEGIN + begin + textwrap.dedent(text)) == ""
 
 
+def test_threading_shows_greenthreads(interpreter: Interpreter) -> None:
+    text = """
+eventlet.monkey_patch()
+import threading
+main = threading.current_thread()
+assert main is threading.main_thread()
+def body():
+    me = threading.current_thread()
+    assert me is threading.current_thread() and me.ident == id(eventlet.getcurrent())
+    assert me.is_alive() and me.daemon and me.name == me.getName() == "GreenThread-1"
+    me.setName("mine")
+    return me
+thread = eventlet.spawn(body)
+me = thread.wait()
+me.join()
+assert me.name == "mine" and not me.is_alive() and repr(me).startswith("<_GreenThread(mine")
+worker = threading.Thread(target=lambda: seen.append(threading.current_thread()))
+native = patcher.original("threading").Thread(target=worker._target)
+seen = []
+for each in (worker, native):
+    each.start()
+    each.join()
+assert seen == [worker, native] and len(threading._active) == 1
+"""
+    assert interpreter.out(BEGIN + text) == ""
+
+
 def test_a_module_is_imported_anew_on_green_ones(interpreter: Interpreter) -> None:
     interpreter.folder.joinpath("mine.py").write_text(
         "import socket, time, json\nfrom time import sleep\n", encoding="utf-8"

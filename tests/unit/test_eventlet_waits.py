@@ -85,6 +85,33 @@ raised(eventlet.Timeout, true)
     assert interpreter.out(BEGIN + text) == ""
 
 
+def test_a_timeout_of_0_stands_in_line(interpreter: Interpreter) -> None:
+    text = """
+items, order = queue.Queue(), []
+def bail():
+    timeout = eventlet.Timeout(0, KeyError())
+    assert timeout.pending
+    try:
+        order.append(items.get())
+    except KeyError:
+        order.append("late")
+threads = [eventlet.spawn(bail) for _ in range(2)]
+eventlet.sleep(0)
+items.put("kept")  # for who is struck before he runs
+for thread in threads:
+    thread.wait()
+assert order == ["late"] * 2 and items.get_nowait() == "kept"
+cancelled = eventlet.Timeout(0)
+cancelled.cancel()
+with eventlet.Timeout(0):
+    pass
+eventlet.sleep(0.001)
+with eventlet.Timeout(0, False):
+    eventlet.sleep(60)
+"""
+    assert interpreter.out(BEGIN + text) == ""
+
+
 def test_an_outer_timeout_is_not_the_inner_ones(interpreter: Interpreter) -> None:
     text = """
 def inner():

@@ -133,6 +133,6 @@ def wrap_ssl(sock: Any, *a: Any, **kw: Any) -> Any:
 
     Switches: if it must wait. Threads: any. Raises OSError.
     """
-    from fibril.ssl import wrap_socket
+    from .green.ssl import wrap_socket
 
     return wrap_socket(sock, *a, **kw)

@@ -47,7 +47,7 @@ class DAGPool:
     Switches: never, but for what waits. Threads: owner.
 
     >>> from fibril import compat
-    >>> compat.install()
+    >>> compat.install("eventlet", "greenlet")
     >>> from eventlet.dagpool import DAGPool
     >>> pool = DAGPool({"a": 1})
     >>> _ = pool.spawn("b", "a", lambda key, results: sum(value for _, value in results) + 1)

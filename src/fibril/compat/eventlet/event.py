@@ -46,7 +46,7 @@ class Event:
     Switches: never, but for wait(). Threads: any.
 
     >>> from fibril import compat
-    >>> compat.install()
+    >>> compat.install("eventlet", "greenlet")
     >>> import eventlet
     >>> event = eventlet.Event()
     >>> thread = eventlet.spawn(event.wait)

@@ -87,6 +87,24 @@ class GreenSocket(fibril.socket.socket):
         peer, address = super().accept()
         return type(self)(peer), address
 
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """Receive bytes; none at the end, which a reset connection is, too."""
+        try:
+            return super().recv(bufsize, flags)
+        except OSError as error:
+            if error.errno not in SOCKET_CLOSED:
+                raise
+            return b""
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """Receive into a buffer; 0 at the end, likewise."""
+        try:
+            return super().recv_into(buffer, nbytes, flags)
+        except OSError as error:
+            if error.errno not in SOCKET_CLOSED:
+                raise
+            return 0
+
     def dup(self) -> GreenSocket:
         """Another socket of the same descriptor."""
         is_blocking = os.get_blocking(self.fileno())

@@ -27,7 +27,7 @@ class GreenPool:
     Switches: if it must wait. Threads: owner. Raises TypeError, ValueError for a size below 0.
 
     >>> from fibril import compat
-    >>> compat.install()
+    >>> compat.install("eventlet", "greenlet")
     >>> import eventlet
     >>> list(eventlet.GreenPool(2).imap(pow, [2, 3, 4], [2, 2, 2]))
     [4, 9, 16]

@@ -45,7 +45,7 @@ class GreenThread(Task):
     Switches: never, but for wait() and kill(). Threads: any.
 
     >>> from fibril import compat
-    >>> compat.install()
+    >>> compat.install("eventlet", "greenlet")
     >>> import eventlet
     >>> thread = eventlet.spawn(pow, 2, 5)
     >>> thread.link(lambda thread, text: print(text, thread.wait()), "it was")
@@ -165,7 +165,10 @@ def spawn_n(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Fiber:
 def spawn_after(seconds: float, func: Callable[..., Any], *args: Any, **kwargs: Any) -> GreenThread:
     """spawn() in so many seconds; until then cancel() stops it."""
     thread = GreenThread(func, args, kwargs)
-    thread.start_later(seconds)
+    if seconds > 0:
+        thread.start_later(seconds)
+    else:  # in line with who is ready
+        thread.start()
     return thread
 
 

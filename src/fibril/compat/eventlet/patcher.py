@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -33,14 +33,14 @@ __all__ = [
 #: What was patched: {name: True}, by monkey_patch()'s names.
 already_patched: dict[str, Any] = {}
 
-# Each name of monkey_patch()'s, and fibril's for it.
-_PARTS: dict[str, tuple[str, ...]] = {
-    "os": ("os", "signal"),
-    "select": ("select",),
-    "socket": ("socket", "dns", "ssl"),
-    "subprocess": ("subprocess",),
-    "thread": ("thread", "queue"),
-    "time": ("time",),
+# Each name of monkey_patch()'s, and fibril's functions for it, in their usual order.
+_PARTS: dict[str, tuple[Callable[[], Any], ...]] = {
+    "os": (monkey.patch_os, monkey.patch_signal),
+    "thread": (monkey.patch_thread, monkey.patch_queue),
+    "time": (monkey.patch_time,),
+    "socket": (monkey.patch_socket, monkey.patch_ssl),
+    "select": (monkey.patch_select,),
+    "subprocess": (monkey.patch_subprocess,),
     "MySQLdb": (),  # served with socket, when it is imported: see fibril.drivers
     "psycopg": (),  # likewise
     "builtins": (),  # eventlet's open() tells its hub of descriptors; fibril knows
@@ -60,7 +60,7 @@ def monkey_patch(**on: Any) -> None:
     that is not there.
 
     >>> from fibril import compat
-    >>> compat.install()
+    >>> compat.install("eventlet", "greenlet")
     >>> import eventlet
     >>> eventlet.monkey_patch(time=True)
     >>> eventlet.patcher.is_monkey_patched("time")
@@ -76,13 +76,15 @@ def monkey_patch(**on: Any) -> None:
     if default is None:
         default = True not in on.values()
     chosen = [name for name in _PARTS if on.get(name, bool(default) and name not in _ON_REQUEST)]
-    wanted = {part for name in chosen for part in _PARTS[name]}
-    if wanted:
-        monkey.patch_all(**{part: part in wanted for part in _ALL_PARTS})
-    already_patched.update(dict.fromkeys(chosen, True))
+    for name in chosen:
+        if name not in already_patched:
+            for patch in _PARTS[name]:
+                patch()
+            if name == "thread":
+                from . import green_threads  # above all else: what is patched is imported late
 
-
-_ALL_PARTS = [part for parts in _PARTS.values() for part in parts]
+                green_threads.adopt()
+            already_patched[name] = True
 
 
 def is_monkey_patched(module: Any) -> bool:

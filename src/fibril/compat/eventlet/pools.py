@@ -21,7 +21,7 @@ class Pool:
     Switches: if it must wait. Threads: owner.
 
     >>> from fibril import compat
-    >>> compat.install()
+    >>> compat.install("eventlet", "greenlet")
     >>> from eventlet.pools import Pool
     >>> pool = Pool(max_size=1, create=list)
     >>> with pool.item() as thing:

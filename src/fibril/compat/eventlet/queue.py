@@ -41,7 +41,7 @@ class LightQueue:
     Switches: if it must wait. Threads: owner.
 
     >>> from fibril import compat
-    >>> compat.install()
+    >>> compat.install("eventlet", "greenlet")
     >>> import eventlet
     >>> channel = eventlet.queue.LightQueue(0)
     >>> thread = eventlet.spawn(channel.put, "item")

@@ -18,7 +18,7 @@ class Semaphore(_core.Semaphore):
     Switches: if it must wait. Threads: any. Raises TypeError, ValueError for a value below 0.
 
     >>> from fibril import compat
-    >>> compat.install()
+    >>> compat.install("eventlet", "greenlet")
     >>> import eventlet
     >>> semaphore = eventlet.Semaphore(0)
     >>> semaphore.acquire(timeout=0.001), semaphore.balance

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import fibril
+from fibril import _core
+from fibril._core import getcurrent
 
 __all__ = ["Timeout", "is_timeout", "with_timeout", "wrap_is_timeout"]
 
@@ -23,13 +25,14 @@ class Timeout(fibril.Timeout):
     Switches: never. Threads: any; it strikes the greenthread that made it.
 
     >>> from fibril import compat
-    >>> compat.install()
+    >>> compat.install("eventlet", "greenlet")
     >>> import eventlet
     >>> with eventlet.Timeout(0.001, False):
     ...     eventlet.sleep(10)
     """
 
     is_timeout = True
+    _is_in_line = False  # of 0 seconds, and has not struck
 
     def __init__(self, seconds: float | None = None, exception: Any = None) -> None:
         if seconds is not None and seconds < 0:
@@ -41,7 +44,31 @@ class Timeout(fibril.Timeout):
         """Begin to count again, after cancel(); an AssertionError if it counts already."""
         if self.pending:
             raise AssertionError(f"cannot start {self!r}, which has started. Cancel it before.")
-        super().start()
+        if self.seconds == 0:  # in line with who is ready, where timers come after them
+            self._is_in_line = True
+            fibril.get_hub().call_soon(self._strike, getcurrent())
+        else:
+            super().start()
+
+    def _strike(self, fiber: fibril.Fiber) -> None:
+        if self._is_in_line:
+            self._is_in_line = False
+            if not fiber.dead:
+                _core.throw_later(fiber, self.exception or self)
+
+    @property
+    def pending(self) -> bool:
+        """Whether it counts."""
+        return self._is_in_line or super().pending
+
+    def cancel(self) -> None:
+        """Do not strike."""
+        self._is_in_line = False
+        super().cancel()
+
+    def __exit__(self, *error: Any) -> bool | None:
+        self._is_in_line = False
+        return super().__exit__(*error)
 
 
 def with_timeout(

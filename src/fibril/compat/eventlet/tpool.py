@@ -49,7 +49,7 @@ def execute(meth: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     Switches: if it must wait. Threads: any.
 
     >>> from fibril import compat
-    >>> compat.install()
+    >>> compat.install("eventlet", "greenlet")
     >>> from eventlet import tpool
     >>> tpool.execute(sum, [1, 2, 3])
     6
