@@ -172,9 +172,12 @@ assert raised(ValueError, tpool.execute, int, "x")
 raised(eventlet.Timeout, eventlet.with_timeout, 0.01, tpool.execute, time.sleep, 0.1)
 assert tpool.execute(tpool.execute, len, "ab") == 2
 tpool.set_num_threads(3)
+waits = [eventlet.spawn(tpool.execute, lambda n=n: time.sleep(0.01) or n) for n in range(9)]
+eventlet.sleep(0)
 tpool.killall()
 tpool.killall()
 assert tpool.execute(len, "abc") == 3
+assert [thread.wait() for thread in waits] == list(range(9))
 proxy = tpool.Proxy(re)
 assert proxy.compile("a").pattern == "a" and raised(AttributeError, lambda: proxy.nope)
 numbers = tpool.Proxy([3, 1, 2])

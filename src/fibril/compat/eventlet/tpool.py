@@ -62,11 +62,9 @@ def execute(meth: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def killall() -> None:
-    """End the threads, each after its call; the next execute() begins anew."""
+    """End the threads when all calls are made; the next execute() begins anew."""
     global _pool
-    former, _pool = _pool, None
-    if former is not None:
-        former.kill()
+    _pool = None  # its calls keep it; with the last of them it is collected, and its threads end
 
 
 def set_num_threads(nthreads: int) -> None:
