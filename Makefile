@@ -10,7 +10,7 @@ BEGIN = @sed -n 's/^\($@\): *\#\# /\1: /p' Makefile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test greenlet torture natives clients core asan valgrind matrix
-.PHONY: soak check-stdlib gevent-suite api-diff check-aarch64 wheels bench fix clean
+.PHONY: soak check-stdlib gevent-suite eventlet-suite api-diff check-aarch64 wheels bench fix clean
 
 help:   ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\): *## /  make \1\t/p' Makefile | expand -t 22
@@ -77,6 +77,10 @@ gevent-suite: ## Run gevent's own tests on fibril's gevent, and once on the real
 api-diff: ## List how the names and signatures that fibril serves differ from those of gevent and greenlet; half a minute
 	$(BEGIN)
 	$(ENV) api -- python -m tests.api.api_diff
+
+eventlet-suite: ## Run eventlet's own tests on fibril's eventlet, and once on the real one; PART, FILES as above; 6 minutes
+	$(BEGIN)
+	$(ENV) release -- python -m tests.eventlet_suite.check_eventlet $(PART) $(FILES)
 
 matrix: ## Run the tests on every CPython, C library and compiler found here; ALL=1: none may be missing; PART=3/7: a seventh of check-stdlib and gevent-suite; an hour, half without those
 	$(BEGIN)
