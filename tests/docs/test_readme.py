@@ -39,6 +39,10 @@ COMMANDS = {
         STARTS_A_CHILD,
         "True <class 'greenlet.greenlet'>\n",
     ),
+    "run a program that imports eventlet": (
+        "import eventlet, fibril; print(eventlet.getcurrent is fibril.getcurrent)",
+        "True\n",
+    ),
     "the same, whoever starts it, as gunicorn, celery and locust do": (
         "import gevent, fibril; print(gevent.spawn is fibril.spawn)",
         "True\n",

@@ -44,6 +44,10 @@ NAMES = {
     "eventlet.support.greenlets": "greenlet getcurrent GreenletExit",
     "eventlet.timeout": "Timeout with_timeout wrap_is_timeout is_timeout",
     "eventlet.tpool": "execute Proxy killall set_num_threads setup",
+    "eventlet.wsgi": "server Server HttpProtocol Input ALREADY_HANDLED WSGI_LOCAL MAX_REQUEST_LINE"
+    " DEFAULT_LOG_FORMAT DEFAULT_MAX_SIMULTANEOUS_REQUESTS format_date_time ChunkReadError",
+    "eventlet.websocket": "WebSocketWSGI RFC6455WebSocket ConnectionClosedError BadRequest"
+    " ProtocolError FailedConnectionError",
     "eventlet.green.socket": "socket create_connection socketpair fromfd gethostbyname AF_INET",
     "eventlet.green.ssl": "SSLContext wrap_socket GreenSSLSocket create_default_context",
     "eventlet.green.select": "select get_fileno",
