@@ -43,7 +43,7 @@ ROOMS = {
     "src/fibril/_io": (1500, "beneath sockets, files and servers"),
     "src/fibril/cli": (600, "the command"),
     "src/fibril/compat": (900, "serving the names of others"),
-    "src/fibril/compat/eventlet": (2500, "eventlet's modules, and what they mean by its names"),
+    "src/fibril/compat/eventlet": (2700, "eventlet's modules, and what they mean by its names"),
     "src/fibril/compat/eventlet/green": (400, "of these, green modules"),
     "src/fibril/compat/eventlet/green/http": (100, "of these, http's"),
     "src/fibril/compat/eventlet/green/urllib": (100, "and urllib's"),

@@ -99,6 +99,23 @@ server.kill()
     assert done.status == 0, done.err
 
 
+def test_one_greenthread_reads_a_green_socket(interpreter: Interpreter) -> None:
+    text = """
+left, right = socket.socketpair()
+first = eventlet.spawn(right.recv, 1)
+eventlet.sleep(0)
+assert "Second simultaneous read" in str(raised(RuntimeError, right.recv_into, bytearray(1)))
+eventlet.debug.hub_prevent_multiple_readers(False)
+second = eventlet.spawn(right.recv, 1)
+eventlet.sleep(0)
+left.sendall(b"ab")
+assert {first.wait(), second.wait()} == {b"a", b"b"}
+for each in (left, right):
+    each.close()
+"""
+    assert interpreter.out(BEGIN + text) == ""
+
+
 def test_a_listener_shares_its_port_if_it_has_one(interpreter: Interpreter) -> None:
     text = """
 import warnings

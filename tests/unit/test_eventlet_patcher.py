@@ -130,7 +130,9 @@ seen = []
 for each in (worker, native):
     each.start()
     each.join()
-assert seen == [worker, native] and len(threading._active) == 1
+seen += [eventlet.spawn_n(lambda: seen.append(threading.current_thread())) and main]
+eventlet.sleep(0)
+assert seen == [worker, native, main, main] and len(threading._active) == 1
 """
     assert interpreter.out(BEGIN + text) == ""
 

@@ -160,6 +160,28 @@ with eventlet.Timeout(5):
     assert interpreter.out(BEGIN + text) == ""
 
 
+def test_an_application_may_answer_when_it_is_iterated(interpreter: Interpreter) -> None:
+    text = """
+closed = []
+def site(environ, start_response):
+    try:
+        if environ["PATH_INFO"] == "/path":
+            environ["eventlet.input"].get_socket().sendall(b"raw")
+            wsgi.WSGI_LOCAL.already_handled = True
+        else:
+            start_response("200 OK", [])
+            yield b"one"
+            yield b"two"
+    finally:
+        closed.append(environ["PATH_INFO"])
+serve(site)
+assert ask(*CLOSE) == b"raw"
+answer = ask("GET / HTTP/1.1", "Connection: close")
+assert b"one" in answer and b"two" in answer and closed == ["/path", "/"]
+"""
+    assert interpreter.out(BEGIN + text) == ""
+
+
 # ---- WebSockets ----
 
 SHAKE = """
@@ -250,6 +272,50 @@ eventlet.sleep(0.05)
 assert ended == [None]
 """
     assert interpreter.out(BEGIN + SHAKE + text) == ""
+
+
+def test_a_server_that_ends_ends_its_websockets(interpreter: Interpreter) -> None:
+    text = """
+client, _ = shake_hands()
+listener.close()
+ws = websocket.RFC6455WebSocket(client, {}, client=True)
+with eventlet.Timeout(5):
+    assert ws.wait() is None
+assert ended == [None]
+"""
+    assert interpreter.out(BEGIN + SHAKE + text) == ""
+
+
+@pytest.mark.parametrize("version", [75, 76])
+def test_the_drafts_are_spoken_too(interpreter: Interpreter, version: int) -> None:
+    text = f"""
+version = {version}
+@websocket.WebSocketWSGI
+def echo(ws):
+    assert ws.version == version
+    while (message := ws.wait()) is not None:
+        ws.send(message)
+serve(echo)
+lines = ["GET /e?q=1 HTTP/1.1", "Upgrade: WebSocket", "Connection: Upgrade", "Host: h", "Origin: o"]
+keys = ["Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5", "Sec-WebSocket-Key2: 12998 5 Y3 1  .P00"]
+head = "\\r\\n".join([*lines, *(keys if version == 76 else []), "", ""]).encode()
+client = eventlet.connect(listener.getsockname())
+client.sendall(head + b"^n:ds[4U" * (version == 76) + b"\\x00early\\xff")
+client.sendall(b"\\x00la")
+file = client.makefile("rb")
+while (line := file.readline().strip()):
+    answer = line
+assert answer.endswith(b"WebSocket-Location: ws://h/e?q=1"), answer
+if version == 76:
+    assert file.read(16) == b"8jKS'y:G*Co,Wxa-"
+assert file.read(7) == b"\\x00early\\xff"
+client.sendall(b"te\\xff\\xff\\x00")
+assert file.read(6) == b"\\x00late\\xff" and file.read() in (b"", b"\\xff\\x00")
+from eventlet.websocket_drafts import key_number
+assert key_number("4 @1  46546xW%0l 1 5") == 829309203
+assert key_number("1") is key_number(" ") is None
+"""
+    assert interpreter.out(BEGIN + text) == ""
 
 
 def test_what_is_no_handshake_is_refused(interpreter: Interpreter) -> None:

@@ -1,7 +1,7 @@
 """eventlet.backdoor, served by fibril: a Python prompt at a socket, into the running program.
 
-The idea: each connection has a console of the standard library's in a greenthread. What is printed
-in that greenthread goes to its connection, and what others print goes where it went.
+The idea: each connection has a console of the standard library's in a greenthread, with streams of
+its own (fibril._io.task_streams). What others print goes where it went.
 
 Threads: owner. Whoever can connect can do anything: listen at localhost, or a path.
 """
@@ -10,25 +10,14 @@ from __future__ import annotations
 
 import code
 import sys
-from typing import Any, TextIO
+from types import CodeType
+from typing import Any
 
-from fibril import local as _local
+from fibril._io.task_streams import Streams, own_streams, stand_in
 
 from . import greenthread
 
 __all__ = ["SocketConsole", "backdoor", "backdoor_server"]
-
-
-class _Output:
-    """sys.stdout while a console is open: where the current greenthread prints."""
-
-    def __init__(self, usual: TextIO) -> None:
-        self._usual = usual
-        self.here = _local.local()
-        self.open_count = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(vars(self.here).get("file", self._usual), name)
 
 
 class SocketConsole(code.InteractiveConsole):
@@ -53,28 +42,29 @@ class SocketConsole(code.InteractiveConsole):
 
     def run(self) -> None:
         """Talk until the peer has enough."""
-        before = sys.stdout
-        output: Any = before if isinstance(before, _Output) else _Output(before)
-        sys.stdout = output
-        output.open_count += 1
-        output.here.file = self.file
+        banner = (
+            f'Python {sys.version.splitlines()[0]} on {sys.platform}\nType "help", '
+            f'"copyright", "credits" or "license" for more information.\n(InteractiveConsole)'
+        )
         try:
-            banner = (
-                f'Python {sys.version.splitlines()[0]} on {sys.platform}\nType "help", '
-                f'"copyright", "credits" or "license" for more information.\n'
-                f"(InteractiveConsole)"
-            )
-            self.interact(banner, "")
+            with own_streams(Streams(self.file, self.file, self.file, self._display)):
+                self.interact(banner, "")
         except (SystemExit, OSError):
             pass  # quit(); the peer is gone
         finally:
-            output.open_count -= 1
-            if not output.open_count and sys.stdout is output:
-                sys.stdout = output._usual
             try:
                 self.file.close()
             except OSError:
                 pass  # what was not sent cannot be any more
+
+    def _display(self, value: object) -> None:
+        if value is not None:
+            self.write(f"{value!r}\n")
+
+    def runcode(self, code: CodeType) -> None:
+        """Run what was typed, whatever others have put into sys meanwhile."""
+        stand_in()
+        super().runcode(code)
 
 
 def backdoor_server(sock: Any, locals: dict[str, Any] | None = None) -> None:

@@ -110,9 +110,10 @@ def hub_timer_stacks(state: bool = False) -> None:
 
 
 def hub_prevent_multiple_readers(state: bool = True) -> None:
-    """May only one greenthread wait to read (or write) a descriptor? By trampoline() or hub.add().
+    """May only one greenthread wait to read (or write) a descriptor?
 
-    Sockets of fibril's let several wait, and serve them in turn.
+    By trampoline(), hub.add() or a GreenSocket. The standard library's sockets, patched, let
+    several wait, and serve them in turn.
     """
     _hub.g_prevent_multiple_readers = state
 

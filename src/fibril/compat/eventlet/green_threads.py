@@ -13,7 +13,7 @@ import sys
 import threading
 from typing import Any
 
-from fibril import monkey, native
+from fibril import Task, monkey, native
 from fibril._core import current_fiber
 
 from .greenthread import GreenThread
@@ -70,6 +70,8 @@ def adopt() -> None:
         if isinstance(fiber, GreenThread):
             names = vars(fiber)
             return names.get("_face") or names.setdefault("_face", _GreenThread(fiber))
+        if isinstance(fiber, Task) and id(fiber) not in vars(threading)["_active"]:
+            return threading.main_thread()  # as eventlet has it for what spawn_n() starts
         # A native thread of the other copy of threading: see patcher.original.
         copy: Any = sys.modules.get("__original_module_threading")
         if copy is not None and fiber.parent is None:

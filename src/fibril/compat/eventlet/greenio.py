@@ -11,6 +11,7 @@ import fibril.socket
 from fibril import fileobject
 
 from .hubs import IOClosed, trampoline
+from .hubs import hub as _hub
 
 __all__ = [
     "SOCKET_BLOCKING",
@@ -88,22 +89,38 @@ class GreenSocket(fibril.socket.socket):
         return type(self)(peer), address
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
-        """Receive bytes; none at the end, which a reset connection is, too."""
+        """Receive bytes; none at the end, which a reset connection is, too.
+
+        RuntimeError if another greenthread receives: see debug.hub_prevent_multiple_readers.
+        """
+        self._begin_to_read()
         try:
             return super().recv(bufsize, flags)
         except OSError as error:
             if error.errno not in SOCKET_CLOSED:
                 raise
             return b""
+        finally:
+            self._is_read = False
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        """Receive into a buffer; 0 at the end, likewise."""
+        """Receive into a buffer; 0 at the end; else as recv()."""
+        self._begin_to_read()
         try:
             return super().recv_into(buffer, nbytes, flags)
         except OSError as error:
             if error.errno not in SOCKET_CLOSED:
                 raise
             return 0
+        finally:
+            self._is_read = False
+
+    _is_read = False
+
+    def _begin_to_read(self) -> None:
+        if self._is_read and _hub.g_prevent_multiple_readers:
+            raise _hub.second_at("read", self.fileno())
+        self._is_read = True
 
     def dup(self) -> GreenSocket:
         """Another socket of the same descriptor."""

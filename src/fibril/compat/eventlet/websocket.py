@@ -5,7 +5,7 @@ handler as an object that sends and waits for messages. The same object is a cli
 
 Invariants: frames are written whole, one greenthread at a time; control frames are answered in
 wait(); after a close frame nothing else is sent.
-Threads: owner. Do not add: the drafts before the RFC, which no browser speaks any more.
+Threads: owner. Do not add: the drafts before the RFC; they are in websocket_drafts.py.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from . import permessage_deflate, wsgi
+from . import permessage_deflate, websocket_drafts, wsgi
 from .greenio import shutdown_safe
 from .permessage_deflate import Deflate
 from .semaphore import Semaphore
+from .websocket_drafts import WebSocket
 
 __all__ = [
     "BadRequest",
@@ -31,6 +32,7 @@ __all__ = [
     "FailedConnectionError",
     "ProtocolError",
     "RFC6455WebSocket",
+    "WebSocket",
     "WebSocketWSGI",
 ]
 
@@ -114,6 +116,7 @@ class WebSocketWSGI:
         except BadRequest as error:
             start_response(error.status, [("Connection", "close"), *error.headers])
             return []
+        environ.get("eventlet.set_idle", int)()  # a server that ends need not wait for us
         try:
             self.handler(socket)
         except OSError as error:
@@ -124,17 +127,40 @@ class WebSocketWSGI:
             wsgi.WSGI_LOCAL.already_handled = True  # also of what is raised: it has been told
         return []
 
-    def _shake_hands(self, environ: dict[str, Any]) -> RFC6455WebSocket:
+    def _shake_hands(self, environ: dict[str, Any]) -> RFC6455WebSocket | WebSocket:
         options = [word.strip().lower() for word in environ.get("HTTP_CONNECTION", "").split(",")]
         is_upgrade = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
         if "upgrade" not in options or not is_upgrade:
             raise BadRequest
-        if environ.get("HTTP_SEC_WEBSOCKET_VERSION") not in ("13", "8", "7"):
-            raise BadRequest("426 Upgrade Required", [("Sec-WebSocket-Version", "8, 7, 13")])
         if self.origin_checker is not None and not self.origin_checker(
             environ.get("HTTP_ORIGIN", "")
         ):
             raise BadRequest("403 Forbidden")
+        if "HTTP_SEC_WEBSOCKET_VERSION" in environ:
+            return self._shake_hands_now(environ)
+        return self._shake_hands_then(environ)
+
+    def _shake_hands_then(self, environ: dict[str, Any]) -> WebSocket:
+        """As a draft has it."""
+        keys = environ.get("HTTP_SEC_WEBSOCKET_KEY1"), environ.get("HTTP_SEC_WEBSOCKET_KEY2")
+        one, other = (websocket_drafts.key_number(key or "") for key in keys)
+        body = environ["eventlet.input"]
+        connection = body.get_socket()
+        connection.settimeout(None)
+        numbers, rest = None, b""
+        if keys != (None, None):
+            if one is None or other is None:
+                raise BadRequest
+            numbers, rest = (one, other), body.rfile.read(8)
+        connection.sendall(websocket_drafts.answer(environ, numbers, rest))
+        version = 75 if numbers is None else 76
+        made = WebSocket(connection, environ, version, max_frame_length=self.max_frame_length)
+        made._stream = body.rfile
+        return made
+
+    def _shake_hands_now(self, environ: dict[str, Any]) -> RFC6455WebSocket:
+        if environ["HTTP_SEC_WEBSOCKET_VERSION"] not in ("13", "8", "7"):
+            raise BadRequest("426 Upgrade Required", [("Sec-WebSocket-Version", "8, 7, 13")])
         key = environ.get("HTTP_SEC_WEBSOCKET_KEY", "")
         if not _is_key(key):
             raise BadRequest

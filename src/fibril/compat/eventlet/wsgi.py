@@ -17,6 +17,7 @@ import ssl
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from socket import SHUT_RD
 from typing import Any
 
@@ -109,6 +110,7 @@ class HttpProtocol(WSGIHandler):
         self.MAX_REQUEST_LINE = server.url_length_limit
         super().__init__(sock, address, server)
         self._has_answered = False
+        self.is_idle = False  # another protocol is spoken, and may be ended with the server
         if server.socket_timeout is not None:
             self.idle_timeout_s = self.head_timeout_s = server.socket_timeout
             self.body_timeout_s = self.send_timeout_s = server.socket_timeout
@@ -153,10 +155,14 @@ class HttpProtocol(WSGIHandler):
         if env["wsgi.input"] is body:
             env["wsgi.input"] = mine
         env["eventlet.posthooks"] = []
+        env["eventlet.set_idle"] = self._set_idle
         env["RAW_PATH_INFO"] = (self.path or "").partition("?")[0]
         env["headers_raw"] = tuple(self.headers.items())
         env.update({} if isinstance(self.client_address, tuple) else _OF_UNIX)
         return env
+
+    def _set_idle(self) -> None:
+        self.is_idle = True
 
     # ---- the answer ----
 
@@ -179,9 +185,12 @@ class HttpProtocol(WSGIHandler):
 
     def process_result(self) -> None:
         """Send what the application has returned, unless it has answered by itself."""
-        is_handled = WSGI_LOCAL.__dict__.pop("already_handled", False)
+        if not self.status and isinstance(self.result, Iterator):
+            first = next(self.result, b"")  # only now it begins, and may answer by itself
+            self.result = _with_first(first, self.result)
+        is_handled = vars(WSGI_LOCAL).pop("already_handled", False)
         if is_handled or self.result is ALREADY_HANDLED:
-            self.result, self.status, self.close_connection = None, "-", True
+            self.status, self.close_connection = "-", True
         else:
             super().process_result()
 
@@ -245,6 +254,11 @@ class HttpProtocol(WSGIHandler):
             "wall_seconds": self.time_finish - self.time_start,
         }
         return line
+
+
+def _with_first(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    yield first
+    yield from rest  # closed with this
 
 
 def _capitalized(name: str) -> str:
@@ -342,7 +356,7 @@ class Server:
 
     def _dismiss_idle(self) -> None:
         for handler in list(self._handlers):
-            if getattr(getattr(handler, "rfile", None), "is_idle", False):
+            if handler.is_idle or getattr(getattr(handler, "rfile", None), "is_idle", False):
                 try:
                     handler.socket.shutdown(SHUT_RD)
                 except OSError:

@@ -37,6 +37,15 @@ class IOClosed(OSError):
         super().__init__(errno.ENOTCONN, "Operation on closed file")
 
 
+def second_at(evtype: str, fileno: int) -> RuntimeError:
+    """What is raised where one greenthread waits already."""
+    return RuntimeError(
+        f"Second simultaneous {evtype} on fileno {fileno} detected: another greenthread waits for "
+        f"the same. Let one of them {evtype}, hold a Semaphore, or allow it by "
+        "eventlet.debug.hub_prevent_multiple_readers(False)."
+    )
+
+
 def noop(*_: Any) -> None:
     """Do nothing."""
 
@@ -158,11 +167,7 @@ class BaseHub:
         """
         others = self.listeners[evtype].get(fileno)
         if others and g_prevent_multiple_readers:
-            raise RuntimeError(
-                f"Second simultaneous {evtype} on fileno {fileno} detected: "
-                f"{others[0]!r} waits already. Let one greenthread {evtype}, hold a Semaphore, or "
-                "allow it by eventlet.debug.hub_prevent_multiple_readers(False)."
-            )
+            raise second_at(evtype, fileno)
         listener = FdListener(evtype, fileno, cb, tb, mark_as_closed)
         listener.start()  # it may refuse the descriptor
         self.listeners[evtype].setdefault(fileno, []).append(listener)
