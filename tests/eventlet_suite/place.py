@@ -21,6 +21,7 @@ EVENTLET = compat.VERSIONS["eventlet"]
 RELEASE = "{}.{}.{}".format(*sys.version_info)
 FOLDER = Path(__file__).parents[2] / "build" / "eventlet-suite" / f"{EVENTLET}-{RELEASE}"
 TESTS, ALIAS, CONTROL = FOLDER / "source", FOLDER / "alias", FOLDER / "control"
+BESIDE = FOLDER / "beside"  # what eventlet's programs have with it: dnspython
 CONTROL_PYTHON = str(CONTROL / "bin" / "python")
 
 
@@ -34,6 +35,10 @@ def make() -> None:
         venv.create(CONTROL, with_pip=True, clear=True)
         _pip(CONTROL_PYTHON, "install", "--quiet", f"eventlet=={EVENTLET}", "pytest>=8.4")
         (CONTROL / "ready").touch()
+    if not BESIDE.exists():
+        packages = CONTROL / "lib" / f"python{RELEASE.rpartition('.')[0]}" / "site-packages"
+        BESIDE.mkdir()
+        (BESIDE / "dns").symlink_to(packages / "dns")
 
 
 def _fetch_tests() -> None:
@@ -67,4 +72,4 @@ def files() -> list[str]:
 def variables(*, is_control: bool) -> dict[str, str]:
     """More of the environment of a process that runs them."""
     folder = {"EVENTLET_TESTS_FOLDER": str(TESTS)}
-    return folder if is_control else {**folder, "PYTHONPATH": str(ALIAS)}
+    return folder if is_control else {**folder, "PYTHONPATH": f"{ALIAS}:{BESIDE}"}

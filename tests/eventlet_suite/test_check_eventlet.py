@@ -47,9 +47,9 @@ def test_what_should_pass_and_does_not_is_an_error(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_is_listed_and_passes_or_hangs_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = ["greendns_test::a", "greendns_test::b", "greendns_test::c"]
+    listed = [f"greendns_test::TestUdp::{test}" for test in "abc"]
     outcomes = dict(zip(listed, ("fail", "ok", "hung"), strict=True))
     assert lines_of(monkeypatch, outcomes, set(listed)) == [
-        "! greendns_test::b: ok: take it out of known.toml",
-        "! greendns_test::c: hung",
+        "! greendns_test::TestUdp::b: ok: take it out of known.toml",
+        "! greendns_test::TestUdp::c: hung",
     ]

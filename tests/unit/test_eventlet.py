@@ -101,6 +101,17 @@ print(count > 20)
     assert interpreter.out(INSTALL + program) == "True\n"
 
 
+def test_addresses_are_told_from_names(interpreter: Interpreter) -> None:
+    program = """
+from eventlet.support import greendns
+for host, is_4, is_6 in (("192.0.2.1", True, False), ("::1%2", False, True), ("x", False, False)):
+    assert greendns.is_ipv4_addr(host) is is_4 and greendns.is_ipv6_addr(host) is is_6
+    assert greendns.is_ip_addr(host) is (is_4 or is_6)
+assert not greendns.is_ip_addr(None)
+"""
+    assert interpreter.out(INSTALL + program) == ""
+
+
 def test_it_is_served_on_request_only(interpreter: Interpreter) -> None:
     text = """
 from fibril import compat

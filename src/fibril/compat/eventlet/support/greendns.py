@@ -1,5 +1,6 @@
 """eventlet.support.greendns, served by fibril: its own resolver by these names."""
 
+import importlib
 import ipaddress
 from typing import Any
 
@@ -37,3 +38,9 @@ def _is_address(kind: Any, host: str | None) -> bool:
     except ValueError:
         return False
     return True
+
+
+def __getattr__(name: str) -> Any:
+    if name == "dns":  # dnspython itself, where it is installed
+        return importlib.import_module("dns")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}: fibril does not have it")
