@@ -29,12 +29,9 @@ static void ready_begin_ahead(fbl_hub *hub)
     hub->chosen_ns = hub->looked_ns;
 }
 
-/* Somebody was made ready while the hub looks, or where who is ready takes long. */
 static __attribute__((noinline)) void ready_put_ahead(fbl_fiber *fiber)
 {
     fbl_hub *hub = fiber->hub;
-    if (!hub->is_looking && fbl_embed_hub() == hub)
-        return; /* by one of its own fibers */
     if (fbl_list_is_empty(&hub->ahead))
         ready_begin_ahead(hub);
     fbl_list_append(&hub->ahead, &fiber->ahead);
@@ -45,8 +42,8 @@ static inline void fbl_ready_append(fbl_fiber *fiber)
     fbl_hub *hub = fiber->hub;
     assert(!fbl_fiber_is_ready(fiber)); /* those behind it would be lost */
     fbl_list_append(&hub->ready, &fiber->ready);
-    if (fbl_unlikely(hub->is_looking || hub->is_laden))
-        ready_put_ahead(fiber);
+    if (fbl_unlikely(hub->is_looking || fbl_embed_hub() != hub))
+        ready_put_ahead(fiber); /* it was no fiber of this hub that has done it */
     if (fbl_unlikely(hub->is_blocked))
         fbl_hub_notify(hub);
 }

@@ -226,7 +226,7 @@ def test_metadata_tell_the_versions(interpreter: Interpreter) -> None:
 def test_what_is_on_the_path_is_of_the_same_version() -> None:
     folders = {compat.shims_of(name) for name in compat.VERSIONS}
     infos = {path.name: path for folder in folders for path in Path(folder).glob("*.dist-info")}
-    assert set(infos) == {f"{name}-{version}.dist-info" for name, version in compat.VERSIONS.items()}
+    assert set(infos) == {f"{name}-{number}.dist-info" for name, number in compat.VERSIONS.items()}
     for info, path in infos.items():
         text = Path(path, "METADATA").read_text(encoding="utf-8")
         name, version = info.removesuffix(".dist-info").split("-")

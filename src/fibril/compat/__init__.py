@@ -183,8 +183,8 @@ def _serve(*names: str) -> None:
                 f"cannot serve {' and '.join(names)} by fibril: the real {name} is imported "
                 f"already, from {getattr(module, '__file__', 'elsewhere')}, and greenlets of two "
                 "kinds cannot switch to each other in one process. Have fibril serve both before "
-                "anything imports them: run the program by `fibril run --gevent` (or --eventlet), or call "
-                "fibril.compat.install() first.",
+                "anything imports them: run the program by `fibril run --gevent` (or --eventlet), "
+                "or call fibril.compat.install() first.",
                 name=name,
             )
     _served.update(names)

@@ -104,7 +104,7 @@ class GreenThread(Task):
 
     # ---- links ----
 
-    def link(self, func: _Function, *args: Any, **kwargs: Any) -> None:
+    def link(self, func: _Function, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
         """Call func(thread, *args, **kwargs) when it ends; at once if it has."""
         if self._links is None:
             self._links = deque()
