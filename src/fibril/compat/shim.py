@@ -112,7 +112,7 @@ def _refuse_foreign(top: Path, name: str) -> None:
             raise ShimError(
                 f"cannot write {name!r} into {str(top)!r}: {path.name!r} is there, which `fibril "
                 "shim` did not write. Give a folder of its own: one on PYTHONPATH goes before what "
-                "is installed, so nothing has to be replaced."
+                "is installed, so nothing has to be replaced. `fibril shim --site` needs none."
             )
 
 
