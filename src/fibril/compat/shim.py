@@ -2,8 +2,9 @@
 
 The idea: a folder on PYTHONPATH reaches a program and every Python that it starts, and goes before
 what is installed. What is written is a copy of compat.shims_of(), and thin: a package whose only
-act is to have fibril.compat take its place, and metadata, so that whoever asks which version is installed
-gets an answer. Beside them lie greenlet's header, and a RECORD, by which pip can remove them.
+act is to have fibril.compat take its place, and metadata, so that whoever asks which version is
+installed gets an answer. Beside them lie greenlet's header, and a RECORD, by which pip can remove
+them.
 
 Where no variable reaches, as with -I, the interpreter itself can put that folder on the path when
 it starts: by a line of a .pth file, or from 3.15 on by one of a .start file.
