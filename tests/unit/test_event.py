@@ -13,7 +13,7 @@ from fibril import Timeout, sleep, spawn
 from fibril.dispatch.executor import Future
 from fibril.event import AbstractLinkable, AsyncResult, Event
 from fibril.lock import BoundedSemaphore, RLock, Semaphore
-from tests.conftest import Sim
+from tests.conftest import Interpreter, Sim
 
 
 def test_everybody_who_waits_is_woken_in_order(sim: Sim) -> None:
@@ -265,3 +265,24 @@ def test_who_finds_a_result_set_finds_the_value(sim: Sim) -> None:
     result.set(7)
     result.set_exception(error := LookupError())
     assert found == [(7, None), (None, error)]
+
+
+def test_an_event_may_stand_for_threadings_in_the_child_of_a_fork(interpreter: Interpreter) -> None:
+    program = """
+        from fibril import monkey
+        monkey.patch_all()
+        import os, threading
+        import fibril.event
+        threading.Event = fibril.event.Event
+        def work():
+            main = threading.main_thread()
+            pid = os.fork()
+            if pid:
+                os.waitpid(pid, 0)
+                return
+            threading.Thread(target=main.join).start()
+            print("joined", flush=True)
+        main = threading.current_thread()
+        threading.Thread(target=work).start()
+        """
+    assert interpreter.out(program) == "joined\n"

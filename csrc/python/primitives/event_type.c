@@ -133,6 +133,14 @@ static PyObject *event_linkcount(PyObject *self, PyObject *unused)
 ONE_ARGUMENT(event_rawlink, "callback")
 ONE_ARGUMENT(event_unlink, "callback")
 
+/* The standard library's Event has a lock to make anew; here who waited stayed in the parent. */
+static PyObject *event_reinit(PyObject *self, PyObject *unused)
+{
+    (void)self;
+    (void)unused;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef event_methods[] = {
     {"set", event_set, METH_NOARGS, event_set_doc},
     {"clear", event_clear_flag, METH_NOARGS, event_clear_doc},
@@ -143,6 +151,8 @@ static PyMethodDef event_methods[] = {
     {"rawlink", FAST_ONE(event_rawlink), fbl_link_add_doc},
     {"unlink", FAST_ONE(event_unlink), fbl_link_remove_doc},
     {"linkcount", event_linkcount, METH_NOARGS, fbl_link_count_doc},
+    {"_at_fork_reinit", event_reinit, METH_NOARGS,
+     "_at_fork_reinit($self, /)\n--\n\nFor threading, in a child."},
     {0},
 };
 
