@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import _socket
 import sys
-from socket import AF_UNIX, IPPROTO_TCP, SHUT_RD, TCP_NODELAY
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, SHUT_RD, TCP_NODELAY
 from typing import Any, ClassVar
 from wsgiref.util import FileWrapper
 
@@ -159,9 +159,8 @@ class WSGIServer(StreamServer):
     def init_socket(self) -> None:
         """Listen, if it does not yet."""
         super().init_socket()
-        if (
-            self.socket.family != AF_UNIX
-        ):  # connections have it from here: no answer waits for an ACK
+        if self.socket.family in (AF_INET, AF_INET6):
+            # Connections have it from here: no part of an answer waits for an acknowledgement.
             self.socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         self.is_ending = False
         self.update_environ()
