@@ -60,7 +60,7 @@ core:   ## Run the tests of the native core, plain and under sanitizers; K=… a
 
 asan:   ## Run the tests with the extension under AddressSanitizer; about 10 minutes
 	$(BEGIN)
-	$(ENV) asan -- python -m pytest -q --ignore=tests/tidy --timeout=300 $(if $(K),-k "$(K)")
+	$(ENV) asan -- python -m pytest -q --ignore=tests/tidy --ignore=tests/soak --timeout=300 $(if $(K),-k "$(K)")
 
 valgrind: ## Run the unit tests under valgrind; K=… as above; about an hour
 	$(BEGIN)
