@@ -69,7 +69,6 @@ static PyObject *module_was_left_by_hand(PyObject *module, PyObject *fiber);
 static PyObject *module_builtin(PyObject *module, PyObject *args); /* builtin.c */
 /* greenlet_alias.c */
 static PyObject *module_serve_as_greenlet(PyObject *module, PyObject *attributes);
-static PyObject *module_serve_as_gevent(PyObject *module, PyObject *unused);
 static fbl_fast_function module_on_main_stack; /* main_stack.c */
 static PyObject *module_enter_on_main_stack(PyObject *module, PyObject *args); /* library.c */
 static PyObject *module_keep_thread_locals(PyObject *module, PyObject *args); /* library.c */

@@ -1,16 +1,16 @@
 /*
- * greenlet_alias.c: what only the packages greenlet and gevent, served by fibril (fibril/compat),
- * ask of the core.
+ * greenlet_alias.c: what only the package greenlet, served by fibril (fibril/compat/greenlet), asks
+ * of the core.
  *
  * The idea: fibril.Fiber and greenlet.greenlet are one type, because both names must pass each
  * other's isinstance and a C extension must find its base. One type has one name. So it is
  * fibril.Fiber until the program imports greenlet, and from then on it has the name by which the
  * program knows it, in reprs, messages and pickles. Two types, one derived from the other, would
  * make main fibers and tasks instances of only one of them; a metaclass would cost every program
- * something that only these want. So it is with fibril.Task and gevent's Greenlet.
+ * something that only these want.
  * Do not add: behaviour that fibers have under both names.
  */
-#include "python/task/task.h"
+#include "python/fiber/record.h"
 
 /* `attributes`: what greenlet has on the type besides, such as greenlet.greenlet.getcurrent. */
 static PyObject *module_serve_as_greenlet(PyObject *module, PyObject *attributes)
@@ -23,16 +23,6 @@ static PyObject *module_serve_as_greenlet(PyObject *module, PyObject *attributes
         return NULL;
     fbl_fiber_type.tp_name = "greenlet.greenlet";
     PyType_Modified(&fbl_fiber_type);
-    Py_RETURN_NONE;
-}
-
-static PyObject *module_serve_as_gevent(PyObject *module, PyObject *unused)
-{
-    (void)module;
-    (void)unused;
-    fbl_task_type.tp_name = "gevent.greenlet.Greenlet";
-    fbl_task_noun = "Greenlet";
-    PyType_Modified(&fbl_task_type);
     Py_RETURN_NONE;
 }
 

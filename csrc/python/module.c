@@ -343,7 +343,6 @@ static PyMethodDef module_methods[] = {
     {"was_left_by_hand", module_was_left_by_hand, METH_O,
      "Was the fiber left by a switch to another?"},
     {"serve_as_greenlet", module_serve_as_greenlet, METH_O, "Fiber is greenlet.greenlet now."},
-    {"serve_as_gevent", module_serve_as_gevent, METH_NOARGS, "Task is gevent's Greenlet now."},
     {"builtin", module_builtin, METH_VARARGS,
      "builtin(function, module_name, name, text, /)\n--\n\nA function of C that calls that one; "
      "text: its signature and its docstring, as C has them.\n\nSwitches: never. Threads: any."},

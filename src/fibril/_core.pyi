@@ -545,8 +545,7 @@ def on_main_stack(fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) 
 def throw_later(fiber: Fiber, exception: Any, /) -> None:
     """Leaves an exception (class, instance, or tuple) for a fiber; its hub then runs it."""
 
-# For fibril.compat.gevent and fibril.compat.greenlet only.
-def serve_as_gevent() -> None: ...
+# For fibril.compat.greenlet only.
 def serve_as_greenlet(attributes: dict[str, Any], /) -> None:
     """From now on the type Fiber calls itself greenlet.greenlet, and has these attributes too."""
 

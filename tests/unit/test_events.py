@@ -101,6 +101,8 @@ def test_who_raises_do_not_patch_is_obeyed(interpreter: Interpreter) -> None:
     lines = run(
         interpreter,
         """
+        import warnings
+        warnings.simplefilter("ignore")  # of other arguments than before
         refused = {"select", "threading", "ssl"}
         def refuse(event):
             if getattr(event, "module_name", "all") in refused:

@@ -40,7 +40,7 @@ def test_there_is_one_hub_and_its_main_fiber_is_this_one(sim: Sim) -> None:
 
 def test_the_hub_cannot_be_made_by_hand_with_arguments(sim: Sim) -> None:
     with pytest.raises(TypeError):
-        Hub(1)  # type: ignore[call-arg]
+        Hub(None, True, 1)  # type: ignore[call-arg]
 
 
 def test_callbacks_run_in_the_hub_in_order(sim: Sim) -> None:

@@ -587,26 +587,9 @@ def test_what_met_a_getter_that_is_killed_goes_to_the_next(sim: Sim) -> None:
     channel = Channel()
     victim = spawn(channel.get)
     sleep(0)
-    channel.put_nowait("item")
+    channel.put("item")
     victim.kill()
     assert channel.get() == "item"
-
-
-def test_the_getter_of_a_channel_goes_on_before_the_putter(sim: Sim) -> None:
-    channel, steps = Channel(), []
-
-    def get_two() -> None:
-        steps.append(channel.get())
-        steps.append(channel.get())
-
-    getter = spawn(get_two)
-    for item in (1, 2):
-        channel.put(item)
-        steps.append(-item)
-    getter.join()
-    assert steps == [1, -1, 2, -2]
-    fibril.get_hub().call_soon(channel.put, 3)  # where nobody can wait
-    assert channel.get() == 3
 
 
 def test_a_putter_killed_in_a_channel_takes_its_item_along(sim: Sim) -> None:

@@ -42,7 +42,6 @@ typedef struct {
 static inline task_object *task_of(PyObject *self) { return (task_object *)self; }
 
 extern PyTypeObject fbl_task_type;
-extern const char *fbl_task_noun;
 
 /* ---- task_life.c ---- */
 static PyObject *task_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);

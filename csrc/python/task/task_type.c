@@ -326,7 +326,6 @@ static PyObject *task_has_links(PyObject *self, PyObject *unused)
 /* ---- attributes ---- */
 
 static unsigned long task_name_count; /* the number in the next default name; under the GIL */
-const char *fbl_task_noun = "Task"; /* the word in it; see greenlet_alias.c */
 
 static PyObject *task_is_ready(PyObject *self, PyObject *unused)
 {
@@ -399,8 +398,7 @@ static PyObject *task_get_name(PyObject *self, void *unused)
     (void)unused;
     task_object *task = task_of(self);
     if (task->name == NULL)
-        (void)place_fill(&task->name,
-                         PyUnicode_FromFormat("%s-%lu", fbl_task_noun, task_name_count++));
+        (void)place_fill(&task->name, PyUnicode_FromFormat("Task-%lu", task_name_count++));
     return Py_XNewRef(task->name);
 }
 

@@ -57,17 +57,11 @@ def format_run_info(
     """
     lines = ["Threads", "======="]
     lines += _thread_lines(thread_stacks, limit)
-    heading = f"{_noun()}s"
-    lines += [heading, "=" * len(heading)]
+    lines += ["Fibers", "======"]
     details = {"running_stacks": greenlet_stacks, "limit": limit}
     for tree in FiberTree.forest():
         lines += [*tree.format_lines(details), ""]
     return lines
-
-
-def _noun() -> str:
-    """What a program that knows gevent calls a fiber, and its tools look for."""
-    return "Greenlet" if Task.__name__ == "Greenlet" else "Fiber"
 
 
 def _thread_lines(with_stacks: bool, limit: int | None) -> Iterator[str]:
@@ -182,7 +176,7 @@ class FiberTree:
             yield f"Spawn Tree Locals: {short(shared)}"
         own = [entry for entry in all_local_dicts_for_greenlet(fiber) if entry[1]]
         if own:
-            yield f"{_noun()} Locals:"
+            yield "Greenlet Locals:"
         yield from (f"  {kind} at {ident:#x}: {short(values)}" for (kind, ident), values in own)
 
 

@@ -2,9 +2,8 @@
  * channel_type.c: Channel: a queue in which no item ever lies: put() waits for a get().
  *
  * The idea: a plain queue with room for none. put() finds a getter or waits with its item; get()
- * takes the first putter's or waits. Either way the getter goes on first, as in gevent: a put()
- * that finds one lets it run. An item whose getter was killed just after the two had met is the
- * only one that lies in it, for the next getter; its put() has returned.
+ * takes the first putter's or waits. An item whose getter was killed just after the two had met is
+ * the only one that lies in it, for the next getter; its put() has returned.
  * Threads: any.
  */
 #include "python/hub/hub.h"
@@ -23,16 +22,6 @@ static int channel_init(PyObject *self, PyObject *args, PyObject *kwargs)
     }
     queue_of(self)->count_max = 0;
     return 0;
-}
-
-static PyObject *channel_called_put_wait(PyObject *self, PyObject *const *args, Py_ssize_t count,
-                                         PyObject *names)
-{
-    bool is_met = !fbl_list_is_empty(&queue_of(self)->getters);
-    PyObject *done = queue_called_put_wait(self, args, count, names);
-    if (is_met && done != NULL && fbl_this_thread != NULL)
-        fiber_give_way_wait(fbl_this_thread);
-    return done;
 }
 
 static PyObject *channel_qsize(PyObject *self, PyObject *unused)
@@ -65,10 +54,10 @@ static PyObject *channel_repr(PyObject *self)
 
 PyDoc_STRVAR(channel_put_doc,
              "put($self, /, item, block=True, timeout=None)\n--\n\n"
-             "Hand an item to a getter; wait for one. The getter goes on first.\n\n"
+             "Hand an item to a getter; wait for one.\n\n"
              "block: False raises Full unless one waits. timeout: seconds to wait at most; then "
              "Full.\n\n"
-             "Switches: always, but for Full at once. Threads: any.");
+             "Switches: if it must wait. Threads: any.");
 PyDoc_STRVAR(channel_get_doc,
              "get($self, /, block=True, timeout=None)\n--\n\n"
              "Take a putter's item; wait for one.\n\n"
@@ -77,7 +66,7 @@ PyDoc_STRVAR(channel_get_doc,
              "Switches: if it must wait. Threads: any.");
 
 static PyMethodDef channel_methods[] = {
-    {"put", (PyCFunction)(void (*)(void))channel_called_put_wait, FAST_KEYWORDS, channel_put_doc},
+    {"put", (PyCFunction)(void (*)(void))queue_put, FAST_KEYWORDS, channel_put_doc},
     {"put_nowait", (PyCFunction)(void (*)(void))queue_put_nowait, FAST_KEYWORDS,
      "put_nowait($self, /, item)\n--\n\nput(item, block=False).\n\nSwitches: never. Threads: any."},
     {"get", (PyCFunction)(void (*)(void))queue_get, FAST_KEYWORDS, channel_get_doc},

@@ -190,8 +190,8 @@ static PyObject *queue_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static int queue_traverse(PyObject *self, visitproc visit, void *arg);
 static int queue_clear(PyObject *self);
 static void queue_dealloc(PyObject *self);
-static PyObject *queue_called_put_wait(PyObject *self, PyObject *const *args, Py_ssize_t count,
-                                       PyObject *names);
+static PyObject *queue_put(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                           PyObject *names);
 static PyObject *queue_put_nowait(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                   PyObject *names);
 static PyObject *queue_get(PyObject *self, PyObject *const *args, Py_ssize_t count,
@@ -204,8 +204,7 @@ static int queue_is_true(PyObject *self);
  * 20 ns faster than one of its base. Their texts are in queue_doc.h. */
 /* clang-format off */
 #define QUEUE_HOT_METHODS                                                                          \
-    {"put", (PyCFunction)(void (*)(void))queue_called_put_wait, FAST_KEYWORDS,                     \
-     queue_put_doc},                                                                              \
+    {"put", (PyCFunction)(void (*)(void))queue_put, FAST_KEYWORDS, queue_put_doc},                 \
     {"put_nowait", (PyCFunction)(void (*)(void))queue_put_nowait, FAST_KEYWORDS,                   \
      queue_put_nowait_doc},                                                                        \
     {"get", (PyCFunction)(void (*)(void))queue_get, FAST_KEYWORDS, queue_get_doc},                 \

@@ -89,8 +89,7 @@ static PyObject *queue_answer_wait(int rc, PyObject *late, PyObject *answer)
     return rc == QUEUE_DONE ? answer : NULL;
 }
 
-static PyObject *queue_called_put_wait(PyObject *self, PyObject *const *args, Py_ssize_t count,
-                                       PyObject *names)
+static PyObject *queue_put(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     queue_options options;
     fbl_call call = {self, args, vector_length(count, names), NULL};

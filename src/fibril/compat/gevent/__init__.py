@@ -27,11 +27,9 @@ from fibril import (
     with_timeout,
 )
 from fibril import Task as Greenlet
-from fibril._core import serve_as_gevent as _serve_as_gevent
 from fibril.compat import VERSIONS as _VERSIONS
 from fibril.config import config
 
-_serve_as_gevent()
 __version__ = _VERSIONS["gevent"]
 # gevent's own is at 20.0 for ever; programs compare the text.
 version_info = (26, 9, 0, "final", 0)
