@@ -57,7 +57,7 @@ def build_editable(
     for path, content in contents.items():
         if path.startswith(EXTENSION) and path.endswith(".so"):
             put(SOURCE / path, content)
-        elif ".dist-info/" in path and not path.endswith("/RECORD"):
+        elif path.partition("/")[0].endswith(".dist-info") and not path.endswith("/RECORD"):
             files[path] = content
     record = next(path for path in contents if path.endswith(".dist-info/RECORD"))
     files[record] = b"".join(map(record_line, files, files.values())) + f"{record},,\n".encode()

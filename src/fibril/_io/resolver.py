@@ -58,12 +58,14 @@ os.register_at_fork(after_in_child=_lookups.clear)  # their threads stayed in th
 
 
 class _Lookup(AsyncResult):
-    """One question, from the first who asks until the first is told."""
+    """One question, from the first who asks until he is told. He has let all run who were ready to
+    ask the same; the others are told as soon as it is known, and may overtake such."""
 
     def __init__(self, key: object) -> None:
         super().__init__()
         self.key = key
         self.askers: list[None] = []  # one for each; appending and popping are whole under the GIL
+        self.is_orphaned = False  # the first was killed: whoever is told ends it
 
     def end(self) -> None:
         """Who asks from now on asks anew. Of two threads that began to ask at the same moment, each
@@ -111,7 +113,6 @@ def _look_up(name: str, *args: Any) -> Any:
     hub = _core.get_hub()
     hub.expect(1)  # the answer: so it is no dead end, and hub.join() waits for it
     lookup.askers.append(None)
-    may_end = is_first or not lookup.ready()
     try:
         if is_first:
             _begin(lookup, partial(getattr(_socket, name), *args))
@@ -119,7 +120,9 @@ def _look_up(name: str, *args: Any) -> Any:
     finally:
         hub.expect(-1)
         lookup.askers.pop()
-        if may_end and lookup.ready():
+        if is_first and not lookup.ready():
+            lookup.is_orphaned = True
+        elif is_first or (lookup.is_orphaned and lookup.ready()):
             lookup.end()
     if lookup.exception is not None:
         raise copy.copy(lookup.exception)  # each who waits has a traceback of his own
