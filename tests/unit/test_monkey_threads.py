@@ -198,3 +198,23 @@ def test_the_standard_librarys_own_locals_are_each_tasks_own(interpreter: Interp
             print("False False")
     """)
     assert out == "False ForkAwareLocal\nFalse False\n"
+
+
+def test_the_former_main_thread_has_ended_in_the_child_of_a_threads_fork(
+    interpreter: Interpreter,
+) -> None:
+    program = """
+        from fibril import monkey
+        monkey.patch_all()
+        import os, threading
+        main = threading.main_thread()
+        def work():
+            pid = os.fork()
+            if pid:
+                assert os.waitpid(pid, 0)[1] == 0
+                return
+            main.join()
+            print(main.is_alive(), threading.main_thread() is main, flush=True)
+        threading.Thread(target=work).start()
+        """
+    assert interpreter.out(program) == "False False\n"

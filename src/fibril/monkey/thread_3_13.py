@@ -37,6 +37,7 @@ thread_local_info = local()
 _running: set["Handle"] = set()  # of all tasks that are threads
 _main = (0, 0)  # a process, and the identity of its main thread
 _handle_name = "_handle"  # where a Thread object keeps its handle
+_adopted: Any = None  # what was the main thread when the patch came
 _wait_for_native: Callable[[], None] = getattr(threading, "_thread_shutdown", lambda: None)
 
 
@@ -153,7 +154,7 @@ def _after_fork() -> None:
     """In the child only the fiber that forked goes on, and is its main thread."""
     global _main
     _main = (os.getpid(), get_ident())
-    for handle in list(_running):
+    for handle in [*_running, getattr(_adopted, _handle_name)]:
         if handle.ident != get_ident():
             handle._set_done()
 
@@ -163,8 +164,9 @@ def adopt(handle_name: str = "_handle") -> None:
 
     Switches: never. Threads: owner; called once, by patch_thread.
     """
-    global _main, _handle_name
+    global _main, _handle_name, _adopted
     main: Any = threading.main_thread()
+    _adopted = main
     _main, _handle_name = (os.getpid(), main.ident), handle_name
     setattr(main, handle_name, make_handle(main.ident))
     os.register_at_fork(after_in_child=_after_fork)
