@@ -19,8 +19,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,12 +30,10 @@
 
 #include "die.h"
 #include "file_limit.h"
-#include "histogram.h"
-#include "spent.h"
+#include "pingpong.h"
 #include "wire.h"
 
-enum { MESSAGE_BYTES = 64, EVENTS_MAX = 1024 };
-static const uint64_t PATIENCE_NS = 5000000000u;
+enum { MESSAGE_BYTES = 64 };
 
 /* 64 bytes on the wire: who sent it, which one it is, and a filling that differs each time. */
 struct message {
@@ -55,10 +51,6 @@ struct connection {
     struct message sent;      /* what the echo must equal */
     char echo[MESSAGE_BYTES]; /* what has come back */
 };
-
-/* What is counted between the two ends of the window. */
-static struct histogram latencies;
-static struct epoll_event events[EVENTS_MAX];
 
 static void send_next(struct connection *c, uint64_t now)
 {
@@ -86,19 +78,6 @@ static int receive_echo(struct connection *c)
     if (memcmp(c->echo, &c->sent, MESSAGE_BYTES) != 0)
         die("an echo differs from what was sent");
     return 1;
-}
-
-static int connect_inet(int type, const char *port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)atoi(port)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int on = 1, fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-        die("cannot connect");
-    if (type == SOCK_STREAM)
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    return fd;
 }
 
 static int connect_unix(const char *path)
@@ -131,28 +110,12 @@ static void connect_all(struct connection *all, unsigned count, int poller, char
     }
 }
 
-/* Spins until echoes are here; returns on how many connections. */
-static int await_echoes(int poller)
-{
-    uint64_t give_up_ns = now_ns(CLOCK_MONOTONIC) + PATIENCE_NS;
-    for (;;) {
-        int count = epoll_wait(poller, events, EVENTS_MAX, 0);
-        if (count > 0)
-            return count;
-        if (count < 0 && errno != EINTR)
-            die("epoll_wait");
-        errno = 0;
-        if (now_ns(CLOCK_MONOTONIC) > give_up_ns)
-            die("no echo in 5 seconds");
-    }
-}
-
 /* Plays until `end_ns` or `messages_max`; returns how many messages came back. */
 static uint64_t play(int poller, uint64_t end_ns, uint64_t messages_max)
 {
     uint64_t messages = 0, now;
     do {
-        int count = await_echoes(poller);
+        int count = await_answers(poller);
         for (int i = 0; i < count; i++) {
             struct connection *c = events[i].data.ptr;
             if (!receive_echo(c))
@@ -167,17 +130,6 @@ static uint64_t play(int poller, uint64_t end_ns, uint64_t messages_max)
     return messages;
 }
 
-static void print_figures(uint64_t messages, struct spent from, struct spent to)
-{
-    double wall_ns = (double)(to.wall_ns - from.wall_ns), count = (double)messages;
-    double server_ns = (double)(to.server_ns - from.server_ns);
-    printf("{\"messages_per_s\": %.1f, \"server_cpu_us\": %.4f, \"server_busy_percent\": %.2f, "
-           "\"starved_percent\": %.2f, \"p50_us\": %.2f, \"p99_us\": %.2f}\n",
-           count / wall_ns * 1e9, server_ns / count / 1e3, 100 * server_ns / wall_ns,
-           100 * (double)(to.starved_ns - from.starved_ns) / wall_ns,
-           histogram_percentile(&latencies, 50) / 1e3, histogram_percentile(&latencies, 99) / 1e3);
-}
-
 static void measure(int poller, double seconds, uint64_t messages_max, pid_t server)
 {
     clockid_t server_clock;
@@ -186,7 +138,7 @@ static void measure(int poller, double seconds, uint64_t messages_max, pid_t ser
     memset(&latencies, 0, sizeof latencies);
     struct spent from = spent_until_now(server, server_clock);
     uint64_t messages = play(poller, from.wall_ns + (uint64_t)(seconds * 1e9), messages_max);
-    print_figures(messages, from, spent_until_now(server, server_clock));
+    print_figures("messages_per_s", messages, from, spent_until_now(server, server_clock));
 }
 
 int main(int argc, char **argv)

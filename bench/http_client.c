@@ -11,8 +11,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,11 +21,9 @@
 
 #include "die.h"
 #include "file_limit.h"
-#include "histogram.h"
-#include "spent.h"
+#include "pingpong.h"
 
-enum { ANSWER_BYTES_MAX = 4096, EVENTS_MAX = 1024 };
-static const uint64_t PATIENCE_NS = 5000000000u;
+enum { ANSWER_BYTES_MAX = 4096 };
 static const char REQUEST[] = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
 static const char BODY[] = "Hello, world!";
 
@@ -37,10 +33,6 @@ struct connection {
     uint64_t sent_ns;   /* when the request left */
     char answer[ANSWER_BYTES_MAX + 1];
 };
-
-/* What is counted between the two ends of the window. */
-static struct histogram latencies;
-static struct epoll_event events[EVENTS_MAX];
 
 static void send_next(struct connection *c, uint64_t now)
 {
@@ -85,35 +77,11 @@ static int receive_answer(struct connection *c)
 
 static void connect_all(struct connection *all, unsigned count, int poller, const char *port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)atoi(port)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     for (unsigned i = 0; i < count; i++) {
-        struct connection *c = &all[i];
-        struct epoll_event want = {.events = EPOLLIN, .data.ptr = c};
-        int on = 1;
-        c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&address, sizeof address) < 0)
-            die("cannot connect");
-        setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        if (epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &want) < 0)
+        struct epoll_event want = {.events = EPOLLIN, .data.ptr = &all[i]};
+        all[i].fd = connect_inet(SOCK_STREAM, port);
+        if (epoll_ctl(poller, EPOLL_CTL_ADD, all[i].fd, &want) < 0)
             die("epoll_ctl");
-    }
-}
-
-/* Spins until answers are here; returns on how many connections. */
-static int await_answers(int poller)
-{
-    uint64_t give_up_ns = now_ns(CLOCK_MONOTONIC) + PATIENCE_NS;
-    for (;;) {
-        int count = epoll_wait(poller, events, EVENTS_MAX, 0);
-        if (count > 0)
-            return count;
-        if (count < 0 && errno != EINTR)
-            die("epoll_wait");
-        errno = 0;
-        if (now_ns(CLOCK_MONOTONIC) > give_up_ns)
-            die("no answer in 5 seconds");
     }
 }
 
@@ -144,15 +112,8 @@ static void measure(int poller, double seconds, pid_t server)
         die("no such server process");
     memset(&latencies, 0, sizeof latencies);
     struct spent from = spent_until_now(server, server_clock);
-    double answers = (double)play(poller, from.wall_ns + (uint64_t)(seconds * 1e9));
-    struct spent to = spent_until_now(server, server_clock);
-    double wall_ns = (double)(to.wall_ns - from.wall_ns);
-    double server_ns = (double)(to.server_ns - from.server_ns);
-    printf("{\"requests_per_s\": %.1f, \"server_cpu_us\": %.4f, \"server_busy_percent\": %.2f, "
-           "\"starved_percent\": %.2f, \"p50_us\": %.2f, \"p99_us\": %.2f}\n",
-           answers / wall_ns * 1e9, server_ns / answers / 1e3, 100 * server_ns / wall_ns,
-           100 * (double)(to.starved_ns - from.starved_ns) / wall_ns,
-           histogram_percentile(&latencies, 50) / 1e3, histogram_percentile(&latencies, 99) / 1e3);
+    uint64_t answers = play(poller, from.wall_ns + (uint64_t)(seconds * 1e9));
+    print_figures("requests_per_s", answers, from, spent_until_now(server, server_clock));
 }
 
 int main(int argc, char **argv)

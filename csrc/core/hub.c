@@ -197,11 +197,12 @@ static __attribute__((noinline)) void hub_look(fbl_hub *hub)
         return;
     hub->is_laden &= is_somebody_ready;
     hub->is_looking = is_somebody_ready;
+    hub->look_count =
+        hub->switch_count + FBL_HUB_BUDGET; /* whom the turn calls may want it sooner */
+    hub_plan_glance(hub);
     hub_turn(hub);
     hub->is_looking = false;
     hub->looked_ns = fbl_hub_glance(hub);
-    hub->look_count = hub->switch_count + FBL_HUB_BUDGET;
-    hub_plan_glance(hub);
 }
 
 /* Has the kernel be asked at the next choice. */

@@ -272,8 +272,9 @@ class StreamServer(_Bound):
             has_returned = True
             return result
         finally:
-            if has_returned:
-                _say_farewell(client)
+            # Not where the handler has closed it, or left a file of it to somebody.
+            if has_returned and client.fileno() >= 0 and not getattr(client, "_io_refs", 0):
+                say_farewell(client)
             client.close()
 
     def _shake(self, client: Any, address: Any) -> bool:
@@ -373,15 +374,16 @@ def _wait_until_ready(listener: Any, call: Callable[..., Any], argument: Any) ->
                 raise
 
 
-def _say_farewell(client: Any) -> None:
-    """TLS's close_notify, if it goes out at once: who reads to the end sees that it is one.
+def say_farewell(client: Any) -> None:
+    """Send TLS's close_notify, if it goes out at once: who reads to the end sees that it is one.
 
-    Not where the handler has closed it, ended TLS, or left a file of it to somebody.
+    client: any socket; one that does not speak TLS, or no longer, is left as it is.
+
+    Switches: never. Threads: owner.
     """
-    if client.fileno() < 0 or getattr(client, "_io_refs", 0) > 0:
-        return
-    try:
-        client.settimeout(0)
-        client.unwrap()
-    except (OSError, ValueError):  # it would wait for the client's; or has ended
-        pass
+    if hasattr(client, "do_handshake"):
+        try:
+            client.settimeout(0)
+            client.unwrap()
+        except (OSError, ValueError):  # it would wait for the client's; or has ended
+            pass

@@ -1,22 +1,17 @@
 """eventlet.hubs and eventlet.debug: timers, listeners, waits for descriptors, switching by hand."""
 
 from tests.conftest import Interpreter
+from tests.unit.served_eventlet import SERVED
 
-BEGIN = """
-from fibril import compat
-compat.install("eventlet", "greenlet")
+BEGIN = (
+    SERVED
+    + """
 import os
-import eventlet
 import eventlet.debug
 from eventlet import hubs
 hub = hubs.get_hub()
-def raised(kind, function, *args, **kwargs):
-    try:
-        function(*args, **kwargs)
-    except kind as error:
-        return error
-    raise AssertionError(f"{function} raised no {kind}")
 """
+)
 
 
 def test_timers_are_called_in_their_order(interpreter: Interpreter) -> None:

@@ -5,22 +5,17 @@ from pathlib import Path
 import trustme
 
 from tests.conftest import Interpreter
+from tests.unit.served_eventlet import SERVED
 
-BEGIN = """
-from fibril import compat
-compat.install("eventlet", "greenlet")
+BEGIN = (
+    SERVED
+    + """
 import errno, os
-import eventlet
 import eventlet.debug
 from eventlet import greenio, tpool
 from eventlet.green import socket
-def raised(kind, function, *args, **kwargs):
-    try:
-        function(*args, **kwargs)
-    except kind as error:
-        return error
-    raise AssertionError(f"{function} raised no {kind}")
 """
+)
 
 
 def test_a_green_socket_takes_over_another(interpreter: Interpreter) -> None:

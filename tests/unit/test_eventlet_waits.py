@@ -1,19 +1,14 @@
 """eventlet's events, timeouts, semaphores, queues and pools: where they differ from fibril's."""
 
 from tests.conftest import Interpreter
+from tests.unit.served_eventlet import SERVED
 
-BEGIN = """
-from fibril import compat
-compat.install("eventlet", "greenlet")
-import eventlet
+BEGIN = (
+    SERVED
+    + """
 from eventlet import event, greenpool, hubs, pools, queue, semaphore
-def raised(kind, function, *args, **kwargs):
-    try:
-        function(*args, **kwargs)
-    except kind as error:
-        return error
-    raise AssertionError(f"{function} raised no {kind}")
 """
+)
 
 
 # ---- events ----

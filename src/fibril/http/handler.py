@@ -35,9 +35,10 @@ from fibril.http.h1 import Head, InvalidClientRequest
 from fibril.http.log import NoLog
 from fibril.http.message import message_of, read_message
 from fibril.http.reader import Reader
+from fibril.server import say_farewell
 from fibril.timeout import Timeout
 
-__all__ = ["WSGIHandler", "say_farewell"]
+__all__ = ["WSGIHandler"]
 
 _PHRASES = {
     400: "Bad Request",
@@ -525,19 +526,6 @@ class WSGIHandler(Answer):
             f"{(address[0] if isinstance(address, tuple) else address) or '-'} - - [{now}] "
             f'"{self.requestline or ""}" {status} {self.response_length or "-"} {took}'
         )
-
-
-def say_farewell(sock: Any) -> None:
-    """Send TLS's close_notify, if it goes out at once: who reads to the end sees that it is one.
-
-    Switches: never. Threads: owner.
-    """
-    if hasattr(sock, "do_handshake"):
-        sock.settimeout(0)
-        try:
-            sock.unwrap()
-        except (OSError, ValueError):
-            pass  # it is said; the client's is not waited for
 
 
 def _give_way() -> None:

@@ -21,9 +21,9 @@ import fibril
 from fibril import _core
 from fibril.http import h1
 from fibril.http.environ import WSGISecureEnviron
-from fibril.http.handler import WSGIHandler, say_farewell
+from fibril.http.handler import WSGIHandler
 from fibril.http.log import ERROR, INFO, as_log
-from fibril.server import StreamServer
+from fibril.server import StreamServer, say_farewell
 from fibril.socket import getfqdn
 from fibril.timeout import Deadline
 
