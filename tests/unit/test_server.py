@@ -337,7 +337,7 @@ def test_who_shakes_hands_while_the_server_stops_is_served(
 
 
 def test_an_answer_ends_with_a_farewell_unless_the_handler_failed(
-    fresh: None, tls_contexts: tuple[Any, Any]
+    fresh: None, tls_contexts: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Half(StreamServer):
         gate = Event()
@@ -347,6 +347,10 @@ def test_an_answer_ends_with_a_farewell_unless_the_handler_failed(
             self.gate.wait()
 
     context, client_context = tls_contexts
+    # 3.11.2 asks OpenSSL to take any end for a farewell, and knows no class for another.
+    any_end = getattr(stdlib_ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+    cut_off = "SSLError" if client_context.options & any_end else "SSLEOFError"
+    monkeypatch.setattr(client_context, "options", client_context.options & ~any_end)
     with Half(LOCALHOST, spawn=5, ssl_context=context) as server:
         server.start()
         clients = [
@@ -365,7 +369,7 @@ def test_an_answer_ends_with_a_farewell_unless_the_handler_failed(
             except OSError as error:
                 ends.append(type(error).__name__)
             client.close()
-        assert sorted(map(str, ends)) == ["SSLEOFError", "b''"]
+        assert sorted(map(str, ends)) == [cut_off, "b''"]
 
 
 def test_a_handler_may_have_ended_tls_itself(fresh: None, tls_contexts: tuple[Any, Any]) -> None:
